@@ -1,0 +1,3 @@
+//! `iapctl` as a library: what the commands do, without the command line.
+
+pub mod failure;

@@ -1,0 +1,246 @@
+//! Why a board refuses or gives up. The codes are append-only: old tools meet new boards.
+//!
+//! A [`Refusal`] is a code with the values that explain it; its `Display` is the sentence that TFTP's ERROR, HTTP's answer and
+//! `status.json` carry: what is wrong, what was expected, what to do.
+
+use core::fmt;
+
+use heapless::String;
+use serde::{Deserialize, Serialize};
+
+macro_rules! error_codes {
+    ($($code:literal $name:ident $http:literal $tftp:literal $sentence:literal,)*) => {
+        /// What went wrong, for programs. The number, the name and their meaning never change.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        #[repr(u16)]
+        pub enum ErrorCode {
+            $(#[doc = $sentence] $name = $code,)*
+        }
+
+        impl ErrorCode {
+            /// Every code of this version.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            /// The code with this number.
+            pub fn from_number(number: u16) -> Option<Self> {
+                match number { $($code => Some(Self::$name),)* _ => None }
+            }
+
+            /// HTTP status (RFC 9110 section 15).
+            pub const fn http_status(self) -> u16 {
+                match self { $(Self::$name => $http,)* }
+            }
+
+            /// TFTP error code (RFC 1350 section 5, RFC 2347 section 4).
+            pub const fn tftp_code(self) -> u16 {
+                match self { $(Self::$name => $tftp,)* }
+            }
+
+            /// What is wrong and what to do, without values.
+            pub const fn sentence(self) -> &'static str {
+                match self { $(Self::$name => $sentence,)* }
+            }
+        }
+    };
+}
+
+error_codes! {
+    // number name http tftp sentence
+    1 ElfFile 415 2 "this is an ELF file: run iapctl convert, or iapctl push, which converts",
+    2 HexFile 415 2 "this is an Intel HEX file: run iapctl convert, or iapctl push, which converts",
+    3 SrecFile 415 2 "this is an S-record file: run iapctl convert, or iapctl push, which converts",
+    4 Empty 422 2 "the file is empty",
+    5 HeaderTruncated 422 2 "the transfer ended inside the image header",
+    6 HeaderVersion 422 2 "image header of an unknown format version: update the IAP firmware or use an older iapctl",
+    7 HeaderCrc 422 2 "image header damaged: its CRC is wrong",
+    8 HeaderField 422 2 "image header has a field this IAP firmware does not understand",
+    9 WrongBoard 422 2 "image is for another board",
+    10 TooLarge 413 3 "image does not fit into user flash",
+    11 WrongLoadAddress 422 2 "image is linked for another address",
+    12 IapTooOld 422 2 "image asks for a newer IAP firmware",
+    13 CounterTooLow 422 2 "image is older than the security counter allows",
+    14 VectorTable 422 2 "image would not start: its vector table is wrong",
+    15 Truncated 422 2 "the transfer ended before the image did",
+    16 TrailingBytes 422 2 "the transfer goes on after the end of the image",
+    17 PayloadCrc 422 2 "image damaged: the CRC of its payload is wrong",
+    18 PayloadDigest 422 2 "image damaged: the digest of its payload is wrong",
+    19 NotSigned 422 2 "this board takes signed images only: run iapctl sign",
+    20 BadSignature 422 2 "the signature of the image is wrong",
+    21 UnknownKey 422 2 "the image is signed with a key this board does not have",
+    22 RawNotAllowed 422 2 "this board takes no raw binaries: run iapctl convert to make a .iap file",
+    23 DataSectors 422 2 "image covers data sectors of the application without the DATA flag",
+    24 PartialTransfer 422 2 "a transfer that leaves out sectors is not supported by this IAP firmware: send the whole image",
+    25 SectorCrc 422 2 "image header contradicts itself: a sector CRC does not match the payload",
+    30 Busy 409 2 "an update is in progress",
+    31 Netascii 400 4 "netascii would change the bytes: type 'binary' (tftp-hpa: 'mode octet' or option -m binary) and put again",
+    32 TftpNotAllowed 403 2 "this board takes no images over TFTP: push over HTTP with a login",
+    33 UnknownFile 404 1 "no such file: this board serves status.json",
+    34 BadOption 400 8 "TFTP option with a value that cannot be used",
+    35 ClientSilent 408 0 "the client went silent",
+    36 ClientAborted 400 0 "the client gave up",
+    37 UnknownTransfer 400 5 "unknown transfer ID",
+    38 IllegalOperation 400 4 "illegal TFTP operation",
+    39 TakenOver 409 0 "the same host started a new transfer",
+    40 ResetBody 400 2 "a file named iap-reset must contain the word reset",
+    50 LoginRequired 401 2 "log in first",
+    51 WrongPassword 401 2 "wrong user or password",
+    52 BadRequest 400 4 "request not understood",
+    53 LengthRequired 411 4 "send a Content-Length: chunked uploads are not supported",
+    54 HeadersTooLarge 431 4 "request headers too large",
+    55 UnsupportedMediaType 415 4 "send multipart/form-data with one file, or application/octet-stream",
+    56 NotFound 404 1 "no such page",
+    57 MethodNotAllowed 405 4 "method not allowed here",
+    58 TooManyAttempts 429 2 "too many wrong passwords: wait before the next try",
+    59 BadOrigin 403 2 "request comes from another site's page",
+    60 NoFile 400 4 "the form contains no file",
+    61 SeveralFiles 400 4 "the form contains more than one file",
+    62 HttpVersion 505 4 "HTTP/1.0 or HTTP/1.1 expected",
+    70 FlashErase 500 2 "flash sector did not erase",
+    71 FlashProgram 500 2 "flash word was not programmed",
+    72 FlashVerify 500 2 "flash reads back other content than was programmed",
+    73 SupplyLow 503 2 "supply voltage too low for flash operations",
+    74 WriteProtected 500 2 "flash sector is write-protected",
+    75 Record 500 2 "the boot record cannot be written",
+    76 FlashRead 500 2 "flash cannot be read",
+    80 TryLater 503 2 "no free connection: try again in a moment",
+}
+
+impl Serialize for ErrorCode {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u16(*self as u16)
+    }
+}
+
+impl fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.sentence())
+    }
+}
+
+/// Bytes of the text in a [`Refusal`].
+pub const DETAIL_LEN: usize = 96;
+/// Bytes of a refusal's sentence, at most.
+pub const SENTENCE_LEN: usize = 240;
+
+/// A refusal with the values that explain it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refusal {
+    /// What went wrong.
+    pub code: ErrorCode,
+    /// Values: who, what was expected, what came. Printable ASCII without `"` and `\`.
+    pub detail: String<DETAIL_LEN>,
+}
+
+impl Refusal {
+    /// A refusal that needs no values.
+    pub const fn new(code: ErrorCode) -> Self {
+        Self {
+            code,
+            detail: String::new(),
+        }
+    }
+
+    /// A refusal with values; what does not fit is cut off.
+    pub fn with(code: ErrorCode, detail: fmt::Arguments<'_>) -> Self {
+        let mut refusal = Self::new(code);
+        // The writer never fails: it drops what does not fit.
+        let _ = fmt::write(&mut Detail(&mut refusal.detail), detail);
+        refusal
+    }
+
+    /// The whole sentence, as it goes over the wire.
+    pub fn sentence(&self) -> String<SENTENCE_LEN> {
+        let mut sentence = String::new();
+        let _ = fmt::write(&mut sentence, format_args!("{self}"));
+        sentence
+    }
+}
+
+impl From<ErrorCode> for Refusal {
+    fn from(code: ErrorCode) -> Self {
+        Self::new(code)
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code.sentence())?;
+        if self.detail.is_empty() {
+            Ok(())
+        } else {
+            write!(f, " ({})", self.detail)
+        }
+    }
+}
+
+impl core::error::Error for Refusal {}
+
+/// Keeps what fits, and replaces what JSON and HTML would have to escape.
+struct Detail<'a>(&'a mut String<DETAIL_LEN>);
+
+impl fmt::Write for Detail<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for character in text.chars() {
+            let plain = matches!(character, ' '..='~')
+                && !matches!(character, '"' | '\\' | '<' | '>' | '&');
+            if self.0.push(if plain { character } else { '?' }).is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A refusal as `status.json` carries it; the code is a plain number, because a newer board may send one this crate does not know.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RefusalReport {
+    /// [`ErrorCode`] as a number.
+    pub code: u16,
+    /// The whole sentence.
+    pub text: String<SENTENCE_LEN>,
+}
+
+impl From<&Refusal> for RefusalReport {
+    fn from(refusal: &Refusal) -> Self {
+        Self {
+            code: refusal.code as u16,
+            text: refusal.sentence(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use std::string::ToString;
+
+    #[test]
+    fn every_sentence_fits_with_its_values() {
+        for &code in ErrorCode::ALL {
+            assert!(
+                code.sentence().len() + 3 + DETAIL_LEN <= SENTENCE_LEN,
+                "{code:?}"
+            );
+            assert!(
+                !code.sentence().contains(['"', '\\', '<', '>', '&']),
+                "{code:?} needs no escaping anywhere"
+            );
+            assert_eq!(ErrorCode::from_number(code as u16), Some(code));
+        }
+    }
+
+    #[test]
+    fn values_are_shown_and_cut_where_they_do_not_fit() {
+        let refusal = Refusal::with(
+            ErrorCode::WrongBoard,
+            format_args!("expected {}, image says {}", "sim", "a\"b"),
+        );
+        assert_eq!(
+            refusal.to_string(),
+            "image is for another board (expected sim, image says a?b)"
+        );
+        let long = Refusal::with(ErrorCode::WrongBoard, format_args!("{:200}", 1));
+        assert_eq!(long.detail.len(), DETAIL_LEN);
+    }
+}

@@ -1,0 +1,403 @@
+//! The image header: 512 bytes in front of the payload, from which the firmware judges an image before it erases anything.
+//!
+//! Little-endian, never stored at the load address; the boot record keeps a copy. Version 1 is complete: signature fields are part
+//! of it and zero when an image is unsigned. `README.md` has the table of offsets.
+
+use heapless::String;
+
+use crate::bytes::{array_at, put, text_at, u16_at, u32_at};
+use crate::crc::crc32;
+use crate::memory::{FlashMap, MAX_SECTORS, Region, SectorSet};
+use crate::version::{SUFFIX_LEN, Version, is_suffix};
+
+/// The first four bytes of an image with a header.
+pub const MAGIC: [u8; 4] = *b"IAPH";
+/// The first four bytes of the prefix of a partial transfer.
+pub const PREFIX_MAGIC: [u8; 4] = *b"IAPP";
+/// The oldest header version this crate reads.
+pub const MIN_FORMAT_VERSION: u16 = 1;
+/// The header version this crate writes.
+pub const CURRENT_FORMAT_VERSION: u16 = 1;
+/// Bytes of a header.
+pub const HEADER_LEN: usize = 512;
+/// Bytes of a prefix.
+pub const PREFIX_LEN: usize = 32;
+/// Characters of a board id.
+pub const BOARD_LEN: usize = 32;
+/// The board id of images that run on every board.
+pub const ANY_BOARD: &str = "any";
+/// The bytes an Ed25519 signature covers: everything before it.
+pub const SIGNED_LEN: usize = field::SIGNATURE;
+
+mod field {
+    pub(super) const FORMAT_VERSION: usize = 4;
+    pub(super) const HEADER_SIZE: usize = 6;
+    pub(super) const FLAGS: usize = 8;
+    pub(super) const BOARD: usize = 12;
+    pub(super) const VERSION: usize = 44;
+    pub(super) const VERSION_RESERVED: usize = 50;
+    pub(super) const VERSION_SUFFIX: usize = 52;
+    pub(super) const SECURITY_COUNTER: usize = 76;
+    pub(super) const MIN_IAP_VERSION: usize = 80;
+    pub(super) const MIN_IAP_RESERVED: usize = 86;
+    pub(super) const BUILD_ID: usize = 88;
+    pub(super) const LOAD_ADDRESS: usize = 108;
+    pub(super) const PAYLOAD_SIZE: usize = 112;
+    pub(super) const PAYLOAD_CRC32: usize = 116;
+    pub(super) const DIGEST_ALGORITHM: usize = 120;
+    pub(super) const DIGEST: usize = 124;
+    pub(super) const SECTOR_CRC32: usize = 188;
+    pub(super) const KEY_ID: usize = 284;
+    pub(super) const REVOKED_KEYS: usize = 288;
+    pub(super) const RESERVED: usize = 292;
+    pub(super) const SIGNATURE: usize = 444;
+    pub(super) const CRC32: usize = 508;
+}
+
+/// Flags of an image.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Flags(pub u32);
+
+impl Flags {
+    /// The application must confirm its start, or the board returns to IAP mode.
+    pub const CONFIRM: Self = Self(1 << 0);
+    /// The image brings content for data sectors.
+    pub const DATA: Self = Self(1 << 1);
+    /// The board wrapped a raw `.bin` itself; never in a file or on the wire.
+    pub const RAW: Self = Self(1 << 31);
+    /// The flags a transmitted header may have.
+    pub const KNOWN: Self = Self(Self::CONFIRM.0 | Self::DATA.0);
+
+    /// Whether all of `other` is set.
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Both sets of flags.
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+/// A digest of the payload, beside the CRC, which only finds accidents.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum PayloadDigest {
+    /// None.
+    #[default]
+    None,
+    /// SHA-256 (FIPS 180-4).
+    Sha256([u8; 32]),
+}
+
+/// A decoded header.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ImageHeader {
+    /// What the image asks of the board.
+    pub flags: Flags,
+    /// Board id from the profile, or [`ANY_BOARD`].
+    pub board: String<BOARD_LEN>,
+    /// The application's version; 0.0.0 when unknown.
+    pub version: Version,
+    /// Rises with every release that must not be rolled back behind.
+    pub security_counter: u32,
+    /// The oldest IAP firmware that may install the image (major, minor, patch).
+    pub min_iap_version: (u16, u16, u16),
+    /// The linker's build id, zero where there is none.
+    pub build_id: [u8; 20],
+    /// Where the payload's first byte goes.
+    pub load_address: u32,
+    /// Bytes of the payload.
+    pub payload_size: u32,
+    /// CRC-32 of exactly the payload's bytes.
+    pub payload_crc32: u32,
+    /// Digest of exactly the payload's bytes.
+    pub digest: PayloadDigest,
+    /// CRC-32 over the payload's bytes in each sector of the chip, by sector number; zero for sectors it does not touch.
+    pub sector_crc32: [u32; MAX_SECTORS],
+    /// Index of the public key that checks the signature.
+    pub key_id: u32,
+    /// Keys this image revokes, one bit each.
+    pub revoked_keys: u32,
+    /// Ed25519 (RFC 8032) over the first [`SIGNED_LEN`] bytes; zero when unsigned.
+    pub signature: [u8; 64],
+}
+
+/// Why 512 bytes are not a header this crate can read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HeaderError {
+    /// Fewer than [`HEADER_LEN`] bytes.
+    Truncated,
+    /// Does not begin with [`MAGIC`].
+    Magic,
+    /// A format version this crate does not know.
+    FormatVersion(u16),
+    /// The header size is not that of its version.
+    HeaderSize(u16),
+    /// The CRC over the header is wrong.
+    Crc {
+        /// Of the bytes that came.
+        computed: u32,
+        /// In the bytes that came.
+        stored: u32,
+    },
+    /// A field has a value that version 1 does not define; its offset.
+    Field(u16),
+}
+
+impl Default for ImageHeader {
+    fn default() -> Self {
+        Self {
+            flags: Flags::default(),
+            board: String::new(),
+            version: Version::default(),
+            security_counter: 0,
+            min_iap_version: (0, 0, 0),
+            build_id: [0; 20],
+            load_address: 0,
+            payload_size: 0,
+            payload_crc32: 0,
+            digest: PayloadDigest::None,
+            sector_crc32: [0; MAX_SECTORS],
+            key_id: 0,
+            revoked_keys: 0,
+            signature: [0; 64],
+        }
+    }
+}
+
+impl ImageHeader {
+    /// Where the payload goes.
+    pub fn payload_region(&self) -> Region {
+        Region::new(self.load_address, self.payload_size)
+    }
+
+    /// The sectors the payload touches.
+    pub fn sectors(&self, flash: &FlashMap) -> SectorSet {
+        flash.sectors_of(self.payload_region())
+    }
+
+    /// Whether a signature is there at all; says nothing about its truth.
+    pub fn is_signed(&self) -> bool {
+        self.signature != [0; 64]
+    }
+
+    /// Reads a header as it comes over the wire.
+    pub fn decode(bytes: &[u8]) -> Result<Self, HeaderError> {
+        let header = Self::decode_any(bytes)?;
+        if header.flags.0 & !Flags::KNOWN.0 != 0 {
+            return Err(HeaderError::Field(field::FLAGS as u16));
+        }
+        Ok(header)
+    }
+
+    /// Reads a header from the boot record, where the board's own flag [`Flags::RAW`] may be set.
+    pub fn decode_recorded(bytes: &[u8]) -> Result<Self, HeaderError> {
+        let header = Self::decode_any(bytes)?;
+        if header.flags.0 & !(Flags::KNOWN.0 | Flags::RAW.0) != 0 {
+            return Err(HeaderError::Field(field::FLAGS as u16));
+        }
+        Ok(header)
+    }
+
+    fn decode_any(bytes: &[u8]) -> Result<Self, HeaderError> {
+        let bytes: &[u8; HEADER_LEN] = bytes.first_chunk().ok_or(HeaderError::Truncated)?;
+        if !bytes.starts_with(&MAGIC) {
+            return Err(HeaderError::Magic);
+        }
+        let format_version = u16_at(bytes, field::FORMAT_VERSION);
+        if !(MIN_FORMAT_VERSION..=CURRENT_FORMAT_VERSION).contains(&format_version) {
+            return Err(HeaderError::FormatVersion(format_version));
+        }
+        let header_size = u16_at(bytes, field::HEADER_SIZE);
+        if usize::from(header_size) != HEADER_LEN {
+            return Err(HeaderError::HeaderSize(header_size));
+        }
+        let (computed, stored) = (crc32(&bytes[..field::CRC32]), u32_at(bytes, field::CRC32));
+        if computed != stored {
+            return Err(HeaderError::Crc { computed, stored });
+        }
+        Self::decode_fields(bytes)
+    }
+
+    fn decode_fields(bytes: &[u8; HEADER_LEN]) -> Result<Self, HeaderError> {
+        let bad = |offset: usize| HeaderError::Field(offset as u16);
+        let board = text_at(bytes, field::BOARD, BOARD_LEN)
+            .filter(|board| !board.is_empty())
+            .ok_or(bad(field::BOARD))?;
+        let suffix = text_at(bytes, field::VERSION_SUFFIX, SUFFIX_LEN)
+            .filter(|suffix| is_suffix(suffix))
+            .ok_or(bad(field::VERSION_SUFFIX))?;
+        for reserved in [field::VERSION_RESERVED, field::MIN_IAP_RESERVED] {
+            if u16_at(bytes, reserved) != 0 {
+                return Err(bad(reserved));
+            }
+        }
+        if bytes[field::RESERVED..field::SIGNATURE]
+            .iter()
+            .any(|&byte| byte != 0)
+        {
+            return Err(bad(field::RESERVED));
+        }
+        let mut sector_crc32 = [0; MAX_SECTORS];
+        for (i, crc) in sector_crc32.iter_mut().enumerate() {
+            *crc = u32_at(bytes, field::SECTOR_CRC32 + 4 * i);
+        }
+        Ok(Self {
+            flags: Flags(u32_at(bytes, field::FLAGS)),
+            board: String::try_from(board).map_err(|_| bad(field::BOARD))?,
+            version: Version {
+                suffix: String::try_from(suffix).map_err(|_| bad(field::VERSION_SUFFIX))?,
+                ..version_at(bytes, field::VERSION)
+            },
+            security_counter: u32_at(bytes, field::SECURITY_COUNTER),
+            min_iap_version: version_at(bytes, field::MIN_IAP_VERSION).numbers(),
+            build_id: array_at(bytes, field::BUILD_ID),
+            load_address: u32_at(bytes, field::LOAD_ADDRESS),
+            payload_size: u32_at(bytes, field::PAYLOAD_SIZE),
+            payload_crc32: u32_at(bytes, field::PAYLOAD_CRC32),
+            digest: digest_at(bytes)?,
+            sector_crc32,
+            key_id: u32_at(bytes, field::KEY_ID),
+            revoked_keys: u32_at(bytes, field::REVOKED_KEYS),
+            signature: array_at(bytes, field::SIGNATURE),
+        })
+    }
+
+    /// Writes the header, CRC included.
+    pub fn encode(&self) -> [u8; HEADER_LEN] {
+        let mut bytes = [0; HEADER_LEN];
+        put(&mut bytes, 0, &MAGIC);
+        put(
+            &mut bytes,
+            field::FORMAT_VERSION,
+            &CURRENT_FORMAT_VERSION.to_le_bytes(),
+        );
+        put(
+            &mut bytes,
+            field::HEADER_SIZE,
+            &(HEADER_LEN as u16).to_le_bytes(),
+        );
+        put(&mut bytes, field::FLAGS, &self.flags.0.to_le_bytes());
+        put(&mut bytes, field::BOARD, self.board.as_bytes());
+        put_numbers(&mut bytes, field::VERSION, self.version.numbers());
+        put(
+            &mut bytes,
+            field::VERSION_SUFFIX,
+            self.version.suffix.as_bytes(),
+        );
+        put(
+            &mut bytes,
+            field::SECURITY_COUNTER,
+            &self.security_counter.to_le_bytes(),
+        );
+        put_numbers(&mut bytes, field::MIN_IAP_VERSION, self.min_iap_version);
+        put(&mut bytes, field::BUILD_ID, &self.build_id);
+        put(
+            &mut bytes,
+            field::LOAD_ADDRESS,
+            &self.load_address.to_le_bytes(),
+        );
+        put(
+            &mut bytes,
+            field::PAYLOAD_SIZE,
+            &self.payload_size.to_le_bytes(),
+        );
+        put(
+            &mut bytes,
+            field::PAYLOAD_CRC32,
+            &self.payload_crc32.to_le_bytes(),
+        );
+        if let PayloadDigest::Sha256(digest) = &self.digest {
+            put(&mut bytes, field::DIGEST_ALGORITHM, &1u32.to_le_bytes());
+            put(&mut bytes, field::DIGEST, digest);
+        }
+        for (i, crc) in self.sector_crc32.iter().enumerate() {
+            put(&mut bytes, field::SECTOR_CRC32 + 4 * i, &crc.to_le_bytes());
+        }
+        put(&mut bytes, field::KEY_ID, &self.key_id.to_le_bytes());
+        put(
+            &mut bytes,
+            field::REVOKED_KEYS,
+            &self.revoked_keys.to_le_bytes(),
+        );
+        put(&mut bytes, field::SIGNATURE, &self.signature);
+        let crc = crc32(&bytes[..field::CRC32]);
+        put(&mut bytes, field::CRC32, &crc.to_le_bytes());
+        bytes
+    }
+}
+
+fn version_at(bytes: &[u8], at: usize) -> Version {
+    Version::new(
+        u16_at(bytes, at),
+        u16_at(bytes, at + 2),
+        u16_at(bytes, at + 4),
+    )
+}
+
+fn put_numbers(bytes: &mut [u8], at: usize, (major, minor, patch): (u16, u16, u16)) {
+    for (i, number) in [major, minor, patch].into_iter().enumerate() {
+        put(bytes, at + 2 * i, &number.to_le_bytes());
+    }
+}
+
+fn digest_at(bytes: &[u8; HEADER_LEN]) -> Result<PayloadDigest, HeaderError> {
+    let digest: [u8; 64] = array_at(bytes, field::DIGEST);
+    let (sha256, rest) = digest.split_at(32);
+    let used = match u32_at(bytes, field::DIGEST_ALGORITHM) {
+        0 if sha256.iter().all(|&byte| byte == 0) => PayloadDigest::None,
+        1 => PayloadDigest::Sha256(array_at(sha256, 0)),
+        _ => return Err(HeaderError::Field(field::DIGEST_ALGORITHM as u16)),
+    };
+    if rest.iter().any(|&byte| byte != 0) {
+        return Err(HeaderError::Field(field::DIGEST as u16));
+    }
+    Ok(used)
+}
+
+/// The unsigned prefix of a transfer that leaves out sectors the board already has: the header follows, then only the payload bytes
+/// of the sectors in the bitmap, in ascending order.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Prefix {
+    /// The sectors whose bytes are in the transfer.
+    pub sectors: SectorSet,
+}
+
+impl Prefix {
+    /// Reads a prefix.
+    pub fn decode(bytes: &[u8]) -> Result<Self, HeaderError> {
+        let bytes: &[u8; PREFIX_LEN] = bytes.first_chunk().ok_or(HeaderError::Truncated)?;
+        if !bytes.starts_with(&PREFIX_MAGIC) {
+            return Err(HeaderError::Magic);
+        }
+        let (version, size) = (u16_at(bytes, 4), u16_at(bytes, 6));
+        if version != 1 {
+            return Err(HeaderError::FormatVersion(version));
+        }
+        if usize::from(size) != PREFIX_LEN {
+            return Err(HeaderError::HeaderSize(size));
+        }
+        let (computed, stored) = (crc32(&bytes[..28]), u32_at(bytes, 28));
+        if computed != stored {
+            return Err(HeaderError::Crc { computed, stored });
+        }
+        if bytes[12..28].iter().any(|&byte| byte != 0) {
+            return Err(HeaderError::Field(12));
+        }
+        Ok(Self {
+            sectors: SectorSet(u32_at(bytes, 8)),
+        })
+    }
+
+    /// Writes the prefix, CRC included.
+    pub fn encode(&self) -> [u8; PREFIX_LEN] {
+        let mut bytes = [0; PREFIX_LEN];
+        put(&mut bytes, 0, &PREFIX_MAGIC);
+        put(&mut bytes, 4, &1u16.to_le_bytes());
+        put(&mut bytes, 6, &(PREFIX_LEN as u16).to_le_bytes());
+        put(&mut bytes, 8, &self.sectors.0.to_le_bytes());
+        let crc = crc32(&bytes[..28]);
+        put(&mut bytes, 28, &crc.to_le_bytes());
+        bytes
+    }
+}

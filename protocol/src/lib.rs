@@ -1,0 +1,21 @@
+//! What both ends of an update agree on, compiled into `iapctl` and into the IAP firmware alike, so that they cannot disagree.
+//!
+//! `protocol/README.md` documents every byte; `tests/golden` holds the literal bytes of version 1. The crate does no input or
+//! output, allocates nothing and holds no policy: it says what the bytes mean, the two ends say what to do about them.
+#![no_std]
+
+pub mod crc;
+pub mod error;
+pub mod header;
+pub mod http;
+pub mod info;
+pub mod memory;
+pub mod record;
+pub mod status;
+pub mod tftp;
+pub mod vectors;
+pub mod version;
+
+mod bytes;
+
+pub use error::ErrorCode;
