@@ -3,12 +3,14 @@
 //! Little-endian, never stored at the load address; the boot record keeps a copy. Version 1 is complete: signature fields are part
 //! of it and zero when an image is unsigned. `README.md` has the table of offsets.
 
+use core::fmt;
+
 use heapless::String;
 
 use crate::bytes::{array_at, put, text_at, u16_at, u32_at};
 use crate::crc::crc32;
 use crate::memory::{FlashMap, MAX_SECTORS, Region, SectorSet};
-use crate::version::{SUFFIX_LEN, Version, is_suffix};
+use crate::version::{SUFFIX_LEN, Version, is_made_of, is_suffix};
 
 /// The first four bytes of an image with a header.
 pub const MAGIC: [u8; 4] = *b"IAPH";
@@ -52,6 +54,11 @@ mod field {
     pub(super) const RESERVED: usize = 292;
     pub(super) const SIGNATURE: usize = 444;
     pub(super) const CRC32: usize = 508;
+}
+
+/// Whether `id` can be a board id: 1 to [`BOARD_LEN`] letters, digits, `-`, `_` and `.`, so that it needs no escaping anywhere.
+pub const fn is_board_id(id: &str) -> bool {
+    !id.is_empty() && id.len() <= BOARD_LEN && is_made_of(id, b"-_.")
 }
 
 /// Flags of an image.
@@ -144,11 +151,42 @@ pub enum HeaderError {
     Field(u16),
 }
 
+impl fmt::Display for HeaderError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Truncated => f.write_str("header cut short"),
+            Self::Magic => f.write_str("no header: it does not begin with its magic"),
+            Self::FormatVersion(version) => write!(
+                f,
+                "header of format version {version}, expected {CURRENT_FORMAT_VERSION}"
+            ),
+            Self::HeaderSize(size) => {
+                write!(
+                    f,
+                    "header gives its own size as {size} bytes, which its version does not have"
+                )
+            }
+            Self::Crc { computed, stored } => write!(
+                f,
+                "header damaged: its CRC-32 is {computed:#010x}, it says {stored:#010x}"
+            ),
+            Self::Field(offset) => write!(
+                f,
+                "header field at offset {offset} has a value its version does not define"
+            ),
+        }
+    }
+}
+
+impl core::error::Error for HeaderError {}
+
 impl Default for ImageHeader {
+    /// An empty image for every board.
     fn default() -> Self {
         Self {
             flags: Flags::default(),
-            board: String::new(),
+            // "any" fits.
+            board: String::try_from(ANY_BOARD).unwrap_or_default(),
             version: Version::default(),
             security_counter: 0,
             min_iap_version: (0, 0, 0),
@@ -222,7 +260,7 @@ impl ImageHeader {
     fn decode_fields(bytes: &[u8; HEADER_LEN]) -> Result<Self, HeaderError> {
         let bad = |offset: usize| HeaderError::Field(offset as u16);
         let board = text_at(bytes, field::BOARD, BOARD_LEN)
-            .filter(|board| !board.is_empty())
+            .filter(|board| is_board_id(board))
             .ok_or(bad(field::BOARD))?;
         let suffix = text_at(bytes, field::VERSION_SUFFIX, SUFFIX_LEN)
             .filter(|suffix| is_suffix(suffix))
@@ -345,11 +383,16 @@ fn digest_at(bytes: &[u8; HEADER_LEN]) -> Result<PayloadDigest, HeaderError> {
     let digest: [u8; 64] = array_at(bytes, field::DIGEST);
     let (sha256, rest) = digest.split_at(32);
     let used = match u32_at(bytes, field::DIGEST_ALGORITHM) {
-        0 if sha256.iter().all(|&byte| byte == 0) => PayloadDigest::None,
+        0 => PayloadDigest::None,
         1 => PayloadDigest::Sha256(array_at(sha256, 0)),
         _ => return Err(HeaderError::Field(field::DIGEST_ALGORITHM as u16)),
     };
-    if rest.iter().any(|&byte| byte != 0) {
+    let unused = if used == PayloadDigest::None {
+        &digest
+    } else {
+        rest
+    };
+    if unused.iter().any(|&byte| byte != 0) {
         return Err(HeaderError::Field(field::DIGEST as u16));
     }
     Ok(used)
@@ -381,11 +424,15 @@ impl Prefix {
         if computed != stored {
             return Err(HeaderError::Crc { computed, stored });
         }
+        let sectors = u32_at(bytes, 8);
+        if sectors >> MAX_SECTORS != 0 {
+            return Err(HeaderError::Field(8));
+        }
         if bytes[12..28].iter().any(|&byte| byte != 0) {
             return Err(HeaderError::Field(12));
         }
         Ok(Self {
-            sectors: SectorSet(u32_at(bytes, 8)),
+            sectors: SectorSet(sectors),
         })
     }
 

@@ -6,7 +6,7 @@
 use heapless::String;
 
 use crate::bytes::{text_at, u16_at};
-use crate::header::{BOARD_LEN, Flags};
+use crate::header::{BOARD_LEN, Flags, is_board_id};
 use crate::version::{Version, is_suffix};
 
 /// Bytes of the descriptor.
@@ -52,12 +52,12 @@ impl ImageInfo {
             && u16_at(bytes, field::FORMAT_VERSION) == FORMAT_VERSION
             && usize::from(u16_at(bytes, field::SIZE)) == INFO_LEN;
         let flags = Flags(u32::from(u16_at(bytes, field::FLAGS)));
-        let suffix =
-            text_at(bytes, field::SUFFIX, INFO_SUFFIX_LEN).filter(|suffix| is_suffix(suffix))?;
-        let board = text_at(bytes, field::BOARD, BOARD_LEN).filter(|board| !board.is_empty())?;
         if !known || flags.0 & !Flags::KNOWN.0 != 0 {
             return None;
         }
+        let suffix =
+            text_at(bytes, field::SUFFIX, INFO_SUFFIX_LEN).filter(|suffix| is_suffix(suffix))?;
+        let board = text_at(bytes, field::BOARD, BOARD_LEN).filter(|board| is_board_id(board))?;
         let number = |i: usize| u16_at(bytes, field::VERSION + 2 * i);
         Some(Self {
             version: Version {
@@ -76,8 +76,10 @@ impl ImageInfo {
             .find_map(|at| Self::decode(image.get(at..)?))
     }
 
-    /// Writes the descriptor at compile time, for a `static` in `.iap_info`. A `board` or `suffix` that does not fit is a
-    /// compile-time panic.
+    /// Writes the descriptor at compile time, for a `static` in `.iap_info`.
+    ///
+    /// # Panics
+    /// On a `board`, `suffix` or flag that [`ImageInfo::decode`] would not accept; in a `static` the compiler reports it.
     pub const fn encode(
         version: (u16, u16, u16),
         suffix: &str,
@@ -85,12 +87,16 @@ impl ImageInfo {
         flags: Flags,
     ) -> [u8; INFO_LEN] {
         assert!(
-            !board.is_empty() && board.len() <= BOARD_LEN,
-            "a board id has 1 to 32 characters"
+            is_board_id(board),
+            "a board id has 1 to 32 letters, digits, -, _ and ."
         );
         assert!(
-            suffix.len() <= INFO_SUFFIX_LEN,
-            "a version suffix in .iap_info has at most 12 characters"
+            suffix.len() <= INFO_SUFFIX_LEN && is_suffix(suffix),
+            "a version suffix in .iap_info is -text, +text or both, with at most 12 characters"
+        );
+        assert!(
+            flags.0 & !Flags::KNOWN.0 == 0,
+            "an application may ask for the flags CONFIRM and DATA only"
         );
         let mut bytes = [0; INFO_LEN];
         bytes = put_const(bytes, 0, &MAGIC);

@@ -42,9 +42,10 @@ impl Region {
         other.start >= self.start && other.end() <= self.end()
     }
 
-    /// Whether the two share an address.
+    /// Whether the two share an address; an empty region shares none.
     pub const fn overlaps(&self, other: &Region) -> bool {
-        (self.start as u64) < other.end() && (other.start as u64) < self.end()
+        let both = self.len > 0 && other.len > 0;
+        both && (self.start as u64) < other.end() && (other.start as u64) < self.end()
     }
 }
 
@@ -165,7 +166,7 @@ pub struct FlashMap {
 }
 
 impl FlashMap {
-    /// A flash at `base` with sectors of these sizes in bytes; `None` if there are too many, none, an empty one, or the end passes
+    /// A flash at `base` with sectors of these sizes in bytes; `None` if there are too many, none, an empty one, or the end reaches
     /// 4 GiB.
     pub const fn new(base: u32, sizes: &[u32]) -> Option<Self> {
         if sizes.is_empty() || sizes.len() > MAX_SECTORS {
@@ -225,7 +226,7 @@ impl FlashMap {
     /// The sectors that `region` touches.
     pub fn sectors_of(&self, region: Region) -> SectorSet {
         self.sectors()
-            .filter(|sector| sector.region.overlaps(&region) && region.len > 0)
+            .filter(|sector| sector.region.overlaps(&region))
             .map(|sector| sector.index)
             .collect()
     }
@@ -312,7 +313,9 @@ impl MemoryMap {
             .filter_map(|i| self.flash.sector(i))
             .map(|s| u64::from(s.region.len))
             .sum();
-        if covered != u64::from(self.application.len) || self.application.len == 0 {
+        // The sum alone would accept a region that begins inside a sector and sticks out of the flash by as much.
+        let inside = self.flash.region().contains_region(&self.application);
+        if !inside || covered != u64::from(self.application.len) || self.application.len == 0 {
             return Err(MapError::ApplicationNotOnSectors(self.application));
         }
         let [first, second] = self.record_sectors;
@@ -439,6 +442,19 @@ pub(crate) mod tests {
             refused(|m| m.application = Region::new(0x0802_0200, 0x1000)),
             MapError::ApplicationNotOnSectors(shifted)
         );
+        let past_the_end = Region::new(0x0802_0200, 896 * 1024);
+        assert_eq!(
+            refused(|m| m.application.start += 0x200),
+            MapError::ApplicationNotOnSectors(past_the_end)
+        );
+    }
+
+    #[test]
+    fn an_empty_region_overlaps_nothing() {
+        let empty = Region::new(0x0802_0010, 0);
+        let around = Region::new(0x0802_0000, 0x100);
+        assert!(!empty.overlaps(&around) && !around.overlaps(&empty));
+        assert!(around.contains_region(&empty));
     }
 
     #[test]

@@ -15,6 +15,7 @@
 
 use crate::bytes::{array_at, put, u16_at, u32_at};
 use crate::crc::crc32;
+use crate::memory::MAX_SECTORS;
 
 /// Bytes of a record sector that are used; a larger sector's rest stays erased.
 pub const SECTOR_SIZE_BYTES: u32 = 0x4000;
@@ -156,7 +157,7 @@ pub enum Slot {
     Blank,
     /// An entry with a right CRC.
     Valid(Entry, Seal),
-    /// Anything else: torn, burned, or of an unknown kind.
+    /// Anything else: torn, burned, of an unknown kind, or naming an image slot or flash sector that cannot exist.
     Dead,
 }
 
@@ -180,15 +181,16 @@ impl Entry {
 
     fn decode_body(bytes: &[u8; ENTRY_LEN]) -> Option<Self> {
         let (arg, word) = (bytes[1], u32_at(bytes, 4));
+        let (is_slot, is_sector) = (arg < IMAGE_SLOTS, usize::from(arg) < MAX_SECTORS);
         Some(match bytes[0] {
-            1 => Self::Claimed { slot: arg },
-            2 => Self::Begun {
+            1 if is_slot => Self::Claimed { slot: arg },
+            2 if is_slot => Self::Begun {
                 slot: arg,
                 header_crc32: word,
             },
-            3 => Self::Touched { sector: arg },
-            4 => Self::Done { sector: arg },
-            5 => Self::Committed {
+            3 if is_sector => Self::Touched { sector: arg },
+            4 if is_sector => Self::Done { sector: arg },
+            5 if is_slot => Self::Committed {
                 slot: arg,
                 header_crc32: word,
             },

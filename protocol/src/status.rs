@@ -35,6 +35,9 @@ pub enum Phase {
     Failed,
     /// Waiting for the supply voltage.
     SupplyLow,
+    /// Read from a newer board: a value this crate does not know. Never sent.
+    #[serde(other)]
+    Unknown,
 }
 
 /// Why the board is in IAP mode.
@@ -55,9 +58,13 @@ pub enum IapReason {
     NotConfirmed,
     /// The window at power-on in which a push is awaited.
     PowerOnWindow,
+    /// Read from a newer board: a value this crate does not know. Never sent.
+    #[serde(other)]
+    Unknown,
 }
 
-/// Who may do what, from the board's profile.
+/// Who may do what, from the board's profile. A closed set, unlike the two above: profiles are read with it, and a misspelt policy
+/// must never pass for an unknown one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Policy {
@@ -140,4 +147,61 @@ pub struct Status {
     pub flash_erases: u32,
     /// Flash words programmed since the reset.
     pub flash_words: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+
+    fn filled<const N: usize>() -> String<N> {
+        core::iter::repeat_n('x', N).collect()
+    }
+
+    /// Every text full, every number as long as it gets, every option present.
+    fn longest() -> Status {
+        let sector_crc32 = core::iter::repeat_n(u32::MAX, MAX_SECTORS).collect();
+        Status {
+            status_version: u8::MAX,
+            board: filled(),
+            iap_version: filled(),
+            policy: Policy::Signed,
+            default_password: false,
+            phase: Phase::Programming,
+            iap_reason: IapReason::ApplicationDamaged,
+            user_flash_first_page_address: u32::MAX,
+            user_flash_size: u32::MAX,
+            uptime_ms: u32::MAX,
+            security_counter: u32::MAX,
+            application: Some(ApplicationStatus {
+                version: filled(),
+                board: filled(),
+                load_address: u32::MAX,
+                size: u32::MAX,
+                crc32: u32::MAX,
+                sector_crc32,
+            }),
+            update: Some(UpdateStatus {
+                transport: filled(),
+                peer: filled(),
+                received: u32::MAX,
+                total: u32::MAX,
+                sectors_written: u8::MAX,
+                sectors_skipped: u8::MAX,
+                sector: Some(u8::MAX),
+            }),
+            last_error: Some(RefusalReport {
+                code: u16::MAX,
+                text: filled(),
+            }),
+            flash_erases: u32::MAX,
+            flash_words: u32::MAX,
+        }
+    }
+
+    #[test]
+    fn the_longest_status_fits() {
+        let text = serde_json::to_string(&longest()).unwrap();
+        assert!(text.len() <= MAX_LEN, "{} bytes: {text}", text.len());
+    }
 }

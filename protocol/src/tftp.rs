@@ -219,7 +219,9 @@ fn decode_options(mut bytes: &[u8]) -> Result<Options, PacketError> {
         let (name, rest) = split_text(bytes)?;
         let (value, rest) = split_text(rest)?;
         bytes = rest;
-        let number = value.parse::<u64>().ok();
+        // Digits only: parse alone would take a leading plus sign.
+        let digits = value.bytes().all(|byte| byte.is_ascii_digit());
+        let number = value.parse::<u64>().ok().filter(|_| digits);
         let within = |name: &'static str, min: u64, max: u64| {
             number
                 .filter(|number| (min..=max).contains(number))
@@ -406,6 +408,10 @@ mod tests {
             (
                 b"\x00\x02a\0octet\0windowsize\x000\0",
                 PacketError::Option("windowsize"),
+            ),
+            (
+                b"\x00\x02a\0octet\0tsize\0+5\0",
+                PacketError::Option("tsize"),
             ),
             (b"\x00\x02a\0octet\0tsize\0", PacketError::Text),
         ] {

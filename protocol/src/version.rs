@@ -85,13 +85,36 @@ impl fmt::Display for VersionError {
 impl core::error::Error for VersionError {}
 
 /// Whether `suffix` is empty or `-...` / `+...` in semver's alphabet.
-pub(crate) fn is_suffix(suffix: &str) -> bool {
-    suffix.is_empty()
-        || suffix.len() > 1
-            && suffix.starts_with(['-', '+'])
-            && suffix
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b".-+".contains(&byte))
+pub(crate) const fn is_suffix(suffix: &str) -> bool {
+    match suffix.as_bytes() {
+        [] => true,
+        [b'-' | b'+', _, ..] => is_made_of(suffix, b".-+"),
+        _ => false,
+    }
+}
+
+/// Whether `text` holds only ASCII letters, digits and the characters in `others`.
+pub(crate) const fn is_made_of(text: &str, others: &[u8]) -> bool {
+    let text = text.as_bytes();
+    let mut i = 0;
+    while i < text.len() {
+        if !text[i].is_ascii_alphanumeric() && !is_among(text[i], others) {
+            return false;
+        }
+        i += 1;
+    }
+    true
+}
+
+const fn is_among(byte: u8, others: &[u8]) -> bool {
+    let mut i = 0;
+    while i < others.len() {
+        if others[i] == byte {
+            return true;
+        }
+        i += 1;
+    }
+    false
 }
 
 impl FromStr for Version {
