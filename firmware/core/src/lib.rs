@@ -1,1 +1,14 @@
-//! Not written yet.
+//! Every decision of the IAP firmware, and no register: what an update may do to the flash, what a reset starts, and the TFTP and HTTP
+//! servers, as state machines without I/O. The chip crate and the simulator give it a flash, a clock and Ethernet frames.
+//!
+//! ```text
+//!  Ethernet frames ─ net ─┬─ tftp ─┐
+//!                         └─ http ─┴─ intake ─ update ─┬─ record ─┐
+//!                                                      └──────────┴─ flash
+//!  reset ─ boot ─ record ─ flash
+//! ```
+#![no_std]
+
+pub mod config;
+pub mod flash;
+pub mod intake;

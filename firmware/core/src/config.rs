@@ -1,0 +1,68 @@
+//! What the firmware knows about its board, from the profile: constants on the chip, a parsed file in the simulator.
+
+use heapless::String;
+use iap_protocol::header::BOARD_LEN;
+use iap_protocol::memory::MemoryMap;
+use iap_protocol::status::Policy;
+use smoltcp::wire::{EthernetAddress, Ipv4Address, Ipv4Cidr};
+
+/// The configuration of one board.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Board id, compared with the one in image headers.
+    pub board: String<BOARD_LEN>,
+    /// Where everything lies; [`MemoryMap::check`] has accepted it.
+    pub map: MemoryMap,
+    /// Who may do what.
+    pub policy: Policy,
+    /// Lets the vector table check alone decide for applications programmed with a probe; never with [`Policy::Signed`].
+    pub bare_rule: bool,
+    /// HTTP login.
+    pub user: String<32>,
+    /// HTTP login.
+    pub password: String<64>,
+    /// Network.
+    pub network: NetworkConfig,
+    /// Seconds from a TFTP commit to the reset that starts the application; 0: reset by hand, as AN3968 has it.
+    pub auto_start_s: u16,
+    /// Seconds without any client after which IAP mode gives way to a valid application; 0: never.
+    pub iap_idle_s: u16,
+    /// Seconds at power-on in which a push is awaited before the application starts; 0: none.
+    pub power_on_window_s: u16,
+}
+
+/// The network side of a board.
+#[derive(Clone, Debug)]
+pub struct NetworkConfig {
+    /// MAC address, fixed or derived from the chip's unique id.
+    pub mac: EthernetAddress,
+    /// Ask a DHCP server.
+    pub use_dhcp: bool,
+    /// Seconds until the static address is used when no server answers.
+    pub dhcp_fallback_s: u16,
+    /// Static address.
+    pub address: Ipv4Cidr,
+    /// Gateway that goes with the static address.
+    pub gateway: Option<Ipv4Address>,
+    /// Name given to the DHCP server.
+    pub host_name: String<32>,
+}
+
+/// The version of this firmware, as `status.json` shows it and as headers ask for it.
+pub const IAP_VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// [`IAP_VERSION`] in numbers.
+pub const IAP_VERSION_NUMBERS: (u16, u16, u16) = (
+    decimal(env!("CARGO_PKG_VERSION_MAJOR")),
+    decimal(env!("CARGO_PKG_VERSION_MINOR")),
+    decimal(env!("CARGO_PKG_VERSION_PATCH")),
+);
+
+const fn decimal(text: &str) -> u16 {
+    let (bytes, mut value, mut i) = (text.as_bytes(), 0, 0);
+    while i < bytes.len() {
+        value = value * 10 + (bytes[i] - b'0') as u16;
+        i += 1;
+    }
+    value
+}

@@ -1,0 +1,131 @@
+//! The flash as the core sees it: sectors that erase, words that program, and windows that cannot reach what they must not touch.
+//!
+//! The calls are synchronous, because the chip is: it has one bank, and any fetch from flash stalls until the operation ends
+//! (RM0090 section 3.5). Time passes inside them.
+
+use core::fmt;
+
+use iap_protocol::ErrorCode;
+use iap_protocol::error::Refusal;
+use iap_protocol::memory::{FlashMap, Region, Sector, SectorSet};
+
+/// What can go wrong in a flash operation.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FlashFault {
+    /// The sector did not erase.
+    Erase,
+    /// The word was not programmed (PGAERR, PGPERR, PGSERR).
+    Program,
+    /// The sector is write-protected (WRPERR).
+    WriteProtected,
+    /// The supply is below the threshold; nothing was done, the operation may be tried again.
+    SupplyLow,
+    /// The address is not readable flash.
+    Read,
+    /// The address is outside the caller's window, or not a multiple of 4; nothing was done.
+    OutsideWindow,
+}
+
+/// A failed flash operation.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FlashError {
+    /// What went wrong.
+    pub fault: FlashFault,
+    /// Where.
+    pub address: u32,
+}
+
+impl FlashError {
+    /// An error at `address`.
+    pub const fn new(fault: FlashFault, address: u32) -> Self {
+        Self { fault, address }
+    }
+}
+
+impl fmt::Display for FlashError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} at {:#010x}", self.fault, self.address)
+    }
+}
+
+impl From<FlashError> for Refusal {
+    fn from(error: FlashError) -> Self {
+        let code = match error.fault {
+            FlashFault::Erase => ErrorCode::FlashErase,
+            FlashFault::Program => ErrorCode::FlashProgram,
+            FlashFault::WriteProtected | FlashFault::OutsideWindow => ErrorCode::WriteProtected,
+            FlashFault::SupplyLow => ErrorCode::SupplyLow,
+            FlashFault::Read => ErrorCode::FlashRead,
+        };
+        Refusal::with(code, format_args!("at {:#010x}", error.address))
+    }
+}
+
+/// A NOR flash with erasable sectors. Implemented by the chip's driver and by the simulator's strict model.
+pub trait Flash {
+    /// Copies flash content.
+    fn read(&self, address: u32, bytes: &mut [u8]) -> Result<(), FlashError>;
+    /// Erases one sector: every bit becomes 1.
+    fn erase(&mut self, sector: Sector) -> Result<(), FlashError>;
+    /// Programs 32-bit words in ascending order: bits can only become 0. `address` and the length are multiples of 4.
+    fn program(&mut self, address: u32, bytes: &[u8]) -> Result<(), FlashError>;
+    /// The CRC-32 of `region`, continued from `resume`, a finished CRC (0 for none). On the chip the CRC unit computes it.
+    fn crc32(&mut self, resume: u32, region: Region) -> Result<u32, FlashError>;
+}
+
+/// The part of a flash that its holder may change: some sectors and no others.
+pub struct Window<'a, F> {
+    flash: &'a mut F,
+    map: &'a FlashMap,
+    sectors: SectorSet,
+}
+
+impl<'a, F: Flash> Window<'a, F> {
+    /// A window on `sectors`.
+    pub fn new(flash: &'a mut F, map: &'a FlashMap, sectors: SectorSet) -> Self {
+        Self {
+            flash,
+            map,
+            sectors,
+        }
+    }
+
+    /// Erases sector `index`.
+    pub fn erase(&mut self, index: u8) -> Result<(), FlashError> {
+        match self.map.sector(index) {
+            Some(sector) if self.sectors.contains(index) => self.flash.erase(sector),
+            Some(sector) => Err(FlashError::new(
+                FlashFault::OutsideWindow,
+                sector.region.start,
+            )),
+            None => Err(FlashError::new(FlashFault::OutsideWindow, 0)),
+        }
+    }
+
+    /// Programs words.
+    pub fn program(&mut self, address: u32, bytes: &[u8]) -> Result<(), FlashError> {
+        let outside = FlashError::new(FlashFault::OutsideWindow, address);
+        let len = u32::try_from(bytes.len()).map_err(|_| outside)?;
+        let region = Region::new(address, len);
+        let touched = self.map.sectors_of(region);
+        let inside = self.map.region().contains_region(&region)
+            && touched.intersection(self.sectors) == touched;
+        if !inside || !address.is_multiple_of(4) || !len.is_multiple_of(4) {
+            return Err(outside);
+        }
+        self.flash.program(address, bytes)
+    }
+
+    /// Reads anywhere: a window limits what changes.
+    pub fn read(&self, address: u32, bytes: &mut [u8]) -> Result<(), FlashError> {
+        self.flash.read(address, bytes)
+    }
+
+    /// Where sector `index` lies.
+    pub fn sector_start(&self, index: u8) -> Result<u32, FlashError> {
+        let sector = self.map.sector(index);
+        sector
+            .map(|sector| sector.region.start)
+            .ok_or(FlashError::new(FlashFault::OutsideWindow, 0))
+    }
+}
