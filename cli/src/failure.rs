@@ -1,6 +1,13 @@
 //! How a command fails: an exit code for scripts, and for people what happened, to whom, what was expected and what to do next.
 
 use std::fmt;
+use std::io;
+
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
+
+use crate::image::finding::Finding;
+use crate::output::{Human, Paint};
 
 /// Exit codes. Documented in the README and in `iapctl --help`; they never change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,6 +38,8 @@ pub struct Failure {
     pub message: String,
     /// What to do next; each line is shown after `help:`.
     pub help: Vec<String>,
+    /// What is wrong with an image, one by one; empty for all other failures.
+    pub findings: Vec<Finding>,
 }
 
 impl Failure {
@@ -40,6 +49,7 @@ impl Failure {
             exit,
             message: message.into(),
             help: Vec::new(),
+            findings: Vec::new(),
         }
     }
 
@@ -48,6 +58,33 @@ impl Failure {
     pub fn help(mut self, line: impl Into<String>) -> Self {
         self.help.push(line.into());
         self
+    }
+}
+
+/// Shown as `{"exit":3,"message":"...","help":["..."]}`, with `findings` where there are some.
+impl Serialize for Failure {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let fields = 3 + usize::from(!self.findings.is_empty());
+        let mut out = serializer.serialize_struct("Failure", fields)?;
+        out.serialize_field("exit", &(self.exit as u8))?;
+        out.serialize_field("message", &self.message)?;
+        out.serialize_field("help", &self.help)?;
+        if !self.findings.is_empty() {
+            out.serialize_field("findings", &self.findings)?;
+        }
+        out.end()
+    }
+}
+
+impl Human for Failure {
+    fn human(&self, f: &mut dyn io::Write, paint: Paint) -> io::Result<()> {
+        writeln!(f, "{} {}", paint.error("error:"), self.message)?;
+        self.findings
+            .iter()
+            .try_for_each(|finding| finding.human(f, paint))?;
+        self.help
+            .iter()
+            .try_for_each(|line| writeln!(f, "  {} {line}", paint.strong("help:")))
     }
 }
 

@@ -1,3 +1,7 @@
 //! `iapctl` as a library: what the commands do, without the command line.
 
+pub mod app;
+pub mod cmd;
 pub mod failure;
+pub mod image;
+pub mod output;

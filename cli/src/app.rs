@@ -1,0 +1,108 @@
+//! The command line as clap sees it, and the way from it to a command and to an exit code. Decides nothing about images or boards.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::cmd;
+use crate::failure::{Exit, Failure};
+use crate::output::Output;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  something on this machine: a file cannot be read or written
+  2  the command line or a profile is wrong
+  3  the image cannot run on the board, or is no image
+  4  no board answered, or it stopped answering
+  5  the board answered and refused
+  6  interrupted
+  7  the board does not hold what was sent, or it cannot be told";
+
+/// Updates STM32F407 boards over Ethernet: checks, converts and pushes applications to boards with the IAP firmware.
+#[derive(Parser, Debug)]
+#[command(name = "iapctl", version, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// Prints results, and errors, as one JSON document on stdout
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands; their arguments are in the file of the command.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Prints a completion script for a shell
+    Completions(cmd::completions::CompletionsArgs),
+    /// Writes the manual pages into a folder
+    Man(cmd::completions::ManArgs),
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    run(std::env::args_os())
+}
+
+/// Runs a command line; its first item is the program's name.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let cli = match Cli::try_parse_from(&args) {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error, args.iter().any(|arg| arg == "--json")),
+    };
+    let output = Output::new(cli.json);
+    dispatch(cli.command, &output).unwrap_or_else(|failure| {
+        output.failure(&failure);
+        ExitCode::from(failure.exit as u8)
+    })
+}
+
+fn dispatch(command: Command, output: &Output) -> Result<ExitCode, Failure> {
+    let done = |()| ExitCode::SUCCESS;
+    match command {
+        Command::Completions(args) => cmd::completions::run(&args, output).map(done),
+        Command::Man(args) => cmd::completions::man(&args, output).map(done),
+    }
+}
+
+/// The command definition, for completions and manual pages.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+/// Shows what clap has to say: help and version on stdout, everything else as a usage error.
+fn usage(error: &clap::Error, json: bool) -> ExitCode {
+    let asked_for = matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+    );
+    if json && !asked_for {
+        Output::new(true).failure(&usage_failure(&error.render().to_string()));
+        return ExitCode::from(Exit::Usage as u8);
+    }
+    // Nothing is left to tell anybody when the terminal is gone.
+    let _ = error.print();
+    ExitCode::from(if asked_for { 0 } else { Exit::Usage as u8 })
+}
+
+/// clap's text as a failure: its first paragraph says what is wrong, the others what would be right.
+fn usage_failure(text: &str) -> Failure {
+    let mut paragraphs = text.trim().split("\n\n");
+    let first = paragraphs.next().unwrap_or_default();
+    let failure = Failure::new(Exit::Usage, first.trim_start_matches("error: "));
+    paragraphs.fold(failure, Failure::help)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_definition_is_consistent() {
+        command().debug_assert();
+    }
+}

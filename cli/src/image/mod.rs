@@ -1,0 +1,160 @@
+//! Images as files: what is read (ELF, BIN, IAP, Intel HEX, S-records), what it becomes (bytes for an address), and what is wrong
+//! with it. The format is recognised by content, never by the file's name.
+
+pub mod finding;
+mod format;
+mod iap;
+mod wrap;
+
+use std::path::Path;
+
+use iap_protocol::header::ImageHeader;
+use iap_protocol::info::ImageInfo;
+use iap_protocol::memory::{MemoryMap, Region};
+
+use crate::failure::{Exit, Failure};
+use finding::{Finding, Severity};
+pub use format::Format;
+pub use wrap::HeaderOverrides;
+
+/// The fill for gaps between sections unless another is asked for: what erased flash reads as, so gaps cost no programming.
+pub const DEFAULT_FILL: u8 = 0xFF;
+
+/// How a file is read.
+#[derive(Clone, Copy, Debug)]
+pub struct LoadOptions<'a> {
+    /// The board the image is for: says where raw binaries go and where flash is.
+    pub map: &'a MemoryMap,
+    /// The byte for gaps between sections.
+    pub fill: u8,
+}
+
+impl<'a> LoadOptions<'a> {
+    /// The defaults for a board.
+    pub const fn new(map: &'a MemoryMap) -> Self {
+        Self {
+            map,
+            fill: DEFAULT_FILL,
+        }
+    }
+}
+
+/// A part of a file that has an address of its own: an ELF section or segment, a run of HEX records.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Piece {
+    /// How people know it: `.data`, `segment 1`, `line 12`.
+    pub name: String,
+    /// Where its bytes lie in flash (LMA).
+    pub address: u32,
+    /// Where the program expects them at run time (VMA); the same, except for initialised data.
+    pub run_address: u32,
+    /// The bytes.
+    pub data: Vec<u8>,
+}
+
+impl Piece {
+    /// The addresses its bytes take in flash.
+    pub fn region(&self) -> Region {
+        Region::new(
+            self.address,
+            u32::try_from(self.data.len()).unwrap_or(u32::MAX),
+        )
+    }
+}
+
+/// A file's content, ready for a board.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Image {
+    /// What the file was.
+    pub format: Format,
+    /// The bytes for flash, gaps filled.
+    pub payload: Vec<u8>,
+    /// Where the first of them goes.
+    pub load_address: u32,
+    /// The header, if the file was a `.iap`.
+    pub header: Option<ImageHeader>,
+    /// The application's own descriptor, if it has one.
+    pub info: Option<ImageInfo>,
+    /// The linker's build id; zero where there is none.
+    pub build_id: [u8; 20],
+    /// The parts the payload was made of, by address.
+    pub pieces: Vec<Piece>,
+    /// Bytes of the vector table where the file says it (size of its ELF section).
+    pub vector_table_len: Option<u32>,
+    /// What reading it brought up.
+    pub findings: Vec<Finding>,
+}
+
+impl Image {
+    fn new(format: Format, load_address: u32, payload: Vec<u8>) -> Self {
+        Self {
+            format,
+            info: ImageInfo::find(&payload),
+            payload,
+            load_address,
+            header: None,
+            build_id: [0; 20],
+            pieces: Vec::new(),
+            vector_table_len: None,
+            findings: Vec::new(),
+        }
+    }
+
+    /// The addresses the payload takes.
+    pub fn region(&self) -> Region {
+        Region::new(
+            self.load_address,
+            u32::try_from(self.payload.len()).unwrap_or(u32::MAX),
+        )
+    }
+}
+
+/// Reads a file that is to be pushed or converted; fails where no image can be made of it.
+pub fn load(path: &Path, options: &LoadOptions) -> Result<Image, Failure> {
+    let image = read(path, options)?;
+    let fatal: Vec<Finding> = (image.findings.iter())
+        .filter(|finding| finding.severity == Severity::Fatal)
+        .cloned()
+        .collect();
+    if fatal.is_empty() {
+        return Ok(image);
+    }
+    let message = format!("{}: no image can be made of this file", path.display());
+    Err(Failure {
+        findings: fatal,
+        ..Failure::new(Exit::BadImage, message)
+    })
+}
+
+/// Reads a file that is to be judged: what is wrong inside it, even fatally, is in the image's findings.
+pub fn read(path: &Path, options: &LoadOptions) -> Result<Image, Failure> {
+    parse(&read_file(path)?, options).map_err(|failure| Failure {
+        message: format!("{}: {}", path.display(), failure.message),
+        ..failure
+    })
+}
+
+/// Reads the content of a file.
+pub fn parse(bytes: &[u8], options: &LoadOptions) -> Result<Image, Failure> {
+    let format = Format::of(bytes)?;
+    match format {
+        Format::Iap => iap::read(bytes, options),
+        Format::Bin => Ok(Image::new(
+            format,
+            options.map.user_flash_first_page_address(),
+            bytes.to_vec(),
+        )),
+    }
+}
+
+fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
+    let failed = |what: String| Failure::new(Exit::Local, format!("{}: {what}", path.display()));
+    if path.is_dir() {
+        return Err(failed("is a directory, an image file was expected".into())
+            .help("name the file that the linker wrote, for example build/app.elf"));
+    }
+    std::fs::read(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => failed("no such file".into()),
+        _ => failed(format!("cannot read: {error}")),
+    })
+}

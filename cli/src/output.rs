@@ -1,0 +1,158 @@
+//! How a command shows its result: for people or as JSON, from the same value. Results go to stdout, messages to stderr.
+//!
+//! Colour only on a terminal, and not with NO_COLOR set (no-color.org). Progress bars are not here.
+
+use std::io::{self, IsTerminal, Write};
+
+use serde::Serialize;
+
+use crate::failure::{Exit, Failure};
+
+/// A result that people can read. JSON comes from the same value's `Serialize`.
+pub trait Human {
+    /// Writes the value as lines of text.
+    fn human(&self, f: &mut dyn Write, paint: Paint) -> io::Result<()>;
+}
+
+/// Where and how results are shown.
+#[derive(Clone, Copy, Debug)]
+pub struct Output {
+    json: bool,
+}
+
+impl Output {
+    /// An output on stdout and stderr.
+    pub const fn new(json: bool) -> Self {
+        Self { json }
+    }
+
+    /// Whether scripts are reading: one JSON document on stdout, no progress bars.
+    pub const fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Shows the result of a command, on stdout.
+    pub fn result<T: Serialize + Human>(&self, value: &T) -> Result<(), Failure> {
+        let mut stdout = io::stdout().lock();
+        let written = if self.json {
+            write_json(&mut stdout, value)
+        } else {
+            value.human(&mut stdout, Paint::of(&io::stdout()))
+        };
+        match written.and_then(|()| stdout.flush()) {
+            // Whoever reads has read enough (`iapctl inspect app.iap | head -1`).
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            other => other.map_err(|error| {
+                Failure::new(Exit::Local, format!("cannot write to stdout: {error}"))
+            }),
+        }
+    }
+
+    /// Tells people something beside the result, on stderr.
+    pub fn message(&self, text: impl std::fmt::Display) {
+        // Nobody is left to tell when stderr is closed.
+        let _ = writeln!(io::stderr(), "{text}");
+    }
+
+    /// Shows why a command failed: on stderr for people, as `{"error":{...}}` on stdout for scripts.
+    pub fn failure(&self, failure: &Failure) {
+        #[derive(Serialize)]
+        struct Document<'a> {
+            error: &'a Failure,
+        }
+        // Nobody is left to tell when the stream is closed; the exit code still says it.
+        let _ = if self.json {
+            write_json(&mut io::stdout().lock(), &Document { error: failure })
+        } else {
+            let mut stderr = io::stderr().lock();
+            failure.human(&mut stderr, Paint::of(&io::stderr()))
+        };
+    }
+}
+
+fn write_json(f: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *f, value)?;
+    writeln!(f)
+}
+
+/// Colours, where they are wanted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Paint(bool);
+
+impl Paint {
+    /// Plain text.
+    pub const PLAIN: Self = Self(false);
+
+    /// Colour if `stream` is a terminal that can show it and nobody objects.
+    pub fn of(stream: &impl IsTerminal) -> Self {
+        let objected = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        Self(stream.is_terminal() && !objected && !dumb)
+    }
+
+    /// Something is wrong.
+    pub fn error(self, text: &str) -> String {
+        self.sgr("1;31", text)
+    }
+
+    /// Something may be wrong.
+    pub fn warning(self, text: &str) -> String {
+        self.sgr("1;33", text)
+    }
+
+    /// Something is right.
+    pub fn good(self, text: &str) -> String {
+        self.sgr("32", text)
+    }
+
+    /// A heading.
+    pub fn strong(self, text: &str) -> String {
+        self.sgr("1", text)
+    }
+
+    /// Of less interest.
+    pub fn faint(self, text: &str) -> String {
+        self.sgr("2", text)
+    }
+
+    fn sgr(self, code: &str, text: &str) -> String {
+        if self.0 {
+            format!("\x1b[{code}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
+    }
+}
+
+/// `text` broken at spaces into lines of at most `width` characters (a longer word stays whole).
+pub fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_breaks_at_spaces_and_long_words_stay_whole() {
+        assert_eq!(wrap("aa bb cc", 5), ["aa bb", "cc"]);
+        assert_eq!(wrap("aa bbbbbbbbb cc", 5), ["aa", "bbbbbbbbb", "cc"]);
+        assert!(wrap("", 5).is_empty());
+    }
+
+    #[test]
+    fn colour_is_left_out_where_it_is_not_wanted() {
+        assert_eq!(Paint::PLAIN.error("no"), "no");
+        assert_eq!(Paint(true).error("no"), "\x1b[1;31mno\x1b[0m");
+    }
+}
