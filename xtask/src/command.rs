@@ -1,0 +1,89 @@
+//! Child processes: shown before they run, their failure an error that repeats the command line.
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use anyhow::{Context, Result, bail};
+
+/// The repository's root.
+pub(crate) fn root() -> &'static Path {
+    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
+    xtask.parent().unwrap_or(xtask)
+}
+
+/// Where cargo puts what it builds: `CARGO_TARGET_DIR`, or `target` in the root.
+pub(crate) fn target_folder() -> PathBuf {
+    root().join(env::var_os("CARGO_TARGET_DIR").unwrap_or("target".into()))
+}
+
+/// The cargo that runs this task, in the repository's root.
+pub(crate) fn cargo() -> Command {
+    in_root(env::var_os("CARGO").unwrap_or("cargo".into()))
+}
+
+/// `program`, in the repository's root.
+pub(crate) fn in_root(program: impl Into<OsString>) -> Command {
+    let mut command = Command::new(program.into());
+    command.current_dir(root());
+    command
+}
+
+/// The command as one would type it in the repository's root.
+pub(crate) fn line(command: &Command) -> String {
+    let variables = command
+        .get_envs()
+        .filter_map(|(name, value)| Some((name.to_str()?, value?.to_str()?)))
+        .map(|(name, value)| format!("{name}={}", quoted(value)));
+    let arguments = command.get_args().map(|argument| quoted(&short(argument)));
+    let words: Vec<_> = variables
+        .chain([short_program(command.get_program())])
+        .chain(arguments)
+        .collect();
+    words.join(" ")
+}
+
+/// Files of the repository relative to its root.
+fn short(argument: &OsStr) -> String {
+    let path = Path::new(argument);
+    let relative = path.strip_prefix(root()).unwrap_or(path);
+    relative.display().to_string()
+}
+
+/// Programs of the repository relative to its root, cargo and others by their name.
+fn short_program(program: &OsStr) -> String {
+    let path = Path::new(program);
+    match path.file_name() {
+        Some(name) if path.is_absolute() && !path.starts_with(root()) => name.display().to_string(),
+        _ => short(program),
+    }
+}
+
+fn quoted(word: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=,@+%[]*".contains(&byte);
+    if !word.is_empty() && word.bytes().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+/// Runs `command` with this terminal; its failure is an error.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    println!("$ {}", line(command));
+    let status = command
+        .status()
+        .with_context(|| format!("cannot start {}", line(command)))?;
+    if !status.success() {
+        bail!("{} failed: {status}", line(command));
+    }
+    Ok(())
+}
+
+/// Runs `command` and keeps what it prints.
+pub(crate) fn output(command: &mut Command) -> Result<Output> {
+    command
+        .output()
+        .with_context(|| format!("cannot start {}", line(command)))
+}

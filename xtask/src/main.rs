@@ -1,0 +1,50 @@
+//! `cargo xtask`: the commands that README names. Each is one file; this one only dispatches.
+//!
+//! Nothing here is part of the product. What a user needs without a clone of the repository belongs into `iapctl`.
+
+mod command;
+mod demo;
+mod sample_app;
+mod setup;
+mod test;
+mod virtual_board;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Work on iapctl: set up the machine, build the sample application, show the whole chain, test everything.
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Install what building and testing needs: rustup targets, Debian packages.
+    Setup,
+    /// Build the sample application for a board; the ELF goes to target/sample-app/PROFILE/.
+    SampleApp(sample_app::Options),
+    /// Verify, convert and push the sample application to a virtual board, over TFTP and over HTTP.
+    Demo,
+    /// Run every check and every test of the project.
+    Test(test::Options),
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().task {
+        Task::Setup => setup::run(),
+        Task::SampleApp(options) => sample_app::run(&options),
+        Task::Demo => demo::run(),
+        Task::Test(options) => test::run(&options),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! `cargo xtask setup`: what building and testing needs beside a Rust toolchain.
+//!
+//! Rust targets come from rustup, other people's TFTP and HTTP clients and servers from Debian. Only what is missing is installed; where
+//! that needs a right this user does not have, the command to type is shown instead. Never starts a service.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::command::{self, in_root, output};
+use crate::sample_app;
+
+/// Targets that `cargo xtask test` checks `iapctl` for, beside the host.
+pub(crate) const OTHER_HOSTS: [&str; 2] = ["x86_64-pc-windows-gnu", "aarch64-apple-darwin"];
+
+/// A program that tests talk to or compare with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Peer {
+    /// The program.
+    pub(crate) program: &'static str,
+    /// Debian's package that contains it.
+    pub(crate) package: &'static str,
+}
+
+const PEERS: [Peer; 7] = [
+    peer("in.tftpd", "tftpd-hpa"),
+    peer("tftp", "tftp-hpa"),
+    peer("atftp", "atftp"),
+    peer("busybox", "busybox"),
+    peer("curl", "curl"),
+    peer("arm-none-eabi-objcopy", "binutils-arm-none-eabi"),
+    peer("python3", "python3"),
+];
+
+const fn peer(program: &'static str, package: &'static str) -> Peer {
+    Peer { program, package }
+}
+
+/// Installs everything that is missing.
+pub(crate) fn run() -> Result<()> {
+    for target in [sample_app::TARGET].into_iter().chain(OTHER_HOSTS) {
+        add_rust_target(target)?;
+    }
+    let missing = missing_peers();
+    if missing.is_empty() {
+        println!(
+            "setup: Rust targets and all {} test peers are here",
+            PEERS.len()
+        );
+        return Ok(());
+    }
+    install(&missing)
+}
+
+/// Adds a target to the toolchain in use unless it is there.
+pub(crate) fn add_rust_target(target: &str) -> Result<()> {
+    if has_rust_target(target)? {
+        return Ok(());
+    }
+    println!("setup: the Rust target {target} is missing");
+    command::run(in_root("rustup").args(["target", "add", target])).with_context(|| {
+        format!("add the standard library for {target} to this toolchain, see https://rustup.rs")
+    })
+}
+
+/// Asks rustc, not rustup: distributions ship targets as packages.
+fn has_rust_target(target: &str) -> Result<bool> {
+    let mut rustc = in_root("rustc");
+    rustc.args(["--print", "target-libdir", "--target", target]);
+    let answer = output(&mut rustc)?;
+    let folder = String::from_utf8_lossy(&answer.stdout);
+    Ok(answer.status.success() && Path::new(folder.trim()).is_dir())
+}
+
+/// The peers that are not on this machine.
+pub(crate) fn missing_peers() -> Vec<Peer> {
+    let absent = |peer: &Peer| find_program(peer.program).is_none();
+    PEERS.into_iter().filter(absent).collect()
+}
+
+/// Looks in PATH and in the folders of servers, which are not in everybody's PATH.
+fn find_program(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path)
+        .chain(["/usr/sbin".into(), "/sbin".into()])
+        .map(|folder| folder.join(name))
+        .find(|file| file.is_file())
+}
+
+/// The command that installs `peers`.
+pub(crate) fn install_line(peers: &[Peer]) -> String {
+    let packages: Vec<_> = peers.iter().map(|peer| peer.package).collect();
+    format!("apt-get install {}", packages.join(" "))
+}
+
+/// The command that installs `program`, unless it is here.
+pub(crate) fn install_line_unless_here(program: &str) -> Option<String> {
+    let missing = missing_peers();
+    let peer = missing.iter().find(|peer| peer.program == program)?;
+    Some(install_line(&[*peer]))
+}
+
+/// Installs as root or through sudo where that asks no question; elsewhere says what to type.
+fn install(missing: &[Peer]) -> Result<()> {
+    let programs: Vec<_> = missing.iter().map(|peer| peer.program).collect();
+    println!("setup: not on this machine: {}", programs.join(", "));
+    let Some(mut root_shell) = root_shell()? else {
+        println!(
+            "setup: tests with them are skipped until you run\n  sudo {}",
+            install_line(missing)
+        );
+        return Ok(());
+    };
+    println!(
+        "setup: running {}, no service is started",
+        install_line(missing)
+    );
+    root_shell
+        .args(["-c", INSTALL_SCRIPT, "setup"])
+        .args(missing.iter().map(|peer| peer.package));
+    let status = root_shell.status().context("cannot start the shell")?;
+    if !status.success() {
+        bail!("{} failed: {status}", install_line(missing));
+    }
+    Ok(())
+}
+
+/// Debian starts a server when it is installed, and again at each boot. `policy-rc.d` forbids the first
+/// (deb-systemd-invoke(1p), invoke-rc.d(8)), `disable` the second: tests run in.tftpd themselves, on ports of their own.
+const INSTALL_SCRIPT: &str = r#"
+set -eu
+export DEBIAN_FRONTEND=noninteractive
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+    trap 'rm -f "$policy"' EXIT
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+fi
+wait='-o DPkg::Lock::Timeout=300'
+apt-get -qq $wait update
+apt-get -qq $wait install --yes --no-install-recommends "$@" >/dev/null
+case " $* " in *" tftpd-hpa "*)
+    if command -v systemctl >/dev/null; then systemctl --quiet disable tftpd-hpa || true; fi ;;
+esac
+"#;
+
+/// A shell with root's rights, if there is apt-get and a way to them without a question.
+fn root_shell() -> Result<Option<Command>> {
+    if find_program("apt-get").is_none() {
+        return Ok(None);
+    }
+    let id = output(in_root("id").arg("-u"))?;
+    if id.stdout.trim_ascii() == b"0" {
+        return Ok(Some(in_root("sh")));
+    }
+    let asks_nothing = in_root("sudo")
+        .args(["-n", "true"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    Ok(asks_nothing.is_ok_and(|status| status.success()).then(|| {
+        let mut sudo = in_root("sudo");
+        sudo.args(["-n", "sh"]);
+        sudo
+    }))
+}

@@ -1,0 +1,118 @@
+//! `cargo xtask test`: everything that must hold before a change lands, in the order in which it fails fastest.
+
+use std::env;
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::command::{cargo, in_root, output, run as execute};
+use crate::sample_app::{self, TARGET};
+use crate::setup::{self, Peer};
+
+/// How strict to be.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Pass although tests were skipped, because programs they need are missing
+    #[arg(long)]
+    allow_skips: bool,
+}
+
+/// Runs all of it; the first failure ends the run. The last step is cargo's or nextest's own, and so is the last line.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    setup::run()?;
+    let strict = !options.allow_skips || env::var("CI").is_ok_and(|ci| ci == "true");
+    report_skips(&setup::missing_peers(), strict)?;
+    for mut check in checks() {
+        execute(&mut check)?;
+    }
+    sample_app::run(&sample_app::Options::default())?;
+    demo()?;
+    for mut tests in test_runs()? {
+        // Tests fail instead of skipping when CI is true.
+        if strict {
+            tests.env("CI", "true");
+        }
+        execute(&mut tests)?;
+    }
+    Ok(())
+}
+
+fn report_skips(missing: &[Peer], strict: bool) -> Result<()> {
+    for peer in missing {
+        println!(
+            "SKIPPED: tests with {} (apt-get install {})",
+            peer.program, peer.package
+        );
+    }
+    if strict && !missing.is_empty() {
+        bail!(
+            "tests would be skipped: run {}, or cargo xtask test --allow-skips outside of CI",
+            setup::install_line(missing)
+        );
+    }
+    Ok(())
+}
+
+/// Formatting, lints, documentation, and the targets that only get compiled.
+fn checks() -> Vec<Command> {
+    let with = |arguments: &[&str]| {
+        let mut command = cargo();
+        command.args(arguments);
+        command
+    };
+    let mut documentation = with(&["doc", "--quiet", "--no-deps", "--document-private-items"]);
+    documentation.env("RUSTDOCFLAGS", "-D warnings");
+    let lint_sample_app = [
+        "clippy",
+        "--quiet",
+        "--package",
+        "iap-sample-app",
+        "--target",
+        TARGET,
+    ];
+    let mut checks = vec![
+        with(&["fmt", "--all", "--check"]),
+        with(&["clippy", "--quiet", "--all-targets", "--", "-D", "warnings"]),
+        with(&[&lint_sample_app[..], &["--", "-D", "warnings"]].concat()),
+        documentation,
+    ];
+    for host in setup::OTHER_HOSTS {
+        checks.push(with(&[
+            "check",
+            "--quiet",
+            "--package",
+            "iapctl",
+            "--target",
+            host,
+        ]));
+    }
+    checks
+}
+
+/// The demo, heard only when it fails.
+fn demo() -> Result<()> {
+    let mut demo = in_root(env::current_exe()?);
+    demo.arg("demo");
+    println!("$ cargo xtask demo");
+    let run = output(&mut demo)?;
+    if !run.status.success() {
+        print!("{}", String::from_utf8_lossy(&run.stdout));
+        eprint!("{}", String::from_utf8_lossy(&run.stderr));
+        bail!("cargo xtask demo failed: {}", run.status);
+    }
+    Ok(())
+}
+
+/// Documentation tests, then the others with nextest where it is installed.
+fn test_runs() -> Result<Vec<Command>> {
+    let mut documentation = cargo();
+    documentation.args(["test", "--quiet", "--doc"]);
+    let nextest = output(cargo().args(["nextest", "--version"]))?;
+    let mut tests = cargo();
+    if nextest.status.success() {
+        tests.args(["nextest", "run"]);
+    } else {
+        tests.args(["test", "--lib", "--bins", "--tests"]);
+    }
+    Ok(vec![documentation, tests])
+}

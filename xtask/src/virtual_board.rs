@@ -1,0 +1,131 @@
+//! The virtual board as a child process: started with a flash file, heard line by line, and always ended.
+//!
+//! It is ended by its id on every way out: when the [`VirtualBoard`] goes out of scope, also by a panic, and on Ctrl-C, SIGTERM or
+//! SIGHUP by a handler.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio, exit};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Mutex, Once, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail};
+
+use crate::command;
+
+/// The board that runs, if any. Static, because the Ctrl-C handler must find it; one at a time is all that the demo needs.
+static RUNNING: Mutex<Option<Child>> = Mutex::new(None);
+static HANDLER: Once = Once::new();
+
+/// Exit code of a process that Ctrl-C ended, by the shells' convention (128 + SIGINT).
+const INTERRUPTED: i32 = 130;
+/// How long the board may take for something that takes a real one seconds at most.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running `iap-sim`.
+pub(crate) struct VirtualBoard {
+    lines: Receiver<String>,
+    /// Where its TFTP server is reached.
+    pub(crate) tftp: String,
+    /// Where its HTTP server is reached.
+    pub(crate) http: String,
+}
+
+impl VirtualBoard {
+    /// Starts `iap-sim` on the flash in `flash`, which it creates when there is none, and waits for its two ports.
+    pub(crate) fn start(iap_sim: &Path, flash: &Path) -> Result<Self> {
+        let mut sim = command::in_root(iap_sim);
+        sim.args(["run", "--profile", "sim", "--flash"])
+            .arg(flash)
+            .args(["--tftp-port", "0", "--http-port", "0"]);
+        let lines = spawn(&mut sim)?;
+        let mut board = Self {
+            lines,
+            tftp: String::new(),
+            http: String::new(),
+        };
+        board.tftp = board.address_of("TFTP")?;
+        board.http = board.address_of("HTTP")?;
+        Ok(board)
+    }
+
+    /// Waits for a line in which all of `words` occur.
+    pub(crate) fn says(&self, words: &[&str]) -> Result<String> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.lines.recv_timeout(left) {
+                Ok(line) if words.iter().all(|word| line.contains(word)) => return Ok(line),
+                Ok(_) => {}
+                Err(RecvTimeoutError::Timeout) => {
+                    bail!(
+                        "the board did not say `{}` within {PATIENCE:?}",
+                        words.join(" ... ")
+                    )
+                }
+                Err(RecvTimeoutError::Disconnected) => {
+                    bail!("the board ended before it said `{}`", words.join(" ... "))
+                }
+            }
+        }
+    }
+
+    fn address_of(&self, server: &str) -> Result<String> {
+        let line = self.says(&[server, "127.0.0.1:"])?;
+        let address = line
+            .split_whitespace()
+            .find(|word| word.starts_with("127.0.0.1:"));
+        let address = address.ok_or_else(|| anyhow!("no address in `{line}`"))?;
+        Ok(address.to_owned())
+    }
+}
+
+impl Drop for VirtualBoard {
+    fn drop(&mut self) {
+        end();
+    }
+}
+
+fn spawn(sim: &mut Command) -> Result<Receiver<String>> {
+    HANDLER.call_once(|| {
+        let set = ctrlc::set_handler(|| {
+            end();
+            exit(INTERRUPTED);
+        });
+        if let Err(error) = set {
+            eprintln!("warning: Ctrl-C will leave the virtual board running: {error}");
+        }
+    });
+    println!("$ {} &", command::line(sim));
+    let child = sim.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+    let mut child = child.with_context(|| format!("cannot start {}", command::line(sim)))?;
+    let stdout = child.stdout.take();
+    *RUNNING.lock().unwrap_or_else(PoisonError::into_inner) = Some(child);
+    let (sender, lines) = channel();
+    let stdout = stdout.context("the board's output is not piped")?;
+    thread::spawn(move || listen(stdout, &sender));
+    Ok(lines)
+}
+
+/// Shows what the board says and hands it on. Goes on when nobody waits any more: the board must not block on a full pipe.
+fn listen(stdout: ChildStdout, sender: &Sender<String>) {
+    for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+        println!("  board | {line}");
+        let _ = sender.send(line);
+    }
+}
+
+/// Kills the running board and waits until it is gone.
+fn end() {
+    let child = RUNNING
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .take();
+    if let Some(mut child) = child {
+        // Both fail only if the process has ended by itself.
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+}
