@@ -219,6 +219,11 @@ impl ImageHeader {
         self.signature != [0; 64]
     }
 
+    /// Whether the board wrapped a raw `.bin` whose end it has not seen: size and CRC are not known yet.
+    pub fn is_provisional(&self) -> bool {
+        self.flags.contains(Flags::RAW) && self.payload_size == 0
+    }
+
     /// Reads a header as it comes over the wire.
     pub fn decode(bytes: &[u8]) -> Result<Self, HeaderError> {
         let header = Self::decode_any(bytes)?;

@@ -9,6 +9,9 @@
 //! ```
 #![no_std]
 
+pub mod boot;
 pub mod config;
 pub mod flash;
 pub mod intake;
+pub mod record;
+pub mod update;

@@ -1,0 +1,150 @@
+//! What a reset starts: the application, if and only if the record says that it is complete and the flash agrees; else IAP mode.
+
+use iap_protocol::header::{Flags, ImageHeader};
+use iap_protocol::memory::{MemoryMap, Region};
+use iap_protocol::status::{IapReason, Policy};
+use iap_protocol::vectors::{self, SYSTEM_VECTORS_LEN};
+
+use crate::config::Config;
+use crate::flash::{Flash, FlashError};
+use crate::record::{Last, Record, RecordState};
+
+/// Starts in a row that an image with the CONFIRM flag gets.
+pub const MAX_UNCONFIRMED_STARTS: u8 = 3;
+
+/// What is known at a reset beside the flash.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct BootInputs {
+    /// The IAP key is held.
+    pub key_held: bool,
+    /// The application asked for IAP mode through the request word.
+    pub requested: bool,
+    /// The reset is a power-on.
+    pub power_on: bool,
+    /// Starts since the application last confirmed one.
+    pub unconfirmed_starts: u8,
+}
+
+/// What to do.
+#[derive(Clone, PartialEq, Eq, Debug)]
+// No heap to put the larger variant on; there is one Decision per reset.
+#[allow(clippy::large_enum_variant)]
+pub enum Decision {
+    /// Start the application.
+    Start(Start),
+    /// Stay in IAP mode with the network up.
+    Stay(IapReason),
+}
+
+/// The application to start.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Start {
+    /// Its header; `None` for one that was programmed with a probe and starts by the bare rule.
+    pub image: Option<ImageHeader>,
+    /// Initial stack pointer.
+    pub stack_pointer: u32,
+    /// Reset vector.
+    pub reset_vector: u32,
+}
+
+impl Start {
+    /// Whether the application must confirm the start, and the watchdog runs until it does.
+    pub fn must_confirm(&self) -> bool {
+        self.image
+            .as_ref()
+            .is_some_and(|image| image.flags.contains(Flags::CONFIRM))
+    }
+}
+
+/// Decides. Writes only to make the last record entry firm before acting on it.
+pub fn decide<F: Flash>(
+    inputs: BootInputs,
+    config: &Config,
+    flash: &mut F,
+) -> Result<Decision, FlashError> {
+    if inputs.key_held {
+        return Ok(Decision::Stay(IapReason::KeyHeld));
+    }
+    if inputs.requested {
+        return Ok(Decision::Stay(IapReason::Requested));
+    }
+    let mut record = Record::load(flash, &config.map)?;
+    record.make_firm(flash, &config.map)?;
+    let start = match startable(record.state(), config, flash) {
+        Ok(start) => start,
+        Err(reason) => return Ok(Decision::Stay(reason)),
+    };
+    if start.must_confirm() && inputs.unconfirmed_starts >= MAX_UNCONFIRMED_STARTS {
+        return Ok(Decision::Stay(IapReason::NotConfirmed));
+    }
+    if inputs.power_on && config.power_on_window_s > 0 {
+        return Ok(Decision::Stay(IapReason::PowerOnWindow));
+    }
+    Ok(Decision::Start(start))
+}
+
+/// The application that may be started, or why none may.
+pub fn startable<F: Flash>(
+    state: &RecordState,
+    config: &Config,
+    flash: &mut F,
+) -> Result<Start, IapReason> {
+    let map = &config.map;
+    if let Some(image) = committed_application(state, flash, map) {
+        return start(Some(image), flash, map);
+    }
+    let bare_rule = config.bare_rule && config.policy != Policy::Signed;
+    match state.last {
+        Last::Begun => Err(IapReason::UpdateUnfinished),
+        Last::Committed if !bare_rule => Err(IapReason::ApplicationDamaged),
+        Last::Nothing if !bare_rule => Err(IapReason::NoApplication),
+        Last::Committed => start(None, flash, map).map_err(|_| IapReason::ApplicationDamaged),
+        Last::Nothing => start(None, flash, map).map_err(|_| IapReason::NoApplication),
+    }
+}
+
+/// The committed image, if the flash holds exactly it.
+pub fn committed_application<F: Flash>(
+    state: &RecordState,
+    flash: &mut F,
+    map: &MemoryMap,
+) -> Option<ImageHeader> {
+    let image = state
+        .image
+        .as_ref()
+        .filter(|_| state.last == Last::Committed)?;
+    let payload = image.payload_region();
+    let inside =
+        map.application.contains_region(&payload) && payload.start == map.application.start;
+    let intact = inside && flash.crc32(0, payload) == Ok(image.payload_crc32);
+    intact.then(|| image.clone())
+}
+
+/// AN3968's check, made complete: whether the vector table in flash would start.
+fn start<F: Flash>(
+    image: Option<ImageHeader>,
+    flash: &mut F,
+    map: &MemoryMap,
+) -> Result<Start, IapReason> {
+    let mut table = [0; SYSTEM_VECTORS_LEN];
+    let region = image
+        .as_ref()
+        .map_or(map.application, ImageHeader::payload_region);
+    let readable = flash.read(map.application.start, &mut table).is_ok();
+    if !readable
+        || vectors::check(&table, Region::new(map.application.start, region.len), map).is_err()
+    {
+        return Err(IapReason::ApplicationDamaged);
+    }
+    let word = |at: usize| {
+        table
+            .get(at..)
+            .and_then(|tail| tail.first_chunk())
+            .map_or(0, |word| u32::from_le_bytes(*word))
+    };
+    Ok(Start {
+        image,
+        stack_pointer: word(0),
+        reset_vector: word(4),
+    })
+}

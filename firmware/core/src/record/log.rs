@@ -1,0 +1,229 @@
+//! One record sector: reading its slots, and the writes, each in the order that a power cut forgives.
+
+use iap_protocol::header::{HEADER_LEN, ImageHeader};
+use iap_protocol::record::{
+    ENTRY_BODY_LEN, ENTRY_LEN, Entry, IMAGE_SLOTS, LOG_SLOTS, SEAL, SEAL_RUN_LEN, SEAL_RUN_OFFSET,
+    SECTOR_HEADER_LEN, Seal, SectorHeader, Slot, image_offset, log_offset,
+};
+
+use crate::flash::{Flash, FlashError, FlashFault, Window};
+
+/// The head of a record sector.
+pub(super) struct SectorLog {
+    start: u32,
+    header: Option<SectorHeader>,
+    seal_begun: bool,
+}
+
+/// Where a log ends.
+pub(super) struct Scan {
+    /// The first slot after the last one that is not blank.
+    pub(super) next_slot: u16,
+    /// The last slot with a valid entry.
+    pub(super) last_valid: Option<u16>,
+}
+
+/// How far the seal of an entry got.
+#[derive(Clone, Copy)]
+pub(super) struct Sealing(Seal);
+
+impl Sealing {
+    /// The entry reads the same at every boot.
+    pub(super) fn is_firm(self) -> bool {
+        self.0 != Seal::Blank
+    }
+
+    /// And so does its seal.
+    pub(super) fn is_complete(self) -> bool {
+        self.0 == Seal::Sealed
+    }
+}
+
+impl SectorLog {
+    /// Reads the head of record sector `sector`.
+    pub(super) fn new<F: Flash>(window: &Window<'_, F>, sector: u8) -> Result<Self, FlashError> {
+        let start = window.sector_start(sector)?;
+        let mut head = [0; SECTOR_HEADER_LEN + SEAL_RUN_LEN];
+        window.read(start, &mut head)?;
+        let (header, seal) = head.split_at(SECTOR_HEADER_LEN);
+        Ok(Self {
+            start,
+            header: SectorHeader::decode(header),
+            seal_begun: seal.iter().any(|&byte| byte != 0xFF),
+        })
+    }
+
+    pub(super) fn generation(&self) -> Option<u32> {
+        self.header.map(|header| header.generation)
+    }
+
+    pub(super) fn is_firm(&self) -> bool {
+        self.header.is_some() && self.seal_begun
+    }
+
+    /// Reads all slots: blank and dead ones do not end the log.
+    pub(super) fn scan<F: Flash>(&self, window: &Window<'_, F>) -> Result<Scan, FlashError> {
+        let mut scan = Scan {
+            next_slot: 0,
+            last_valid: None,
+        };
+        for slot in 0..LOG_SLOTS {
+            match self.slot(window, slot)? {
+                Slot::Blank => continue,
+                Slot::Dead => {}
+                Slot::Valid(..) => scan.last_valid = Some(slot),
+            }
+            scan.next_slot = slot + 1;
+        }
+        Ok(scan)
+    }
+
+    pub(super) fn entry<F: Flash>(
+        &self,
+        window: &Window<'_, F>,
+        slot: u16,
+    ) -> Result<Option<(Entry, Sealing)>, FlashError> {
+        Ok(match self.slot(window, slot)? {
+            Slot::Valid(entry, seal) => Some((entry, Sealing(seal))),
+            Slot::Blank | Slot::Dead => None,
+        })
+    }
+
+    fn slot<F: Flash>(&self, window: &Window<'_, F>, slot: u16) -> Result<Slot, FlashError> {
+        let mut bytes = [0; ENTRY_LEN];
+        window.read(self.start + log_offset(slot), &mut bytes)?;
+        Ok(Entry::decode(&bytes))
+    }
+
+    /// The image in `slot`, if it is the one whose header ends in this CRC.
+    pub(super) fn image<F: Flash>(
+        &self,
+        window: &Window<'_, F>,
+        slot: u8,
+        crc32: u32,
+    ) -> Result<Option<ImageHeader>, FlashError> {
+        if slot >= IMAGE_SLOTS {
+            return Ok(None);
+        }
+        let mut bytes = [0; HEADER_LEN];
+        window.read(self.start + image_offset(slot), &mut bytes)?;
+        Ok(ImageHeader::decode_recorded(&bytes)
+            .ok()
+            .filter(|_| stored_crc32(&bytes) == crc32))
+    }
+}
+
+/// The CRC-32 field of an encoded header.
+fn stored_crc32(bytes: &[u8; HEADER_LEN]) -> u32 {
+    bytes.last_chunk().map_or(0, |crc| u32::from_le_bytes(*crc))
+}
+
+/// The CRC-32 field that `image` has when it is encoded.
+pub(super) fn header_crc32(image: &ImageHeader) -> u32 {
+    stored_crc32(&image.encode())
+}
+
+/// Writes an entry and then its seal, and reads both back.
+pub(super) fn write_entry<F: Flash>(
+    window: &mut Window<'_, F>,
+    sector: u8,
+    slot: u16,
+    entry: Entry,
+) -> Result<(), FlashError> {
+    let address = window.sector_start(sector)? + log_offset(slot);
+    window.program(address, &entry.encode())?;
+    window.program(address + ENTRY_BODY_LEN as u32, &SEAL)?;
+    let mut bytes = [0; ENTRY_LEN];
+    window.read(address, &mut bytes)?;
+    match Entry::decode(&bytes) {
+        Slot::Valid(written, Seal::Sealed) if written == entry => Ok(()),
+        _ => Err(FlashError::new(FlashFault::Program, address)),
+    }
+}
+
+/// Writes a header into an image slot that was claimed for it.
+pub(super) fn write_image<F: Flash>(
+    window: &mut Window<'_, F>,
+    sector: u8,
+    slot: u8,
+    image: &ImageHeader,
+) -> Result<(), FlashError> {
+    let address = window.sector_start(sector)? + image_offset(slot);
+    let bytes = image.encode();
+    window.program(address, &bytes)?;
+    let mut written = [0; HEADER_LEN];
+    window.read(address, &mut written)?;
+    if written == bytes {
+        Ok(())
+    } else {
+        Err(FlashError::new(FlashFault::Program, address))
+    }
+}
+
+/// Writes the sector header, then its seal run: from here on the sector counts.
+pub(super) fn write_header<F: Flash>(
+    window: &mut Window<'_, F>,
+    sector: u8,
+    generation: u32,
+) -> Result<(), FlashError> {
+    let start = window.sector_start(sector)?;
+    window.program(start, &SectorHeader { generation }.encode())?;
+    complete_seal_run(window, sector)
+}
+
+/// Programs what is left of the seal run. A cut in it leaves one word in doubt, and the others firm.
+pub(super) fn complete_seal_run<F: Flash>(
+    window: &mut Window<'_, F>,
+    sector: u8,
+) -> Result<(), FlashError> {
+    let address = window.sector_start(sector)? + SEAL_RUN_OFFSET;
+    let mut run = [0; SEAL_RUN_LEN];
+    window.read(address, &mut run)?;
+    if run == [0; SEAL_RUN_LEN] {
+        Ok(())
+    } else {
+        window.program(address, &[0; SEAL_RUN_LEN])
+    }
+}
+
+/// Makes the header of a sector worthless, so that no half-erased rest of it can be taken for a valid one.
+pub(super) fn kill<F: Flash>(window: &mut Window<'_, F>, sector: u8) -> Result<(), FlashError> {
+    match SectorLog::new(window, sector)?.header {
+        Some(_) => window.program(window.sector_start(sector)?, &[0; SECTOR_HEADER_LEN]),
+        None => Ok(()),
+    }
+}
+
+/// Erases the other sector if it could one day pass for a newer generation than ours.
+pub(super) fn discard_rival<F: Flash>(
+    window: &mut Window<'_, F>,
+    sector: u8,
+    generation: u32,
+) -> Result<(), FlashError> {
+    if SectorLog::new(window, sector)?
+        .generation()
+        .is_some_and(|rival| rival > generation)
+    {
+        kill(window, sector)?;
+        window.erase(sector)?;
+    }
+    Ok(())
+}
+
+/// Programs slots from `slot` on to zero until one reads back as zero; the first slot after it.
+pub(super) fn burn<F: Flash>(
+    window: &mut Window<'_, F>,
+    sector: u8,
+    slot: u16,
+) -> Result<u16, FlashError> {
+    let start = window.sector_start(sector)?;
+    for slot in slot..LOG_SLOTS {
+        let mut bytes = [0; ENTRY_LEN];
+        window.program(start + log_offset(slot), &bytes)?;
+        window.read(start + log_offset(slot), &mut bytes)?;
+        if bytes == [0; ENTRY_LEN] {
+            return Ok(slot + 1);
+        }
+    }
+    Ok(LOG_SLOTS)
+}

@@ -1,0 +1,453 @@
+//! The boot record: what the board knows about its user flash, kept through power cuts.
+//!
+//! The bytes are `iap_protocol::record`'s. This module holds the rules under which they may be believed and written:
+//!
+//! - A cut leaves the word at work with bits that read differently at every boot (RM0090 section 3.6). A CRC that is right once proves
+//!   nothing; a word begun after another proves the other was finished. So an entry is firm once any bit of its seal is cleared.
+//! - The last valid entry whose seal is not complete is appended anew before anybody acts on it. An earlier one without any seal bit
+//!   was never acted on and is ignored.
+//! - A cut may leave no trace now and one later. So before the first append of a session the slot after the last used one is burned:
+//!   an entry never goes into cells that a cut may have touched.
+//! - A record sector counts once any bit of its seal run is cleared; before the first append the run is completed, so that at every
+//!   later boot at least one of its words is firm, and a higher generation that is not firm is killed and erased.
+//! - When the log or the image slots are full, all live state moves to the other sector, whose header and seal run are written last.
+
+mod log;
+
+use iap_protocol::header::ImageHeader;
+use iap_protocol::memory::{MemoryMap, SectorSet};
+use iap_protocol::record::{Entry, IMAGE_SLOTS, LOG_SLOTS};
+
+use crate::flash::{Flash, FlashError, Window};
+use log::{Scan, SectorLog};
+
+/// Log slots that must be free before an update begins: claims, BEGUN, COMMITTED, and TOUCHED and DONE of every sector.
+const UPDATE_SLOTS: u16 = 56;
+/// Image slots an update may need: a raw image gets its final header at the commit.
+const UPDATE_IMAGES: u8 = 2;
+/// Settings that are kept.
+const MAX_SETTINGS: usize = 8;
+
+/// What the last image entry says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Last {
+    /// No image was ever installed.
+    Nothing,
+    /// An update began and did not end: never start what is in flash.
+    Begun,
+    /// An image is complete in flash.
+    Committed,
+}
+
+/// The state that all entries together give.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RecordState {
+    /// What the last image entry says.
+    pub last: Last,
+    /// The image it speaks of; `None` with [`Last::Nothing`].
+    pub image: Option<ImageHeader>,
+    /// Sectors that may hold anything: erased or programmed since they were last part of a committed image.
+    pub touched: SectorSet,
+    /// Sectors that hold what the image in progress wants, verified.
+    pub done: SectorSet,
+    /// The highest security counter that was committed.
+    pub counter: u32,
+    /// Every revoked key.
+    pub revoked: u32,
+    settings: heapless::Vec<(u8, [u8; 20]), MAX_SETTINGS>,
+}
+
+impl RecordState {
+    /// The state of a board without a record: nothing is known about any sector.
+    fn unknown() -> Self {
+        Self {
+            touched: SectorSet(u32::MAX),
+            ..Self::blank()
+        }
+    }
+
+    fn blank() -> Self {
+        Self {
+            last: Last::Nothing,
+            image: None,
+            touched: SectorSet::EMPTY,
+            done: SectorSet::EMPTY,
+            counter: 0,
+            revoked: 0,
+            settings: heapless::Vec::new(),
+        }
+    }
+
+    /// Whether the flash content of `sector` is what it reads as, now and at every later boot.
+    pub fn is_firm(&self, sector: u8) -> bool {
+        self.done.contains(sector) || !self.touched.contains(sector)
+    }
+
+    /// Applies an entry; `image` is the header it refers to.
+    fn apply(&mut self, entry: Entry, image: Option<ImageHeader>, map: &MemoryMap) {
+        match entry {
+            Entry::Claimed { .. } => {}
+            Entry::Begun { .. } => {
+                (self.last, self.image, self.done) = (Last::Begun, image, SectorSet::EMPTY);
+            }
+            Entry::Touched { sector } => {
+                self.touched.insert(sector);
+                self.done.remove(sector);
+            }
+            Entry::Done { sector } => self.done.insert(sector),
+            Entry::Committed { .. } => {
+                if let Some(header) = &image {
+                    self.counter = self.counter.max(header.security_counter);
+                    self.revoked |= header.revoked_keys;
+                    self.touched = SectorSet(self.touched.0 & !header.sectors(&map.flash).0);
+                }
+                (self.last, self.image, self.done) = (Last::Committed, image, SectorSet::EMPTY);
+            }
+            Entry::Counter { value } => self.counter = self.counter.max(value),
+            Entry::Revoked { keys } => self.revoked |= keys,
+            Entry::Setting { key, value } => self.set(key, value),
+        }
+    }
+
+    fn set(&mut self, key: u8, value: [u8; 20]) {
+        match self.settings.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, known)) => *known = value,
+            // A setting beyond the limit is one this version has no use for.
+            None => drop(self.settings.push((key, value))),
+        }
+    }
+}
+
+/// The record of one board. All writes go through a window on the two record sectors.
+pub struct Record {
+    state: RecordState,
+    /// Index into `MemoryMap::record_sectors`.
+    active: Option<usize>,
+    generation: u32,
+    next_slot: u16,
+    next_image: u8,
+    /// The slot of the image `state.image` came from.
+    image_slot: u8,
+    /// The last entry, if its seal is not complete.
+    unsealed: Option<Entry>,
+    /// Whether this session has made the record ready to append to.
+    open: bool,
+}
+
+impl Record {
+    /// Reads the record. Writes nothing.
+    pub fn load<F: Flash>(flash: &mut F, map: &MemoryMap) -> Result<Self, FlashError> {
+        let window = Window::new(flash, &map.flash, map.record_sectors.into_iter().collect());
+        let mut record = Self {
+            state: RecordState::unknown(),
+            active: None,
+            generation: 0,
+            next_slot: 0,
+            next_image: 0,
+            image_slot: 0,
+            unsealed: None,
+            open: false,
+        };
+        for (index, &sector) in map.record_sectors.iter().enumerate() {
+            let log = SectorLog::new(&window, sector)?;
+            let newer =
+                record.active.is_none() || record.generation < log.generation().unwrap_or(0);
+            if log.is_firm() && newer {
+                record.active = Some(index);
+                record.generation = log.generation().unwrap_or(0);
+            }
+        }
+        if let Some(sector) = record
+            .active
+            .and_then(|index| map.record_sectors.get(index))
+        {
+            record.replay(
+                &SectorLog::new(&window, *sector)?.scan(&window)?,
+                &window,
+                *sector,
+                map,
+            )?;
+        }
+        Ok(record)
+    }
+
+    fn replay<F: Flash>(
+        &mut self,
+        scan: &Scan,
+        window: &Window<'_, F>,
+        sector: u8,
+        map: &MemoryMap,
+    ) -> Result<(), FlashError> {
+        let log = SectorLog::new(window, sector)?;
+        self.state = RecordState::blank();
+        (self.next_slot, self.unsealed) = (scan.next_slot, None);
+        for slot in 0..scan.next_slot {
+            let Some((entry, sealed)) = log.entry(window, slot)? else {
+                continue;
+            };
+            let is_last = scan.last_valid == Some(slot);
+            if !sealed.is_firm() && !is_last {
+                continue;
+            }
+            if is_last && !sealed.is_complete() {
+                self.unsealed = Some(entry);
+            }
+            let image = match entry {
+                Entry::Begun { slot, header_crc32 } | Entry::Committed { slot, header_crc32 } => {
+                    self.image_slot = slot;
+                    log.image(window, slot, header_crc32)?
+                }
+                Entry::Claimed { slot } => {
+                    self.next_image = self.next_image.max(slot.saturating_add(1));
+                    None
+                }
+                _ => None,
+            };
+            self.state.apply(entry, image, map);
+        }
+        Ok(())
+    }
+
+    /// What the entries say.
+    pub fn state(&self) -> &RecordState {
+        &self.state
+    }
+
+    /// Whether the last entry must be made firm before anybody acts on it: call [`Record::make_firm`].
+    pub fn needs_repair(&self) -> bool {
+        self.unsealed.is_some()
+    }
+
+    /// Appends the last entry anew if its seal is not complete.
+    pub fn make_firm<F: Flash>(
+        &mut self,
+        flash: &mut F,
+        map: &MemoryMap,
+    ) -> Result<(), FlashError> {
+        if self.unsealed.is_some() {
+            self.open_session(flash, map)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Notes that an update to `image` begins, unless it goes on with the one that was interrupted.
+    pub fn begin<F: Flash>(
+        &mut self,
+        flash: &mut F,
+        map: &MemoryMap,
+        image: &ImageHeader,
+    ) -> Result<(), FlashError> {
+        let resumes = self.state.last == Last::Begun
+            && self.state.image.as_ref() == Some(image)
+            && !image.is_provisional();
+        self.make_room(flash, map)?;
+        if resumes {
+            return Ok(());
+        }
+        let (slot, header_crc32) = self.store_image(flash, map, image)?;
+        self.append(flash, map, Entry::Begun { slot, header_crc32 }, Some(image))
+    }
+
+    /// Notes that `sector` is about to be erased.
+    pub fn touch<F: Flash>(
+        &mut self,
+        flash: &mut F,
+        map: &MemoryMap,
+        sector: u8,
+    ) -> Result<(), FlashError> {
+        self.append(flash, map, Entry::Touched { sector }, None)
+    }
+
+    /// Notes that `sector` holds what the image wants and was verified.
+    pub fn done<F: Flash>(
+        &mut self,
+        flash: &mut F,
+        map: &MemoryMap,
+        sector: u8,
+    ) -> Result<(), FlashError> {
+        self.append(flash, map, Entry::Done { sector }, None)
+    }
+
+    /// Notes that all of `image` is in flash and was verified.
+    pub fn commit<F: Flash>(
+        &mut self,
+        flash: &mut F,
+        map: &MemoryMap,
+        image: &ImageHeader,
+    ) -> Result<(), FlashError> {
+        self.make_room(flash, map)?;
+        let stored = self.state.image.as_ref() == Some(image);
+        let (slot, header_crc32) = match stored {
+            true => (self.image_slot, log::header_crc32(image)),
+            false => self.store_image(flash, map, image)?,
+        };
+        self.append(
+            flash,
+            map,
+            Entry::Committed { slot, header_crc32 },
+            Some(image),
+        )
+    }
+
+    /// Writes a header into an image slot of its own.
+    fn store_image<F: Flash>(
+        &mut self,
+        flash: &mut F,
+        map: &MemoryMap,
+        image: &ImageHeader,
+    ) -> Result<(u8, u32), FlashError> {
+        let slot = self.next_image;
+        self.append(flash, map, Entry::Claimed { slot }, None)?;
+        self.next_image = slot.saturating_add(1);
+        let sector = self.active_sector(map);
+        let mut window = Window::new(flash, &map.flash, map.record_sectors.into_iter().collect());
+        log::write_image(&mut window, sector, slot, image)?;
+        Ok((slot, log::header_crc32(image)))
+    }
+
+    fn append<F: Flash>(
+        &mut self,
+        flash: &mut F,
+        map: &MemoryMap,
+        entry: Entry,
+        image: Option<&ImageHeader>,
+    ) -> Result<(), FlashError> {
+        self.open_session(flash, map)?;
+        if self.next_slot >= LOG_SLOTS {
+            self.move_to_other_sector(flash, map)?;
+        }
+        self.append_to_active(flash, map, entry)?;
+        if let Entry::Begun { slot, .. } | Entry::Committed { slot, .. } = entry {
+            self.image_slot = slot;
+        }
+        self.state.apply(entry, image.cloned(), map);
+        Ok(())
+    }
+
+    fn append_to_active<F: Flash>(
+        &mut self,
+        flash: &mut F,
+        map: &MemoryMap,
+        entry: Entry,
+    ) -> Result<(), FlashError> {
+        let sector = self.active_sector(map);
+        let mut window = Window::new(flash, &map.flash, map.record_sectors.into_iter().collect());
+        log::write_entry(&mut window, sector, self.next_slot, entry)?;
+        self.next_slot += 1;
+        Ok(())
+    }
+
+    /// Makes the record ready to append to, once per session: see the head of the file.
+    fn open_session<F: Flash>(&mut self, flash: &mut F, map: &MemoryMap) -> Result<(), FlashError> {
+        if self.open {
+            return Ok(());
+        }
+        let Some(active) = self.active else {
+            self.move_to_other_sector(flash, map)?;
+            let mut window =
+                Window::new(flash, &map.flash, map.record_sectors.into_iter().collect());
+            log::discard_rival(&mut window, map.record_sectors[1], self.generation)?;
+            self.open = true;
+            return Ok(());
+        };
+        let sector = self.active_sector(map);
+        let other = map.record_sectors[1 - active];
+        let mut window = Window::new(flash, &map.flash, map.record_sectors.into_iter().collect());
+        log::complete_seal_run(&mut window, sector)?;
+        log::discard_rival(&mut window, other, self.generation)?;
+        self.next_slot = log::burn(&mut window, sector, self.next_slot)?;
+        if let Some(entry) = self.unsealed {
+            if self.next_slot >= LOG_SLOTS {
+                self.move_to_other_sector(flash, map)?;
+            } else {
+                self.append_to_active(flash, map, entry)?;
+            }
+            self.unsealed = None;
+        }
+        self.open = true;
+        Ok(())
+    }
+
+    fn make_room<F: Flash>(&mut self, flash: &mut F, map: &MemoryMap) -> Result<(), FlashError> {
+        self.open_session(flash, map)?;
+        let full = self.next_slot + UPDATE_SLOTS > LOG_SLOTS
+            || self.next_image + UPDATE_IMAGES > IMAGE_SLOTS;
+        if full {
+            self.move_to_other_sector(flash, map)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Writes all live state to the sector that is not active, and makes it the active one.
+    fn move_to_other_sector<F: Flash>(
+        &mut self,
+        flash: &mut F,
+        map: &MemoryMap,
+    ) -> Result<(), FlashError> {
+        let target = self.active.map_or(0, |active| 1 - active);
+        let sector = map.record_sectors[target];
+        let mut window = Window::new(flash, &map.flash, map.record_sectors.into_iter().collect());
+        log::kill(&mut window, sector)?;
+        window.erase(sector)?;
+        let mut next = 0;
+        let mut put = |window: &mut Window<'_, F>, entry: Entry| {
+            next += 1;
+            log::write_entry(window, sector, next - 1, entry)
+        };
+        let state = &self.state;
+        put(
+            &mut window,
+            Entry::Counter {
+                value: state.counter,
+            },
+        )?;
+        put(
+            &mut window,
+            Entry::Revoked {
+                keys: state.revoked,
+            },
+        )?;
+        for &(key, value) in &state.settings {
+            put(&mut window, Entry::Setting { key, value })?;
+        }
+        if let Some(image) = &state.image {
+            put(&mut window, Entry::Claimed { slot: 0 })?;
+            log::write_image(&mut window, sector, 0, image)?;
+            let header_crc32 = log::header_crc32(image);
+            put(
+                &mut window,
+                match state.last {
+                    Last::Committed => Entry::Committed {
+                        slot: 0,
+                        header_crc32,
+                    },
+                    _ => Entry::Begun {
+                        slot: 0,
+                        header_crc32,
+                    },
+                },
+            )?;
+        }
+        let known = map.application_sectors();
+        for index in state.touched.intersection(known).iter() {
+            put(&mut window, Entry::Touched { sector: index })?;
+        }
+        for index in state.done.intersection(known).iter() {
+            put(&mut window, Entry::Done { sector: index })?;
+        }
+        log::write_header(&mut window, sector, self.generation + 1)?;
+        self.generation += 1;
+        self.active = Some(target);
+        self.next_slot = next;
+        self.next_image = u8::from(self.state.image.is_some());
+        self.image_slot = 0;
+        self.state.touched = self.state.touched.intersection(known);
+        Ok(())
+    }
+
+    fn active_sector(&self, map: &MemoryMap) -> u8 {
+        map.record_sectors[self.active.unwrap_or(0)]
+    }
+}

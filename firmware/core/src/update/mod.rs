@@ -1,0 +1,342 @@
+//! The update: the only owner of the flash. Bytes come in through [`Intake`], leave through [`Updater::step`].
+//!
+//! ```text
+//!             begin                 ring full, or all of it judged good
+//!   Idle ──────────────▶ Receiving ─────────────────────────────────────▶ Writing ──▶ Committed
+//!                           │  per sector: Skip | BEGUN, TOUCHED, Erase ▶ Program ▶ Verify, DONE
+//!                           │                                               │
+//!                           ╰──────────────▶ Failed(reason) ◀───────────────╯
+//! ```
+//!
+//! - The header is judged when its last byte arrives, the vector table 64 bytes later: a refused image costs no flash operation.
+//! - An image that fits the ring is judged whole, CRC and digest, before the old application is touched.
+//! - A larger one is begun when the ring is full; if it turns out bad the board stays in IAP mode and says why.
+//! - BEGUN is written before the first erase and not before it is needed: an update that finds every sector right writes nothing.
+//! - A failed or interrupted update is repaired by the next one; sectors that are DONE are not written again.
+
+mod judge;
+mod ring;
+mod upload;
+mod writer;
+
+use iap_protocol::ErrorCode;
+use iap_protocol::error::Refusal;
+use iap_protocol::header::ImageHeader;
+use iap_protocol::memory::{Region, Sector};
+use iap_protocol::status::Phase;
+use smoltcp::time::Instant;
+
+pub use ring::Ring;
+
+use crate::boot;
+use crate::config::Config;
+use crate::flash::{Flash, FlashError, FlashFault};
+use crate::intake::{Intake, Outcome, Source, Ticket};
+use crate::record::{Record, RecordState};
+use upload::Upload;
+use writer::Writer;
+
+/// Free bytes under which the ring counts as full: one window of a client must always fit, or it would wait for room that only
+/// its own bytes can make. The servers never ask for more than this at once.
+pub const RING_RESERVE: usize = 24 * 1024;
+
+/// What a step did, and when the next one is due.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Step {
+    /// Nothing to do until more bytes come.
+    Idle,
+    /// A flash operation was done, and there is more.
+    More,
+    /// The supply is low: try again in a moment.
+    SupplyLow,
+}
+
+/// The running upload or the last one, for `status.json` and the LEDs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Progress {
+    /// Who is or was sending.
+    pub source: Source,
+    /// When it began.
+    pub begun_at: Instant,
+    /// What the image says of itself, once it was judged.
+    pub version: Option<iap_protocol::version::Version>,
+    /// Bytes taken, header included.
+    pub received: u32,
+    /// Bytes to come in all, if known.
+    pub total: Option<u32>,
+    /// Sectors erased and programmed.
+    pub written: u8,
+    /// Sectors left alone.
+    pub skipped: u8,
+    /// The sector at work.
+    pub sector: Option<u8>,
+}
+
+/// A flash that counts what is done to it.
+struct Counted<F> {
+    flash: F,
+    erases: u32,
+    words: u32,
+}
+
+impl<F: Flash> Flash for Counted<F> {
+    fn read(&self, address: u32, bytes: &mut [u8]) -> Result<(), FlashError> {
+        self.flash.read(address, bytes)
+    }
+
+    fn erase(&mut self, sector: Sector) -> Result<(), FlashError> {
+        self.flash.erase(sector)?;
+        self.erases = self.erases.saturating_add(1);
+        Ok(())
+    }
+
+    fn program(&mut self, address: u32, bytes: &[u8]) -> Result<(), FlashError> {
+        self.flash.program(address, bytes)?;
+        self.words = self.words.saturating_add(bytes.len() as u32 / 4);
+        Ok(())
+    }
+
+    fn crc32(&mut self, resume: u32, region: Region) -> Result<u32, FlashError> {
+        self.flash.crc32(resume, region)
+    }
+}
+
+/// The update machine.
+pub struct Updater<'a, F> {
+    flash: Counted<F>,
+    config: &'a Config,
+    record: Record,
+    ring: Ring<'a>,
+    upload: Option<Upload>,
+    writer: Writer,
+    tickets: u32,
+    supply_low: bool,
+}
+
+impl<'a, F: Flash> Updater<'a, F> {
+    /// Takes the flash over; reads the boot record.
+    pub fn new(mut flash: F, config: &'a Config, ring: Ring<'a>) -> Result<Self, FlashError> {
+        let record = Record::load(&mut flash, &config.map)?;
+        Ok(Self {
+            flash: Counted {
+                flash,
+                erases: 0,
+                words: 0,
+            },
+            config,
+            record,
+            ring,
+            upload: None,
+            writer: Writer::default(),
+            tickets: 0,
+            supply_low: false,
+        })
+    }
+
+    /// Gives the flash back, for the reset.
+    pub fn into_flash(self) -> F {
+        self.flash.flash
+    }
+
+    /// The flash, to look at.
+    pub fn flash(&self) -> &F {
+        &self.flash.flash
+    }
+
+    /// The flash, for a stand-in that must switch faults on.
+    pub fn flash_mut(&mut self) -> &mut F {
+        &mut self.flash.flash
+    }
+
+    /// What the boot record says.
+    pub fn record(&self) -> &RecordState {
+        self.record.state()
+    }
+
+    /// Flash erase operations and programmed words since the reset.
+    pub fn operations(&self) -> (u32, u32) {
+        (self.flash.erases, self.flash.words)
+    }
+
+    /// The application that the next reset would start, if it is there: checked over the whole flash content, so not for every packet.
+    pub fn application(&mut self) -> Option<ImageHeader> {
+        boot::committed_application(self.record.state(), &mut self.flash, &self.config.map)
+    }
+
+    /// The running upload, or the last one since the reset.
+    pub fn progress(&self) -> Option<Progress> {
+        self.upload
+            .as_ref()
+            .map(|upload| upload.progress(&self.writer))
+    }
+
+    /// Why the last upload failed.
+    pub fn last_error(&self) -> Option<&Refusal> {
+        self.upload.as_ref().and_then(Upload::error)
+    }
+
+    /// What the machine is doing.
+    pub fn phase(&self) -> Phase {
+        match &self.upload {
+            None => Phase::Idle,
+            Some(upload) => match upload.outcome() {
+                Outcome::Committed => Phase::Committed,
+                Outcome::Failed(_) => Phase::Failed,
+                Outcome::Running if self.supply_low => Phase::SupplyLow,
+                Outcome::Running if upload.is_writing() => self.writer.phase(),
+                Outcome::Running => Phase::Receiving,
+            },
+        }
+    }
+
+    /// Whether the next step is an erase, which stalls the board for up to two seconds.
+    pub fn next_step_is_long(&self) -> bool {
+        self.may_write() && self.writer.is_before_erase()
+    }
+
+    /// Does the next flash operation that is due: at most one erase, or about a millisecond of programming or verifying.
+    pub fn step(&mut self) -> Step {
+        if !self.may_write() {
+            return Step::Idle;
+        }
+        let Some(upload) = &mut self.upload else {
+            return Step::Idle;
+        };
+        upload.note_writing();
+        let result = self.writer.step(
+            &mut self.flash,
+            self.config,
+            &mut self.record,
+            &mut self.ring,
+            upload,
+        );
+        self.supply_low = matches!(
+            result,
+            Err(writer::Stop::Flash(FlashError {
+                fault: FlashFault::SupplyLow,
+                ..
+            }))
+        );
+        match result {
+            Ok(writer::Done::Waiting) => Step::Idle,
+            Ok(writer::Done::Worked) => Step::More,
+            Ok(writer::Done::Committed) => {
+                self.ring.clear();
+                upload.commit();
+                Step::More
+            }
+            Err(_) if self.supply_low => Step::SupplyLow,
+            Err(writer::Stop::Flash(error)) => self.fail(error.into()),
+            Err(writer::Stop::Image(refusal)) => self.fail(refusal),
+        }
+    }
+
+    fn may_write(&self) -> bool {
+        let ring_is_full = self.ring.free() < RING_RESERVE;
+        self.upload
+            .as_ref()
+            .is_some_and(|upload| upload.may_write(self.ring.capacity(), ring_is_full))
+    }
+
+    fn fail(&mut self, refusal: Refusal) -> Step {
+        self.ring.clear();
+        if let Some(upload) = &mut self.upload {
+            upload.fail(refusal);
+        }
+        Step::More
+    }
+
+    fn running(&mut self, ticket: Ticket) -> Result<&mut Upload, Refusal> {
+        match &mut self.upload {
+            Some(upload) if upload.ticket == ticket => match upload.outcome() {
+                Outcome::Failed(refusal) => Err(refusal.clone()),
+                _ => Ok(upload),
+            },
+            _ => Err(ErrorCode::TakenOver.into()),
+        }
+    }
+}
+
+impl<F: Flash> Intake for Updater<'_, F> {
+    fn begin(
+        &mut self,
+        now: Instant,
+        source: Source,
+        declared: Option<u32>,
+    ) -> Result<Ticket, Refusal> {
+        if let Some(upload) = self.upload.as_ref().filter(|upload| upload.is_running()) {
+            return Err(Refusal::with(ErrorCode::Busy, format_args!("{upload}")));
+        }
+        // A header may stand in front of the image, so a declared size is judged with that much to spare; the exact verdict follows.
+        let most = self
+            .config
+            .map
+            .application
+            .len
+            .saturating_add(iap_protocol::header::HEADER_LEN as u32);
+        if let Some(size) = declared.filter(|&size| size > most) {
+            judge::check_region(
+                Region::new(self.config.map.application.start, size),
+                &self.config.map,
+            )?;
+        }
+        self.tickets = self.tickets.wrapping_add(1);
+        let ticket = Ticket(self.tickets);
+        self.ring.clear();
+        self.writer = Writer::default();
+        self.supply_low = false;
+        self.upload = Some(Upload::new(ticket, source, declared, now));
+        Ok(ticket)
+    }
+
+    fn room(&self) -> usize {
+        match &self.upload {
+            Some(upload) if upload.is_running() => {
+                upload.room(self.ring.capacity(), self.ring.free())
+            }
+            _ => 0,
+        }
+    }
+
+    fn accept(&mut self, ticket: Ticket, bytes: &[u8]) -> Result<(), Refusal> {
+        let (config, state) = (self.config, self.record.state().clone());
+        self.running(ticket)?;
+        let Some(upload) = &mut self.upload else {
+            return Ok(());
+        };
+        upload
+            .accept(bytes, &mut self.ring, config, &state)
+            .inspect_err(|refusal| {
+                self.fail(refusal.clone());
+            })
+    }
+
+    fn finish(&mut self, ticket: Ticket) -> Result<(), Refusal> {
+        self.running(ticket)?;
+        let Some(upload) = &mut self.upload else {
+            return Ok(());
+        };
+        upload
+            .finish(&self.ring, self.config)
+            .inspect_err(|refusal| {
+                self.fail(refusal.clone());
+            })
+    }
+
+    fn abort(&mut self, ticket: Ticket, reason: Refusal) {
+        if self.running(ticket).is_ok_and(|upload| upload.is_running()) {
+            self.fail(reason);
+        }
+    }
+
+    fn outcome(&self, ticket: Ticket) -> Outcome {
+        match &self.upload {
+            Some(upload) if upload.ticket == ticket => upload.outcome().clone(),
+            _ => Outcome::Failed(ErrorCode::TakenOver.into()),
+        }
+    }
+
+    fn is_busy(&self) -> bool {
+        self.upload.as_ref().is_some_and(Upload::is_running)
+    }
+}

@@ -1,0 +1,400 @@
+//! The receiving half of an update: from the first byte to the verdict on the last one.
+
+use core::fmt;
+
+use iap_protocol::ErrorCode;
+use iap_protocol::crc::Crc32;
+use iap_protocol::error::Refusal;
+use iap_protocol::header::{HEADER_LEN, ImageHeader, PayloadDigest};
+use iap_protocol::memory::{MAX_SECTORS, Region};
+use iap_protocol::vectors::SYSTEM_VECTORS_LEN;
+use sha2::{Digest, Sha256};
+use smoltcp::time::Instant;
+
+use super::Progress;
+use super::judge::{self, KIND_LEN, Kind};
+use super::ring::Ring;
+use super::writer::Writer;
+use crate::config::Config;
+use crate::intake::{Outcome, Source, Ticket};
+use crate::record::RecordState;
+
+/// One upload.
+pub(super) struct Upload {
+    pub(super) ticket: Ticket,
+    source: Source,
+    declared: Option<u32>,
+    begun_at: Instant,
+    received: u32,
+    /// The bytes before the payload: the header, or the first four of a raw image until it is known to be one.
+    head: heapless::Vec<u8, HEADER_LEN>,
+    kind: Option<Kind>,
+    image: Option<ImageHeader>,
+    payload_received: u32,
+    crc: Crc32,
+    sha256: Option<Sha256>,
+    vectors_judged: bool,
+    finished: bool,
+    writing: bool,
+    outcome: Outcome,
+}
+
+impl Upload {
+    pub(super) fn new(
+        ticket: Ticket,
+        source: Source,
+        declared: Option<u32>,
+        begun_at: Instant,
+    ) -> Self {
+        Self {
+            ticket,
+            source,
+            declared,
+            begun_at,
+            received: 0,
+            head: heapless::Vec::new(),
+            kind: None,
+            image: None,
+            payload_received: 0,
+            crc: Crc32::new(),
+            sha256: None,
+            vectors_judged: false,
+            finished: false,
+            writing: false,
+            outcome: Outcome::Running,
+        }
+    }
+
+    pub(super) fn outcome(&self) -> &Outcome {
+        &self.outcome
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        self.outcome == Outcome::Running
+    }
+
+    pub(super) fn is_writing(&self) -> bool {
+        self.writing
+    }
+
+    pub(super) fn error(&self) -> Option<&Refusal> {
+        match &self.outcome {
+            Outcome::Failed(refusal) => Some(refusal),
+            _ => None,
+        }
+    }
+
+    pub(super) fn fail(&mut self, refusal: Refusal) {
+        self.outcome = Outcome::Failed(refusal);
+    }
+
+    pub(super) fn commit(&mut self) {
+        self.outcome = Outcome::Committed;
+    }
+
+    pub(super) fn note_writing(&mut self) {
+        self.writing = true;
+    }
+
+    /// The image as judged; provisional while the end of a raw one is not known.
+    pub(super) fn image(&self) -> Option<&ImageHeader> {
+        self.image.as_ref()
+    }
+
+    /// Whether the client has sent everything and the payload was found right.
+    pub(super) fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    /// Bytes of the payload, where they are known.
+    fn payload_size(&self) -> Option<u32> {
+        match (self.kind?, &self.image) {
+            (Kind::Iap, Some(image)) => Some(image.payload_size),
+            _ => self.declared,
+        }
+    }
+
+    /// Whether all of the payload fits into the ring, so that it can be judged before the flash is touched.
+    fn fits(&self, capacity: usize) -> bool {
+        self.payload_size()
+            .is_some_and(|size| size as usize <= capacity)
+    }
+
+    /// Whether the flash may be written: when everything came and was judged, or when the ring cannot hold it.
+    pub(super) fn may_write(&self, capacity: usize, ring_is_full: bool) -> bool {
+        let ready = self.finished || self.writing || (ring_is_full && !self.fits(capacity));
+        self.is_running() && self.vectors_judged && ready
+    }
+
+    /// Bytes that may be handed over now. For an image that fits there is always room: what comes after its end is refused, not kept.
+    pub(super) fn room(&self, capacity: usize, free: usize) -> usize {
+        if self.kind.is_none() || self.fits(capacity) {
+            capacity
+        } else {
+            free
+        }
+    }
+
+    /// Takes bytes; an error is the verdict on the image.
+    pub(super) fn accept(
+        &mut self,
+        mut bytes: &[u8],
+        ring: &mut Ring<'_>,
+        config: &Config,
+        state: &RecordState,
+    ) -> Result<(), Refusal> {
+        if self.finished && !bytes.is_empty() {
+            return Err(ErrorCode::TrailingBytes.into());
+        }
+        self.received = self.received.saturating_add(bytes.len() as u32);
+        while self.image.is_none() && !bytes.is_empty() {
+            bytes = self.accept_head(bytes, ring, config, state)?;
+        }
+        if bytes.is_empty() {
+            Ok(())
+        } else {
+            self.accept_payload(bytes, ring, config)
+        }
+    }
+
+    /// Collects the first bytes up to the point where they can be judged; what is left of `bytes`.
+    fn accept_head<'b>(
+        &mut self,
+        bytes: &'b [u8],
+        ring: &mut Ring<'_>,
+        config: &Config,
+        state: &RecordState,
+    ) -> Result<&'b [u8], Refusal> {
+        let wanted = if self.kind == Some(Kind::Iap) {
+            HEADER_LEN
+        } else {
+            KIND_LEN
+        };
+        let taken = bytes.len().min(wanted.saturating_sub(self.head.len()));
+        let (head, rest) = bytes.split_at(taken);
+        // The head never grows past its capacity: `wanted` is at most HEADER_LEN.
+        let _ = self.head.extend_from_slice(head);
+        if self.head.len() < wanted {
+            return Ok(rest);
+        }
+        match (self.kind, self.head.first_chunk()) {
+            (None, Some(start)) => {
+                let kind = judge::kind(*start)?;
+                self.kind = Some(kind);
+                if kind == Kind::Raw {
+                    self.image = Some(judge::raw_header(config, state, self.declared)?);
+                    let start = *start;
+                    self.accept_payload(&start, ring, config)?;
+                }
+            }
+            _ => {
+                let image = judge::header(&self.head, config, state)?;
+                self.check_declared(&image)?;
+                self.sha256 = matches!(image.digest, PayloadDigest::Sha256(_)).then(Sha256::new);
+                self.image = Some(image);
+            }
+        }
+        Ok(rest)
+    }
+
+    /// Whether the client's idea of the length agrees with the header's.
+    fn check_declared(&self, image: &ImageHeader) -> Result<(), Refusal> {
+        let expected = image.payload_size.saturating_add(HEADER_LEN as u32);
+        let Some(declared) = self.declared else {
+            return Ok(());
+        };
+        let code = match declared.cmp(&expected) {
+            core::cmp::Ordering::Equal => return Ok(()),
+            core::cmp::Ordering::Less => ErrorCode::Truncated,
+            core::cmp::Ordering::Greater => ErrorCode::TrailingBytes,
+        };
+        Err(Refusal::with(
+            code,
+            format_args!("expected {expected} bytes, {declared} announced"),
+        ))
+    }
+
+    fn accept_payload(
+        &mut self,
+        bytes: &[u8],
+        ring: &mut Ring<'_>,
+        config: &Config,
+    ) -> Result<(), Refusal> {
+        let total = self.payload_received.saturating_add(bytes.len() as u32);
+        if let Some(size) = self.payload_size().filter(|&size| total > size) {
+            return Err(Refusal::with(
+                ErrorCode::TrailingBytes,
+                format_args!("expected {size} bytes of payload, {total} came"),
+            ));
+        }
+        judge::check_region(
+            Region::new(config.map.application.start, total),
+            &config.map,
+        )?;
+        if ring.push(bytes) < bytes.len() {
+            // A server handed over more than `room`: nothing is lost silently.
+            return Err(Refusal::with(
+                ErrorCode::Busy,
+                format_args!("more bytes than there is room for"),
+            ));
+        }
+        self.payload_received = total;
+        self.crc.update(bytes);
+        if let Some(sha256) = &mut self.sha256 {
+            sha256.update(bytes);
+        }
+        if !self.vectors_judged && total as usize >= SYSTEM_VECTORS_LEN {
+            self.judge_vectors(ring, config, self.payload_size())?;
+        }
+        Ok(())
+    }
+
+    fn judge_vectors(
+        &mut self,
+        ring: &Ring<'_>,
+        config: &Config,
+        size: Option<u32>,
+    ) -> Result<(), Refusal> {
+        let mut start = [0; SYSTEM_VECTORS_LEN];
+        let readable = ring.len().min(SYSTEM_VECTORS_LEN);
+        if let Some(start) = start.get_mut(..readable) {
+            ring.peek(0, start);
+        }
+        self.vectors_judged = true;
+        judge::vector_table(start.get(..readable).unwrap_or(&[]), size, &config.map)
+    }
+
+    /// The client has sent everything: the verdict on the whole.
+    pub(super) fn finish(&mut self, ring: &Ring<'_>, config: &Config) -> Result<(), Refusal> {
+        if self.finished {
+            return Ok(());
+        }
+        match (self.received, self.kind) {
+            (0, _) => return Err(ErrorCode::Empty.into()),
+            (received, None) => {
+                return Err(Refusal::with(
+                    ErrorCode::VectorTable,
+                    format_args!("{received} bytes are too short for an image"),
+                ));
+            }
+            (received, Some(Kind::Iap)) if self.image.is_none() => {
+                return Err(Refusal::with(
+                    ErrorCode::HeaderTruncated,
+                    format_args!("expected {HEADER_LEN} bytes, {received} came"),
+                ));
+            }
+            _ => {}
+        }
+        if let Some(size) = self
+            .payload_size()
+            .filter(|&size| size > self.payload_received)
+        {
+            let came = self.payload_received;
+            return Err(Refusal::with(
+                ErrorCode::Truncated,
+                format_args!("expected {size} bytes of payload, {came} came"),
+            ));
+        }
+        if !self.writing {
+            self.judge_vectors(ring, config, Some(self.payload_received))?;
+        }
+        match self.kind {
+            Some(Kind::Raw) => self.complete_raw_header(ring, config)?,
+            _ => self.judge_payload()?,
+        }
+        self.finished = true;
+        Ok(())
+    }
+
+    fn judge_payload(&self) -> Result<(), Refusal> {
+        let Some(image) = &self.image else {
+            return Ok(());
+        };
+        let crc = self.crc.finish();
+        if crc != image.payload_crc32 {
+            return Err(Refusal::with(
+                ErrorCode::PayloadCrc,
+                format_args!(
+                    "expected {:#010x}, computed {crc:#010x}",
+                    image.payload_crc32
+                ),
+            ));
+        }
+        match (&image.digest, &self.sha256) {
+            (PayloadDigest::Sha256(digest), Some(sha256))
+                if sha256.clone().finalize()[..] != digest[..] =>
+            {
+                Err(ErrorCode::PayloadDigest.into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Fills in what a raw image did not say. The sector CRCs are known where the whole image is still in the ring; the writer finds
+    /// the others as it goes.
+    fn complete_raw_header(&mut self, ring: &Ring<'_>, config: &Config) -> Result<(), Refusal> {
+        let (size, crc) = (self.payload_received, self.crc.finish());
+        let Some(image) = &mut self.image else {
+            return Ok(());
+        };
+        (image.payload_size, image.payload_crc32) = (size, crc);
+        if ring.len() == size as usize {
+            image.sector_crc32 = sector_crcs(image, ring, config);
+        }
+        judge::check_data_sectors(image, &config.map)
+    }
+
+    pub(super) fn progress(&self, writer: &Writer) -> Progress {
+        let (written, skipped) = writer.counts();
+        let header = if self.kind == Some(Kind::Iap) {
+            HEADER_LEN as u32
+        } else {
+            0
+        };
+        Progress {
+            source: self.source,
+            begun_at: self.begun_at,
+            version: self.image.as_ref().map(|image| image.version.clone()),
+            received: self.received,
+            total: self
+                .payload_size()
+                .map(|size| size.saturating_add(header))
+                .or(self.declared),
+            written,
+            skipped,
+            sector: self.is_running().then(|| writer.sector()).flatten(),
+        }
+    }
+}
+
+impl fmt::Display for Upload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {} bytes so far", self.source, self.received)
+    }
+}
+
+fn sector_crcs(image: &ImageHeader, ring: &Ring<'_>, config: &Config) -> [u32; MAX_SECTORS] {
+    let mut crcs = [0; MAX_SECTORS];
+    let payload = image.payload_region();
+    for (sector, crc) in config.map.flash.sectors().zip(&mut crcs) {
+        let start = sector.region.start.max(payload.start);
+        let end = sector.region.end().min(payload.end());
+        let mut part = Crc32::new();
+        let mut chunk = [0; 64];
+        let mut at = u64::from(start);
+        while at < end {
+            let len = (end - at).min(chunk.len() as u64) as usize;
+            let offset = (at - u64::from(payload.start)) as usize;
+            let Some(bytes) = chunk.get_mut(..len) else {
+                break;
+            };
+            if !ring.peek(offset, bytes) {
+                break;
+            }
+            part.update(bytes);
+            at += len as u64;
+        }
+        *crc = part.finish();
+    }
+    crcs
+}

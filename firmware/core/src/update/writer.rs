@@ -1,0 +1,443 @@
+//! The writing half of an update: sector by sector from the ring into the flash, and the record entries that go with it.
+//!
+//! Each step is one flash operation or about a millisecond of work, so that the network is served in between. A step that fails for
+//! a low supply has changed nothing but the record and is simply tried again.
+
+use iap_protocol::ErrorCode;
+use iap_protocol::crc::Crc32;
+use iap_protocol::error::Refusal;
+use iap_protocol::header::{Flags, ImageHeader, PayloadDigest};
+use iap_protocol::memory::{MAX_SECTORS, Region, Sector};
+use iap_protocol::status::Phase;
+use iap_protocol::vectors::SYSTEM_VECTORS_LEN;
+use sha2::{Digest, Sha256};
+
+use super::judge;
+use super::ring::Ring;
+use super::upload::Upload;
+use crate::config::Config;
+use crate::flash::{Flash, FlashError, FlashFault, Window};
+use crate::record::{Last, Record};
+
+/// Bytes programmed in one step: 64 words at 16 µs typical (DS8626 table 40) are a millisecond.
+const CHUNK_LEN: usize = 256;
+/// Bytes whose digest is computed in one step.
+const DIGEST_CHUNK_LEN: u32 = 4096;
+
+/// What a step achieved.
+pub(super) enum Done {
+    /// Nothing: more bytes must come first.
+    Waiting,
+    /// Something, and there is more.
+    Worked,
+    /// Everything.
+    Committed,
+}
+
+/// Why a step failed.
+pub(super) enum Stop {
+    Flash(FlashError),
+    Image(Refusal),
+}
+
+impl From<FlashError> for Stop {
+    fn from(error: FlashError) -> Self {
+        Self::Flash(error)
+    }
+}
+
+enum State {
+    /// At the first payload byte of a sector.
+    Enter,
+    /// The sector holds the right bytes; those in the ring are dropped.
+    Skip(Sector),
+    /// About to be erased.
+    Erase(Sector),
+    Program(Sector),
+    Verify(Sector),
+    /// All sectors are right; the whole is looked at once more.
+    Check,
+    /// The digest of what is in flash.
+    Digest {
+        offset: u32,
+        sha256: Sha256,
+    },
+    Commit,
+}
+
+/// Where the writing is.
+pub(super) struct Writer {
+    state: State,
+    /// Payload bytes that have left the ring.
+    cursor: u32,
+    /// CRC of what was programmed into the sector at work.
+    running: Crc32,
+    /// CRCs of what was programmed, for a raw image that is longer than the ring.
+    programmed: [u32; MAX_SECTORS],
+    begun: bool,
+    changed: bool,
+    written: u8,
+    skipped: u8,
+}
+
+impl Default for Writer {
+    fn default() -> Self {
+        Self {
+            state: State::Enter,
+            cursor: 0,
+            running: Crc32::new(),
+            programmed: [0; MAX_SECTORS],
+            begun: false,
+            changed: false,
+            written: 0,
+            skipped: 0,
+        }
+    }
+}
+
+impl Writer {
+    /// Sectors written and skipped.
+    pub(super) fn counts(&self) -> (u8, u8) {
+        (self.written, self.skipped)
+    }
+
+    /// The sector at work.
+    pub(super) fn sector(&self) -> Option<u8> {
+        match &self.state {
+            State::Skip(sector)
+            | State::Erase(sector)
+            | State::Program(sector)
+            | State::Verify(sector) => Some(sector.index),
+            _ => None,
+        }
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        match self.state {
+            State::Enter | State::Skip(_) => Phase::Receiving,
+            State::Erase(_) => Phase::Erasing,
+            State::Program(_) => Phase::Programming,
+            _ => Phase::Verifying,
+        }
+    }
+
+    pub(super) fn is_before_erase(&self) -> bool {
+        matches!(self.state, State::Erase(_))
+    }
+
+    /// Does the next piece of work.
+    pub(super) fn step<F: Flash>(
+        &mut self,
+        flash: &mut F,
+        config: &Config,
+        record: &mut Record,
+        ring: &mut Ring<'_>,
+        upload: &Upload,
+    ) -> Result<Done, Stop> {
+        let Some(image) = upload.image() else {
+            return Ok(Done::Waiting);
+        };
+        let end = payload_end(image, upload);
+        match &mut self.state {
+            State::Enter => self.enter(flash, config, record, ring, upload, image),
+            State::Skip(sector) => {
+                let sector = *sector;
+                Ok(self.skip(sector, ring, image, end))
+            }
+            State::Erase(sector) => {
+                let sector = *sector;
+                self.erase(flash, config, record, image, sector)
+            }
+            State::Program(sector) => {
+                let sector = *sector;
+                self.program(flash, config, ring, image, sector, end)
+            }
+            State::Verify(sector) => {
+                let sector = *sector;
+                self.verify(flash, config, record, image, sector)
+            }
+            State::Check => self.check(flash, config, image),
+            State::Digest { .. } => self.digest(flash, image),
+            State::Commit => self.commit(flash, config, record, image),
+        }
+    }
+
+    fn enter<F: Flash>(
+        &mut self,
+        flash: &mut F,
+        config: &Config,
+        record: &Record,
+        ring: &Ring<'_>,
+        upload: &Upload,
+        image: &ImageHeader,
+    ) -> Result<Done, Stop> {
+        let end = payload_end(image, upload);
+        if end == Some(self.cursor) {
+            if !upload.is_finished() {
+                return Ok(Done::Waiting);
+            }
+            self.state = State::Check;
+            return Ok(Done::Worked);
+        }
+        if end.is_none() && ring.is_empty() {
+            return Ok(Done::Waiting);
+        }
+        let address = image.load_address.saturating_add(self.cursor);
+        let outside = FlashError::new(FlashFault::OutsideWindow, address);
+        let sector = config.map.flash.sector_at(address).ok_or(outside)?;
+        let is_data =
+            config.map.data_sectors.contains(sector.index) && !image.flags.contains(Flags::DATA);
+        if is_data {
+            let refusal = Refusal::with(
+                ErrorCode::DataSectors,
+                format_args!("sector {}", sector.index),
+            );
+            return Err(Stop::Image(refusal));
+        }
+        let skip =
+            record.state().is_firm(sector.index) && holds_already(flash, image, sector, end)?;
+        self.state = match skip {
+            true => {
+                self.skipped += 1;
+                State::Skip(sector)
+            }
+            false => State::Erase(sector),
+        };
+        Ok(Done::Worked)
+    }
+
+    fn skip(
+        &mut self,
+        sector: Sector,
+        ring: &mut Ring<'_>,
+        image: &ImageHeader,
+        end: Option<u32>,
+    ) -> Done {
+        let left = sector_end(sector, image, end).saturating_sub(self.cursor);
+        let count = ring.len().min(left as usize);
+        ring.skip(count);
+        self.cursor += count as u32;
+        if count as u32 == left {
+            self.state = State::Enter;
+            return Done::Worked;
+        }
+        if count == 0 {
+            Done::Waiting
+        } else {
+            Done::Worked
+        }
+    }
+
+    fn erase<F: Flash>(
+        &mut self,
+        flash: &mut F,
+        config: &Config,
+        record: &mut Record,
+        image: &ImageHeader,
+        sector: Sector,
+    ) -> Result<Done, Stop> {
+        if !self.begun {
+            record.begin(flash, &config.map, image)?;
+            self.begun = true;
+        }
+        record.touch(flash, &config.map, sector.index)?;
+        self.changed = true;
+        application_window(flash, config).erase(sector.index)?;
+        self.written += 1;
+        self.running = Crc32::new();
+        self.state = State::Program(sector);
+        Ok(Done::Worked)
+    }
+
+    fn program<F: Flash>(
+        &mut self,
+        flash: &mut F,
+        config: &Config,
+        ring: &mut Ring<'_>,
+        image: &ImageHeader,
+        sector: Sector,
+        end: Option<u32>,
+    ) -> Result<Done, Stop> {
+        let left = sector_end(sector, image, end).saturating_sub(self.cursor);
+        if left == 0 {
+            self.state = State::Verify(sector);
+            return Ok(Done::Worked);
+        }
+        let available = ring.len().min(CHUNK_LEN).min(left as usize);
+        // Whole words only, but for the last bytes of the payload, which are filled up with erased bits.
+        let len = if available as u32 == left {
+            available
+        } else {
+            available & !3
+        };
+        let mut chunk = [0xFF; CHUNK_LEN];
+        let (Some(bytes), true) = (chunk.get_mut(..len), len > 0) else {
+            return Ok(Done::Waiting);
+        };
+        ring.peek(0, bytes);
+        let words = chunk.get(..len.next_multiple_of(4)).unwrap_or(&chunk);
+        let address = image.load_address.saturating_add(self.cursor);
+        // After a low supply nothing has left the ring, and the same words are programmed again.
+        application_window(flash, config).program(address, words)?;
+        self.running.update(chunk.get(..len).unwrap_or(&[]));
+        ring.skip(len);
+        self.cursor += len as u32;
+        Ok(Done::Worked)
+    }
+
+    /// The CRC of what the sector holds up to the cursor.
+    fn running_crc<F: Flash>(
+        &self,
+        flash: &mut F,
+        image: &ImageHeader,
+        sector: Sector,
+    ) -> Result<Crc32, FlashError> {
+        let start = sector.region.start.max(image.load_address);
+        let len = image
+            .load_address
+            .saturating_add(self.cursor)
+            .saturating_sub(start);
+        Ok(Crc32::resume(flash.crc32(0, Region::new(start, len))?))
+    }
+
+    fn verify<F: Flash>(
+        &mut self,
+        flash: &mut F,
+        config: &Config,
+        record: &mut Record,
+        image: &ImageHeader,
+        sector: Sector,
+    ) -> Result<Done, Stop> {
+        let programmed = self.running.finish();
+        if self.running_crc(flash, image, sector)?.finish() != programmed {
+            return Err(Stop::Image(Refusal::with(
+                ErrorCode::FlashVerify,
+                format_args!("sector {} at {:#010x}", sector.index, sector.region.start),
+            )));
+        }
+        let announced = image.sector_crc32.get(usize::from(sector.index)).copied();
+        if !image.flags.contains(Flags::RAW) && announced != Some(programmed) {
+            return Err(Stop::Image(Refusal::with(
+                ErrorCode::SectorCrc,
+                format_args!("sector {}", sector.index),
+            )));
+        }
+        if let Some(crc) = self.programmed.get_mut(usize::from(sector.index)) {
+            *crc = programmed;
+        }
+        record.done(flash, &config.map, sector.index)?;
+        self.state = State::Enter;
+        Ok(Done::Worked)
+    }
+
+    fn check<F: Flash>(
+        &mut self,
+        flash: &mut F,
+        config: &Config,
+        image: &ImageHeader,
+    ) -> Result<Done, Stop> {
+        if flash.crc32(0, image.payload_region())? != image.payload_crc32 {
+            // Every sector was verified or skipped for its CRC: it is the sector CRCs that do not belong to this payload.
+            return Err(Stop::Image(ErrorCode::SectorCrc.into()));
+        }
+        let mut start = [0; SYSTEM_VECTORS_LEN];
+        flash.read(image.load_address, &mut start)?;
+        judge::vector_table(&start, Some(image.payload_size), &config.map).map_err(Stop::Image)?;
+        self.state = match image.digest {
+            PayloadDigest::None => State::Commit,
+            PayloadDigest::Sha256(_) => State::Digest {
+                offset: 0,
+                sha256: Sha256::new(),
+            },
+        };
+        Ok(Done::Worked)
+    }
+
+    fn digest<F: Flash>(&mut self, flash: &mut F, image: &ImageHeader) -> Result<Done, Stop> {
+        let State::Digest { offset, sha256 } = &mut self.state else {
+            return Ok(Done::Worked);
+        };
+        let stop = image
+            .payload_size
+            .min(offset.saturating_add(DIGEST_CHUNK_LEN));
+        while *offset < stop {
+            let mut chunk = [0; CHUNK_LEN];
+            let len = (stop - *offset).min(CHUNK_LEN as u32);
+            let Some(bytes) = chunk.get_mut(..len as usize) else {
+                break;
+            };
+            flash.read(image.load_address.saturating_add(*offset), bytes)?;
+            sha256.update(&*bytes);
+            *offset += len;
+        }
+        if *offset < image.payload_size {
+            return Ok(Done::Worked);
+        }
+        if image.digest != PayloadDigest::Sha256(sha256.clone().finalize().into()) {
+            return Err(Stop::Image(ErrorCode::PayloadDigest.into()));
+        }
+        self.state = State::Commit;
+        Ok(Done::Worked)
+    }
+
+    fn commit<F: Flash>(
+        &mut self,
+        flash: &mut F,
+        config: &Config,
+        record: &mut Record,
+        image: &ImageHeader,
+    ) -> Result<Done, Stop> {
+        let mut image = image.clone();
+        for (announced, programmed) in image.sector_crc32.iter_mut().zip(self.programmed) {
+            if *announced == 0 {
+                *announced = programmed;
+            }
+        }
+        let state = record.state();
+        let recorded = state.last == Last::Committed && state.image.as_ref() == Some(&image);
+        if self.changed || !recorded {
+            record.commit(flash, &config.map, &image)?;
+        }
+        Ok(Done::Committed)
+    }
+}
+
+fn application_window<'a, F: Flash>(flash: &'a mut F, config: &'a Config) -> Window<'a, F> {
+    Window::new(flash, &config.map.flash, config.map.application_sectors())
+}
+
+/// The length of the payload, once it is known.
+fn payload_end(image: &ImageHeader, upload: &Upload) -> Option<u32> {
+    (upload.is_finished() || !image.is_provisional()).then_some(image.payload_size)
+}
+
+/// The payload offset at which `sector` ends, or the payload in it.
+fn sector_end(sector: Sector, image: &ImageHeader, end: Option<u32>) -> u32 {
+    let sector_end = sector
+        .region
+        .end()
+        .saturating_sub(u64::from(image.load_address));
+    let sector_end = u32::try_from(sector_end).unwrap_or(u32::MAX);
+    end.map_or(sector_end, |end| end.min(sector_end))
+}
+
+/// Whether the sector's content is what the image wants there.
+fn holds_already<F: Flash>(
+    flash: &mut F,
+    image: &ImageHeader,
+    sector: Sector,
+    end: Option<u32>,
+) -> Result<bool, FlashError> {
+    let wanted = image
+        .sector_crc32
+        .get(usize::from(sector.index))
+        .copied()
+        .unwrap_or(0);
+    if image.flags.contains(Flags::RAW) && wanted == 0 {
+        return Ok(false);
+    }
+    let start = sector.region.start.max(image.load_address);
+    let offset = start.saturating_sub(image.load_address);
+    let len = sector_end(sector, image, end).saturating_sub(offset);
+    Ok(flash.crc32(0, Region::new(start, len))? == wanted)
+}
