@@ -1,6 +1,9 @@
 //! The firmware's core on the host: a virtual board for tests, and for people who have no board.
 //!
-//! `nor` is the strict flash model.
+//! `nor` is the strict flash model, `wire` the Ethernet segment, `clock` the time; all three are seeded and deterministic when they run on
+//! virtual time.
 
+pub mod clock;
 pub mod nor;
 pub mod rng;
+pub mod wire;
