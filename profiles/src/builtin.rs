@@ -1,0 +1,33 @@
+//! The shipped profile files, compiled in. A new board is a file in `boards/` and a line here.
+
+/// A shipped file.
+pub(crate) struct Builtin {
+    /// The name a person types.
+    pub(crate) name: &'static str,
+    /// The path that messages show, relative to the folder `profiles`.
+    pub(crate) path: &'static str,
+    /// Its content.
+    pub(crate) text: &'static str,
+}
+
+macro_rules! files {
+    ($folder:literal: $($name:literal)*) => {
+        &[$(Builtin {
+            name: $name,
+            path: concat!($folder, "/", $name, ".toml"),
+            text: include_str!(concat!("../", $folder, "/", $name, ".toml")),
+        }),*]
+    };
+}
+
+/// The bottom layer of every profile.
+pub(crate) const DEFAULTS: Builtin = Builtin {
+    name: "defaults",
+    path: "defaults.toml",
+    text: include_str!("../defaults.toml"),
+};
+
+/// In alphabetical order, which is the order people see.
+pub(crate) const BOARDS: &[Builtin] = files!("boards": "olimex-stm32-e407" "sim" "stm324xg-eval" "stm324xg-eval-rmii" "stm32f4-discovery");
+
+pub(crate) const CHIPS: &[Builtin] = files!("chips": "stm32f407xg");

@@ -1,0 +1,262 @@
+//! The merged TOML of a profile: each key once, from the most specific file that has it, with the position it came from.
+
+use std::ops::Range;
+
+use serde::de::DeserializeOwned;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue, Deserializer};
+
+use crate::error::{Location, ProfileError};
+use crate::keys;
+use crate::source::Sources;
+
+/// A merged profile.
+pub(crate) struct Document<'s> {
+    pub(crate) sources: &'s Sources,
+    pub(crate) root: DeTable<'s>,
+}
+
+impl<'s> Document<'s> {
+    /// Merges the files and checks that every key is known and none is missing.
+    pub(crate) fn merge(sources: &'s Sources) -> Result<Self, ProfileError> {
+        let mut root = DeTable::new();
+        for file in &sources.files {
+            let table = DeTable::parse(&file.text).map_err(|error| file.syntax(&error))?;
+            merge_table(&mut root, shift_table(table.into_inner(), file.start));
+        }
+        let mut document = Self { sources, root };
+        document.check_keys(&document.root, "")?;
+        document.root.remove("inherits"); // followed already
+        document.check_missing(&document.root, "", sources.top())?;
+        Ok(document)
+    }
+
+    /// Deserialises the whole.
+    pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, ProfileError> {
+        let root = Spanned::new(0..0, self.root.clone());
+        T::deserialize(Deserializer::from(root)).map_err(|error| self.value_error(&error))
+    }
+
+    /// Where the value at `path` is, such as `["iap", "policy"]`.
+    pub(crate) fn at(&self, path: &[&str]) -> Location {
+        let span = self.value(path).map_or(0..0, Spanned::span);
+        self.sources.location(span.start)
+    }
+
+    /// Where element `index` of the array at `path` is.
+    pub(crate) fn item_at(&self, path: &[&str], index: usize) -> Location {
+        let item = self
+            .value(path)
+            .and_then(|value| value.as_ref().as_array()?.get(index));
+        item.map_or_else(
+            || self.at(path),
+            |item| self.sources.location(item.span().start),
+        )
+    }
+
+    /// The value at `path` as it is written.
+    pub(crate) fn text(&self, path: &[&str]) -> String {
+        let span = self.value(path).map_or(0..0, Spanned::span);
+        self.sources.slice(span).to_owned()
+    }
+
+    /// The table at the dotted `path`.
+    pub(crate) fn table(&self, path: &str) -> Option<&DeTable<'s>> {
+        let path: Vec<&str> = path.split('.').collect();
+        self.value(&path)?.as_ref().as_table()
+    }
+
+    /// Whether one of the files sets `path`.
+    pub(crate) fn has(&self, path: &[&str]) -> bool {
+        self.value(path).is_some()
+    }
+
+    fn value(&self, path: &[&str]) -> Option<&Spanned<DeValue<'s>>> {
+        let (first, rest) = path.split_first()?;
+        let mut value = self.root.get(*first)?;
+        for key in rest {
+            value = value.as_ref().as_table()?.get(*key)?;
+        }
+        Some(value)
+    }
+
+    fn check_keys(&self, table: &DeTable<'s>, path: &str) -> Result<(), ProfileError> {
+        let Some(known) = keys::table(path) else {
+            return Ok(()); // a table where a value is expected: deserialising says so
+        };
+        for (key, value) in table {
+            let (name, at) = (key.as_ref(), || self.sources.location(key.span().start));
+            if keys::NOT_YET.contains(&name.as_ref()) {
+                return Err(ProfileError::NotSupportedYet {
+                    key: name.to_string(),
+                    at: at(),
+                });
+            }
+            if !keys::allows(known, name) {
+                return Err(ProfileError::UnknownKey {
+                    key: name.to_string(),
+                    at: at(),
+                    hint: keys::hint(path, name),
+                });
+            }
+            for (table, path, _) in tables_in(value, &join(path, name)) {
+                self.check_keys(table, &path)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn check_missing(
+        &self,
+        table: &DeTable<'s>,
+        path: &str,
+        file: &str,
+    ) -> Result<(), ProfileError> {
+        let known = keys::table(path).unwrap_or_default();
+        let missing = keys::required(known)
+            .find(|key| !table.contains_key(*key) && keys::table(&join(path, key)).is_none());
+        if let Some(key) = missing {
+            return Err(ProfileError::MissingKey {
+                key: key.to_owned(),
+                table: keys::show(path.trim_end_matches("[]")),
+                file: file.to_owned(),
+            });
+        }
+        let empty = DeTable::new();
+        for key in keys::required(known).filter(|key| !table.contains_key(*key)) {
+            self.check_missing(&empty, &join(path, key), file)?;
+        }
+        for (key, value) in table {
+            for (table, path, place) in tables_in(value, &join(path, key.as_ref())) {
+                let place = place.map(|span| self.sources.location(span.start).to_string());
+                self.check_missing(table, &path, place.as_deref().unwrap_or(file))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Says which value serde stumbled over.
+    fn value_error(&self, error: &toml::de::Error) -> ProfileError {
+        let span = error.span().unwrap_or(0..0);
+        let innermost = values(&self.root, "")
+            .into_iter()
+            .filter(|(_, outer)| outer.start <= span.start && span.end <= outer.end)
+            .min_by_key(|(_, outer)| outer.len());
+        ProfileError::Value {
+            key: innermost.map_or(String::new(), |(key, _)| key),
+            value: self.sources.slice(span.clone()).to_owned(),
+            expected: expected(error.message()),
+            at: self.sources.location(span.start),
+        }
+    }
+}
+
+fn join(path: &str, key: &str) -> String {
+    if path.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{path}.{key}")
+    }
+}
+
+/// The table that `value` is, or those it is an array of, with their paths in [`keys::TABLES`] and, in an array, their positions.
+fn tables_in<'t, 's>(
+    value: &'t Spanned<DeValue<'s>>,
+    path: &str,
+) -> Vec<(&'t DeTable<'s>, String, Option<Range<usize>>)> {
+    match value.as_ref() {
+        DeValue::Table(table) => vec![(table, path.to_owned(), None)],
+        DeValue::Array(items) => items
+            .iter()
+            .filter_map(|item| {
+                Some((
+                    item.as_ref().as_table()?,
+                    format!("{path}[]"),
+                    Some(item.span()),
+                ))
+            })
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// What serde expected, in words: its messages end in `, expected ...`, ours are nothing but that.
+fn expected(message: &str) -> String {
+    let expected = message
+        .rsplit_once(", expected ")
+        .map_or(message, |(_, expected)| expected);
+    match expected.trim_start_matches("expected ") {
+        "u8" | "u16" | "u32" => "a whole number".to_owned(),
+        "a boolean" => "true or false".to_owned(),
+        "a sequence" => "a list in [ ]".to_owned(),
+        "a map" => "a table".to_owned(),
+        other if other.starts_with("struct ") => "a table".to_owned(),
+        other => other.to_owned(),
+    }
+}
+
+/// Every value below `table` with its path and position.
+fn values(table: &DeTable<'_>, path: &str) -> Vec<(String, Range<usize>)> {
+    table
+        .iter()
+        .flat_map(|(key, value)| values_of(value, join(path, key.as_ref())))
+        .collect()
+}
+
+fn values_of(value: &Spanned<DeValue<'_>>, path: String) -> Vec<(String, Range<usize>)> {
+    let mut found = match value.as_ref() {
+        DeValue::Table(table) => values(table, &path),
+        DeValue::Array(items) => items
+            .iter()
+            .enumerate()
+            .flat_map(|(index, item)| values_of(item, format!("{path}[{index}]")))
+            .collect(),
+        _ => Vec::new(),
+    };
+    found.push((path, value.span()));
+    found
+}
+
+/// Puts `over` on top of `base`.
+fn merge_table<'s>(base: &mut DeTable<'s>, over: DeTable<'s>) {
+    for (key, value) in over {
+        // Removed and inserted anew, because the position of the key counts too.
+        let merged = match (base.remove(&key), value.span(), value.into_inner()) {
+            (Some(below), span, DeValue::Table(above)) => match below.into_inner() {
+                DeValue::Table(mut below) => {
+                    merge_table(&mut below, above);
+                    Spanned::new(span, DeValue::Table(below))
+                }
+                _ => Spanned::new(span, DeValue::Table(above)),
+            },
+            (_, span, value) => Spanned::new(span, value),
+        };
+        base.insert(key, merged);
+    }
+}
+
+/// Moves all positions by `by`.
+fn shift_table(table: DeTable<'_>, by: usize) -> DeTable<'_> {
+    table
+        .into_iter()
+        .map(|(key, value)| {
+            let span = key.span();
+            (
+                Spanned::new(span.start + by..span.end + by, key.into_inner()),
+                shift(value, by),
+            )
+        })
+        .collect()
+}
+
+fn shift(value: Spanned<DeValue<'_>>, by: usize) -> Spanned<DeValue<'_>> {
+    let span = value.span();
+    let value = match value.into_inner() {
+        DeValue::Table(table) => DeValue::Table(shift_table(table, by)),
+        DeValue::Array(items) => {
+            DeValue::Array(items.into_iter().map(|item| shift(item, by)).collect())
+        }
+        other => other,
+    };
+    Spanned::new(span.start + by..span.end + by, value)
+}
