@@ -114,7 +114,7 @@ impl Source {
     }
 
     /// Refuses a chip that leads anywhere: it is the bottom.
-    fn as_chip(self) -> Result<Self, ProfileError> {
+    fn into_chip(self) -> Result<Self, ProfileError> {
         let (inherits, chip) = self.links()?;
         for (key, link) in [("inherits", inherits), ("chip", chip)] {
             if let Some(link) = link {
@@ -195,7 +195,7 @@ impl Sources {
             let last = &files[files.len() - 1];
             let (inherits, names_chip) = last.links()?;
             if let (None, Some(link)) = (&chip, &names_chip) {
-                chip = Some(last.parent("chip", link)?.as_chip()?);
+                chip = Some(last.parent("chip", link)?.into_chip()?);
             }
             match inherits {
                 Some(link) => files.push(inherit(&files, &link)?),
