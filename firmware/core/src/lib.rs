@@ -14,4 +14,5 @@ pub mod config;
 pub mod flash;
 pub mod intake;
 pub mod record;
+pub mod tftp;
 pub mod update;

@@ -1,0 +1,376 @@
+//! The TFTP server: images in, `status.json` out, and `iap-reset`. One write and, beside it, one read at a time; a state machine without
+//! I/O that is given datagrams and the time and gives back datagrams and the time of its next call.
+//!
+//! RFC 1350 with the options of RFC 2347, 2348, 2349 and 7440. What a client may rely on:
+//!
+//! - ACK means "accepted in RAM"; the ACK of the last block means "committed", and is repeated while the client repeats that block.
+//! - A repeated WRQ of the same client repeats the answer and never restarts; once DATA has come, a late WRQ is not answered at all.
+//! - A second client gets an ERROR that says who is updating. The same host takes over from a new port after 2 s of silence; 10 s
+//!   of silence free the board. Silence is counted only while it is the client's turn.
+//! - When the update has no room for another window the ACK waits: TFTP has no other brake.
+//! - After a failure the ERROR is repeated while the client goes on sending.
+//!
+//! It does not fetch or store anything else: other names in a read request are refused, names in a write request do not matter.
+
+mod read;
+mod say;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+use core::net::SocketAddrV4;
+
+use iap_protocol::ErrorCode;
+use iap_protocol::error::Refusal;
+use iap_protocol::status;
+use iap_protocol::tftp::{
+    DATA_HEADER_LEN, MAX_BLOCK_SIZE, Mode, PORT, Packet, RESET_FILE_NAME, Request,
+};
+use smoltcp::time::{Duration, Instant};
+
+use crate::intake::{Intake, Source, Transport};
+use read::Read;
+use say::{
+    Say, Text, busy, check_write_mode, expected_octet, malformed, reply, stranger, unknown_transfer,
+};
+use write::{Target, Write};
+
+/// Bytes of the longest datagram the server sends.
+pub const MAX_REPLY_LEN: usize = DATA_HEADER_LEN + MAX_BLOCK_SIZE as usize;
+/// Silence after which the same host may start again from another port.
+pub const TAKE_OVER_SILENCE: Duration = Duration::from_secs(2);
+/// Silence after which the board is free.
+pub const MAX_SILENCE: Duration = Duration::from_secs(10);
+/// How long a reset waits after its ACK, so that a lost ACK can be repeated.
+pub const RESET_DELAY: Duration = Duration::from_millis(500);
+
+/// First of the ports that transfers use (RFC 6335 section 6: dynamic ports).
+const FIRST_TRANSFER_PORT: u16 = 49152;
+
+/// What the server may do, and what its surroundings can carry.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Largest window granted, in blocks: no more than the receiver holds while the flash stalls the processor.
+    pub max_window: u16,
+    /// Whether images and resets are taken at all (not with the policy `login`).
+    pub writes_allowed: bool,
+}
+
+/// A datagram to send; its bytes are in the buffer that the caller gave.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Reply {
+    /// The port it leaves from.
+    pub local_port: u16,
+    /// Where it goes.
+    pub peer: SocketAddrV4,
+    /// Its length.
+    pub len: usize,
+}
+
+/// The server.
+#[derive(Debug)]
+pub struct Server {
+    limits: Limits,
+    next_port: u16,
+    write: Option<Write>,
+    read: Option<Read>,
+    reset_at: Option<Instant>,
+    last_heard: Option<Instant>,
+    commit_acked_at: Option<Instant>,
+}
+
+impl Server {
+    /// A server; `seed` chooses the first transfer port, so that a board that was reset does not meet its old clients' datagrams.
+    pub const fn new(limits: Limits, seed: u16) -> Self {
+        Self {
+            limits,
+            next_port: FIRST_TRANSFER_PORT | seed,
+            write: None,
+            read: None,
+            reset_at: None,
+            last_heard: None,
+            commit_acked_at: None,
+        }
+    }
+
+    /// The port of the write transfer; it must be open from the call that changed it on.
+    pub fn write_port(&self) -> Option<u16> {
+        self.write.as_ref().map(|write| write.port)
+    }
+
+    /// The port of the read transfer.
+    pub fn read_port(&self) -> Option<u16> {
+        self.read.as_ref().map(|read| read.port)
+    }
+
+    /// When a client was last heard.
+    pub fn last_heard(&self) -> Option<Instant> {
+        self.last_heard
+    }
+
+    /// When a commit was last acknowledged to its client.
+    pub fn commit_acked_at(&self) -> Option<Instant> {
+        self.commit_acked_at
+    }
+
+    /// Whether a client's request for a reset is due.
+    pub fn is_reset_due(&self, now: Instant) -> bool {
+        self.reset_at.is_some_and(|at| at <= now)
+    }
+
+    /// Says that the board did not listen for `duration`, because the flash stalled it: silence in that time is not the client's.
+    pub fn stalled(&mut self, now: Instant, duration: Duration) {
+        if let Some(write) = &mut self.write {
+            write.stalled(now, duration);
+        }
+    }
+
+    /// Takes a datagram from `peer` to `local_port`. `status` writes `status.json` and returns its length; `out` takes the reply and
+    /// has room for [`MAX_REPLY_LEN`] bytes.
+    #[allow(clippy::too_many_arguments)] // what a datagram is, and what the server works with; a struct would only rename them
+    pub fn process<I: Intake>(
+        &mut self,
+        now: Instant,
+        local_port: u16,
+        peer: SocketAddrV4,
+        datagram: &[u8],
+        intake: &mut I,
+        status: impl FnOnce(&mut I, &mut [u8]) -> usize,
+        out: &mut [u8],
+    ) -> Option<Reply> {
+        self.last_heard = Some(now);
+        if local_port == PORT {
+            self.request(now, peer, datagram, intake, status, out)
+        } else if self.write_port() == Some(local_port) {
+            self.on_write_port(now, peer, datagram, intake, out)
+        } else if self.read_port() == Some(local_port) {
+            self.on_read_port(now, peer, datagram, out)
+        } else {
+            None
+        }
+    }
+
+    /// What is due without a datagram. To be called until it returns `None`: after each datagram, after each step of the update, and
+    /// at [`Server::poll_at`].
+    pub fn poll<I: Intake>(
+        &mut self,
+        now: Instant,
+        intake: &mut I,
+        out: &mut [u8],
+    ) -> Option<Reply> {
+        let write = self.poll_write(now, intake, out);
+        write.or_else(|| self.poll_read(now, out))
+    }
+
+    /// When [`Server::poll`] is due next, unless the update makes progress before.
+    pub fn poll_at(&self, now: Instant) -> Option<Instant> {
+        let write = self.write.as_ref().and_then(|write| write.poll_at(now));
+        let read = self.read.as_ref().map(|read| read.due);
+        [write, read, self.reset_at].into_iter().flatten().min()
+    }
+
+    fn request<I: Intake>(
+        &mut self,
+        now: Instant,
+        peer: SocketAddrV4,
+        datagram: &[u8],
+        intake: &mut I,
+        status: impl FnOnce(&mut I, &mut [u8]) -> usize,
+        out: &mut [u8],
+    ) -> Option<Reply> {
+        let answer = match Packet::decode(datagram) {
+            Ok(Packet::WriteRequest(request)) => self.write_request(now, peer, &request, intake),
+            Ok(Packet::ReadRequest(request)) => {
+                match self.read_request(now, peer, &request, |json| status(intake, json)) {
+                    Ok(()) => return self.poll_read(now, out),
+                    Err(refusal) => Err(refusal),
+                }
+            }
+            // An ERROR is never answered (RFC 1350 section 2).
+            Ok(Packet::Error { .. }) => return None,
+            Ok(_) => Err(unknown_transfer(PORT)),
+            Err(error) => Err(malformed(error)),
+        };
+        match answer {
+            Ok(say) => reply(self.write_port()?, peer, &say?, out),
+            Err(refusal) => reply(PORT, peer, &Say::Error(refusal), out),
+        }
+    }
+
+    fn write_request<I: Intake>(
+        &mut self,
+        now: Instant,
+        peer: SocketAddrV4,
+        request: &Request<'_>,
+        intake: &mut I,
+    ) -> Result<Option<Say>, Refusal> {
+        if !self.limits.writes_allowed {
+            return Err(ErrorCode::TftpNotAllowed.into());
+        }
+        check_write_mode(request.mode)?;
+        if let Some(write) = self.write.as_mut().filter(|write| write.is_running()) {
+            let silent = write.is_silent(now, TAKE_OVER_SILENCE);
+            if write.peer == peer && !(write.has_data() && silent) {
+                return Ok(write.first_answer(now));
+            } else if write.peer.ip() == peer.ip() && silent {
+                write.abort(now, intake, Refusal::new(ErrorCode::TakenOver));
+            } else if write.is_reset() {
+                return Err(busy(write.peer));
+            }
+        }
+        let target = self.open(now, peer, request, intake)?;
+        let port = self.fresh_port();
+        let mut write = Write::new(now, port, peer, target, &request.options, &self.limits);
+        let answer = write.first_answer(now);
+        self.write = Some(write);
+        Ok(answer)
+    }
+
+    fn open<I: Intake>(
+        &self,
+        now: Instant,
+        peer: SocketAddrV4,
+        request: &Request<'_>,
+        intake: &mut I,
+    ) -> Result<Target, Refusal> {
+        if request.file_name == RESET_FILE_NAME {
+            return if intake.is_busy() {
+                Err(ErrorCode::Busy.into())
+            } else {
+                Ok(Target::reset())
+            };
+        }
+        let source = Source {
+            transport: Transport::Tftp,
+            peer: *peer.ip(),
+        };
+        // Clients that do not know the size yet send 0 (RFC 2349 wants that for reads only). More than 4 GiB is too large either way.
+        let declared = request.options.transfer_size.filter(|&size| size > 0);
+        let declared = declared.map(|size| u32::try_from(size).unwrap_or(u32::MAX));
+        intake.begin(now, source, declared).map(Target::Image)
+    }
+
+    fn on_write_port<I: Intake>(
+        &mut self,
+        now: Instant,
+        peer: SocketAddrV4,
+        datagram: &[u8],
+        intake: &mut I,
+        out: &mut [u8],
+    ) -> Option<Reply> {
+        let write = self.write.as_mut()?;
+        let packet = Packet::decode(datagram);
+        if write.peer != peer {
+            return stranger(write.port, peer, &packet, out);
+        }
+        match packet {
+            Ok(Packet::Data { block, payload }) => write.data(now, block, payload, intake),
+            Ok(Packet::Error { message, .. }) => {
+                let reason = format_args!("it says: {}", Text(message));
+                let refusal = Refusal::with(ErrorCode::ClientAborted, reason);
+                write.abort(now, intake, refusal);
+                self.write = None;
+            }
+            // Neither a sender of DATA nor an error: not worth ending a transfer that goes well.
+            _ => {}
+        }
+        self.poll_write(now, intake, out)
+    }
+
+    fn poll_write<I: Intake>(
+        &mut self,
+        now: Instant,
+        intake: &mut I,
+        out: &mut [u8],
+    ) -> Option<Reply> {
+        let write = self.write.as_mut()?;
+        let say = write.poll(now, intake);
+        if say.is_none() && write.is_over(now) {
+            self.write = None;
+            return None;
+        }
+        let say = say?;
+        if write.is_committed() {
+            if write.is_reset() {
+                self.reset_at.get_or_insert(now + RESET_DELAY);
+            } else {
+                self.commit_acked_at = Some(now);
+            }
+        }
+        reply(write.port, write.peer, &say, out)
+    }
+
+    fn read_request(
+        &mut self,
+        now: Instant,
+        peer: SocketAddrV4,
+        request: &Request<'_>,
+        status: impl FnOnce(&mut [u8]) -> usize,
+    ) -> Result<(), Refusal> {
+        // curl and others send the path of the URL.
+        if request.file_name.trim_start_matches('/') != status::FILE_NAME {
+            return Err(ErrorCode::UnknownFile.into());
+        }
+        // The status holds no line ends, so netascii changes nothing in it.
+        if request.mode == Mode::Other {
+            return Err(expected_octet());
+        }
+        if let Some(read) = &mut self.read {
+            if read.peer == peer && read.is_at_start() {
+                read.due = now;
+                return Ok(());
+            } else if read.peer != peer && !read.is_stale(now) {
+                // Busy for a few milliseconds: the client's own repetition finds the server free.
+                return Ok(());
+            }
+        }
+        let port = self.fresh_port();
+        self.read = Some(Read::new(now, port, peer, &request.options, status));
+        Ok(())
+    }
+
+    fn on_read_port(
+        &mut self,
+        now: Instant,
+        peer: SocketAddrV4,
+        datagram: &[u8],
+        out: &mut [u8],
+    ) -> Option<Reply> {
+        let read = self.read.as_mut()?;
+        let packet = Packet::decode(datagram);
+        if read.peer != peer {
+            return stranger(read.port, peer, &packet, out);
+        }
+        match packet {
+            Ok(Packet::Ack { block }) => read.ack(now, block),
+            Ok(Packet::Error { .. }) => read.give_up(),
+            _ => {}
+        }
+        self.poll_read(now, out)
+    }
+
+    fn poll_read(&mut self, now: Instant, out: &mut [u8]) -> Option<Reply> {
+        let read = self.read.as_mut()?;
+        if read.is_over(now) {
+            self.read = None;
+            return None;
+        }
+        let len = read.poll(now, out)?;
+        Some(Reply {
+            local_port: read.port,
+            peer: read.peer,
+            len,
+        })
+    }
+
+    fn fresh_port(&mut self) -> u16 {
+        let port = self.next_port;
+        self.next_port = FIRST_TRANSFER_PORT | port.wrapping_add(1);
+        if Some(port) == self.write_port() || Some(port) == self.read_port() {
+            self.fresh_port()
+        } else {
+            port
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! One read transfer of `status.json`: taken down when the request comes, sent block by block, repeated when the client is silent.
+
+use core::net::SocketAddrV4;
+
+use iap_protocol::status::MAX_LEN;
+use iap_protocol::tftp::{DEFAULT_BLOCK_SIZE, MAX_BLOCK_SIZE, Options, Packet};
+use smoltcp::time::{Duration, Instant};
+
+/// How often a packet is sent before the server gives up.
+pub(super) const MAX_TRIES: u8 = 5;
+/// Time between two tries without the option `timeout`.
+pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Silence after which another client may read.
+const STALE: Duration = Duration::from_secs(1);
+
+/// A read transfer.
+#[derive(Debug)]
+pub(super) struct Read {
+    pub(super) port: u16,
+    pub(super) peer: SocketAddrV4,
+    /// When the packet at hand is sent, for the first time or again.
+    pub(super) due: Instant,
+    json: [u8; MAX_LEN],
+    len: usize,
+    options: Options,
+    block_size: usize,
+    timeout: Duration,
+    /// The block that is to be acknowledged; 0 for the OACK.
+    block: u16,
+    tries: u8,
+    heard: Instant,
+    is_done: bool,
+}
+
+impl Read {
+    pub(super) fn new(
+        now: Instant,
+        port: u16,
+        peer: SocketAddrV4,
+        requested: &Options,
+        status: impl FnOnce(&mut [u8]) -> usize,
+    ) -> Self {
+        let mut json = [0; MAX_LEN];
+        let len = status(&mut json).min(MAX_LEN);
+        let options = Options {
+            block_size: requested.block_size.map(|size| size.min(MAX_BLOCK_SIZE)),
+            transfer_size: requested.transfer_size.map(|_| len as u64),
+            timeout_s: requested.timeout_s,
+            // Not granted: the file is shorter than a window.
+            window_size: None,
+        };
+        let timeout = options.timeout_s.map(|s| Duration::from_secs(s.into()));
+        Self {
+            port,
+            peer,
+            due: now,
+            json,
+            len,
+            options,
+            block_size: usize::from(options.block_size.unwrap_or(DEFAULT_BLOCK_SIZE)),
+            timeout: timeout.unwrap_or(DEFAULT_TIMEOUT),
+            block: first_block(&options),
+            tries: 0,
+            heard: now,
+            is_done: false,
+        }
+    }
+
+    pub(super) fn is_at_start(&self) -> bool {
+        self.block == first_block(&self.options)
+    }
+
+    pub(super) fn is_stale(&self, now: Instant) -> bool {
+        now >= self.heard + STALE
+    }
+
+    pub(super) fn is_over(&self, now: Instant) -> bool {
+        self.is_done || (self.tries >= MAX_TRIES && now >= self.due)
+    }
+
+    pub(super) fn give_up(&mut self) {
+        self.is_done = true;
+    }
+
+    /// Takes an ACK; one of another block is late and means nothing.
+    pub(super) fn ack(&mut self, now: Instant, block: u16) {
+        if block != self.block {
+            return;
+        }
+        self.heard = now;
+        if self.block > 0 && self.payload().len() < self.block_size {
+            self.is_done = true;
+        } else {
+            self.block += 1;
+            self.tries = 0;
+            self.due = now;
+        }
+    }
+
+    /// Writes the packet at hand if it is due.
+    pub(super) fn poll(&mut self, now: Instant, out: &mut [u8]) -> Option<usize> {
+        if now < self.due {
+            return None;
+        }
+        self.tries += 1;
+        self.due = now + self.timeout;
+        let packet = if self.block == 0 {
+            Packet::OptionAck(self.options)
+        } else {
+            Packet::Data {
+                block: self.block,
+                payload: self.payload(),
+            }
+        };
+        packet.encode(out)
+    }
+
+    fn payload(&self) -> &[u8] {
+        let start = usize::from(self.block.saturating_sub(1)) * self.block_size;
+        let end = self.len.min(start + self.block_size);
+        self.json.get(start..end).unwrap_or(&[])
+    }
+}
+
+fn first_block(options: &Options) -> u16 {
+    if options.is_empty() { 1 } else { 0 }
+}

@@ -1,0 +1,348 @@
+//! One write transfer: DATA in, ACK out, and the rules for what is repeated, out of order, late or missing.
+//!
+//! ```text
+//!  Receiving ── last block ──> Committing ── verdict ──> Committed   the last ACK is repeated on demand
+//!      └── refusal, silence, loss of the ticket ──┴────> Failed      the ERROR is repeated on demand
+//! ```
+//!
+//! There is one pending answer at most, `due`. Everything that calls for an ACK only sets the time for it:
+//!
+//! | what came | the ACK is due |
+//! |---|---|
+//! | the last block of a window | at once |
+//! | a block inside a window | after [`WINDOW_QUIET`] without another: the rest of the window was lost (RFC 7440 section 4) |
+//! | a block ahead of the next one | at once, and once for the same gap until [`GAP_QUIET`] has passed |
+//! | a block that was accepted before | after [`DUPLICATE_DELAY`], unless new data comes first |
+//!
+//! The delay for duplicates ends the Sorcerer's Apprentice syndrome: curl and atftp answer each repeated ACK with DATA, and
+//! a board that answers each repeated DATA with an ACK would see every block twice until the end.
+//!
+//! An ACK that is due waits until the update has room for the window it grants.
+
+use core::net::SocketAddrV4;
+
+use heapless::Vec;
+use iap_protocol::ErrorCode;
+use iap_protocol::error::Refusal;
+use iap_protocol::tftp::{DEFAULT_BLOCK_SIZE, MAX_BLOCK_SIZE, Options, RESET_BODY};
+use smoltcp::time::{Duration, Instant};
+
+use super::say::Say;
+use super::{Limits, MAX_SILENCE};
+use crate::intake::{Intake, Outcome, Ticket};
+
+/// How long a repeated block waits for its answer.
+pub(super) const DUPLICATE_DELAY: Duration = Duration::from_millis(10);
+/// How long the rest of a window may take before what came is acknowledged.
+pub(super) const WINDOW_QUIET: Duration = Duration::from_millis(100);
+/// How long a gap is not reported again.
+pub(super) const GAP_QUIET: Duration = Duration::from_millis(100);
+
+/// Bytes of a reset request that are kept: the word, a line end, and one that shows that there is more.
+const RESET_ROOM: usize = RESET_BODY.len() + 3;
+
+/// Where the bytes go.
+#[derive(Debug)]
+pub(super) enum Target {
+    /// Into the update.
+    Image(Ticket),
+    /// Into the body of a reset request.
+    Reset(Vec<u8, RESET_ROOM>),
+}
+
+impl Target {
+    pub(super) const fn reset() -> Self {
+        Self::Reset(Vec::new())
+    }
+
+    fn room<I: Intake>(&self, intake: &I) -> usize {
+        match self {
+            Self::Image(_) => intake.room(),
+            Self::Reset(_) => usize::MAX,
+        }
+    }
+
+    fn accept<I: Intake>(&mut self, bytes: &[u8], intake: &mut I) -> Result<(), Refusal> {
+        match self {
+            Self::Image(ticket) => intake.accept(*ticket, bytes),
+            Self::Reset(body) => body
+                .extend_from_slice(bytes)
+                .map_err(|_| ErrorCode::ResetBody.into()),
+        }
+    }
+
+    fn finish<I: Intake>(&mut self, intake: &mut I) -> Result<(), Refusal> {
+        match self {
+            Self::Image(ticket) => intake.finish(*ticket),
+            // Another update may have begun since the request.
+            Self::Reset(_) if intake.is_busy() => Err(ErrorCode::Busy.into()),
+            // `echo reset` ends the line.
+            Self::Reset(body) if body.trim_ascii_end() == RESET_BODY => Ok(()),
+            Self::Reset(_) => Err(ErrorCode::ResetBody.into()),
+        }
+    }
+
+    fn outcome<I: Intake>(&self, finished: bool, intake: &I) -> Outcome {
+        match self {
+            Self::Image(ticket) => intake.outcome(*ticket),
+            Self::Reset(_) if finished => Outcome::Committed,
+            Self::Reset(_) => Outcome::Running,
+        }
+    }
+}
+
+#[derive(Debug)]
+enum State {
+    Receiving,
+    Committing,
+    Committed,
+    Failed(Refusal),
+}
+
+/// A write transfer.
+#[derive(Debug)]
+pub(super) struct Write {
+    pub(super) port: u16,
+    pub(super) peer: SocketAddrV4,
+    target: Target,
+    state: State,
+    options: Options,
+    block_size: usize,
+    window: u16,
+    /// The last block accepted.
+    last: u16,
+    /// Whether a block has been accepted; `last` alone cannot say it, because it wraps.
+    has_data: bool,
+    /// Blocks accepted since the last ACK.
+    in_window: u16,
+    /// When a gap was last reported, until it is filled.
+    gap_reported: Option<Instant>,
+    due: Option<Instant>,
+    /// Since when it is the client's turn.
+    heard: Instant,
+}
+
+impl Write {
+    pub(super) fn new(
+        now: Instant,
+        port: u16,
+        peer: SocketAddrV4,
+        target: Target,
+        requested: &Options,
+        limits: &Limits,
+    ) -> Self {
+        let options = Options {
+            block_size: requested.block_size.map(|size| size.min(MAX_BLOCK_SIZE)),
+            window_size: requested
+                .window_size
+                .map(|size| size.min(limits.max_window.max(1))),
+            ..*requested
+        };
+        Self {
+            port,
+            peer,
+            target,
+            state: State::Receiving,
+            block_size: usize::from(options.block_size.unwrap_or(DEFAULT_BLOCK_SIZE)),
+            window: options.window_size.unwrap_or(1),
+            options,
+            last: 0,
+            has_data: false,
+            in_window: 0,
+            gap_reported: None,
+            due: None,
+            heard: now,
+        }
+    }
+
+    /// The answer to the request, as often as it comes; none once the client is known to have it.
+    pub(super) fn first_answer(&mut self, now: Instant) -> Option<Say> {
+        if self.has_data {
+            return None;
+        }
+        self.heard = now;
+        Some(if self.options.is_empty() {
+            Say::Ack(0)
+        } else {
+            Say::Options(self.options)
+        })
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        matches!(self.state, State::Receiving | State::Committing)
+    }
+
+    pub(super) fn is_committed(&self) -> bool {
+        matches!(self.state, State::Committed)
+    }
+
+    pub(super) fn is_reset(&self) -> bool {
+        matches!(self.target, Target::Reset(_))
+    }
+
+    pub(super) fn has_data(&self) -> bool {
+        self.has_data
+    }
+
+    /// Whether it has been the client's turn for `limit`.
+    pub(super) fn is_silent(&self, now: Instant, limit: Duration) -> bool {
+        matches!(self.state, State::Receiving) && !self.is_braked(now) && now >= self.heard + limit
+    }
+
+    /// Whether the transfer has ended and its client has stopped asking.
+    pub(super) fn is_over(&self, now: Instant) -> bool {
+        !self.is_running() && now >= self.heard + MAX_SILENCE
+    }
+
+    pub(super) fn stalled(&mut self, now: Instant, duration: Duration) {
+        self.heard = now.min(self.heard + duration);
+    }
+
+    /// Ends the transfer from this side.
+    pub(super) fn abort<I: Intake>(&mut self, now: Instant, intake: &mut I, reason: Refusal) {
+        if let Target::Image(ticket) = self.target
+            && self.is_running()
+        {
+            intake.abort(ticket, reason.clone());
+        }
+        self.fail(now, reason);
+    }
+
+    /// Takes a block.
+    pub(super) fn data<I: Intake>(
+        &mut self,
+        now: Instant,
+        block: u16,
+        payload: &[u8],
+        intake: &mut I,
+    ) {
+        self.heard = now;
+        match (&self.state, block.wrapping_sub(self.last)) {
+            (State::Receiving, 1) => self.next_block(now, block, payload, intake),
+            (State::Receiving, 2..=0x7FFF) => self.gap(now),
+            (State::Receiving, _) if !self.has_data => {}
+            // The answer is the verdict.
+            (State::Committing, _) => {}
+            (State::Receiving | State::Committed | State::Failed(_), _) => {
+                self.due_by(now + DUPLICATE_DELAY);
+            }
+        }
+    }
+
+    fn next_block<I: Intake>(&mut self, now: Instant, block: u16, payload: &[u8], intake: &mut I) {
+        if payload.len() > self.block_size {
+            let detail = format_args!(
+                "DATA of {} bytes, {} were agreed",
+                payload.len(),
+                self.block_size
+            );
+            let refusal = Refusal::with(ErrorCode::IllegalOperation, detail);
+            return self.abort(now, intake, refusal);
+        }
+        if payload.len() > self.target.room(intake) {
+            // More than was granted, or a client that goes on without an ACK: it will come again.
+            return;
+        }
+        if let Err(refusal) = self.target.accept(payload, intake) {
+            return self.fail(now, refusal);
+        }
+        self.last = block;
+        self.has_data = true;
+        self.gap_reported = None;
+        self.in_window = self.in_window.saturating_add(1);
+        if payload.len() < self.block_size {
+            self.finish(now, intake);
+        } else if self.in_window >= self.window {
+            self.due = Some(now);
+        } else {
+            self.due = Some(now + WINDOW_QUIET);
+        }
+    }
+
+    fn finish<I: Intake>(&mut self, now: Instant, intake: &mut I) {
+        self.due = None;
+        self.state = State::Committing;
+        if let Err(refusal) = self.target.finish(intake) {
+            self.fail(now, refusal);
+        }
+    }
+
+    fn gap(&mut self, now: Instant) {
+        if self.gap_reported.is_none_or(|at| now >= at + GAP_QUIET) {
+            self.gap_reported = Some(now);
+            self.due_by(now);
+        }
+    }
+
+    fn due_by(&mut self, at: Instant) {
+        self.due = Some(self.due.map_or(at, |due| due.min(at)));
+    }
+
+    fn fail(&mut self, now: Instant, refusal: Refusal) {
+        self.state = State::Failed(refusal);
+        self.due = Some(now);
+    }
+
+    /// Whether an answer is due; between calls of [`Write::poll`], whether it waits for room.
+    fn is_braked(&self, now: Instant) -> bool {
+        self.due.is_some_and(|due| due <= now)
+    }
+
+    fn has_room<I: Intake>(&self, intake: &I) -> bool {
+        self.target.room(intake) >= self.block_size * usize::from(self.window)
+    }
+
+    /// What to say now, if anything.
+    pub(super) fn poll<I: Intake>(&mut self, now: Instant, intake: &mut I) -> Option<Say> {
+        if self.is_running() {
+            self.follow(now, intake);
+        }
+        if self.is_silent(now, MAX_SILENCE) {
+            let detail = format_args!("no DATA for {} s", MAX_SILENCE.secs());
+            let refusal = Refusal::with(ErrorCode::ClientSilent, detail);
+            self.abort(now, intake, refusal);
+        }
+        if !self.is_braked(now) {
+            return None;
+        }
+        match &self.state {
+            State::Receiving if !self.has_room(intake) => return None,
+            State::Receiving => self.heard = now,
+            State::Committing => return None,
+            State::Committed => {}
+            State::Failed(refusal) => {
+                let say = Say::Error(refusal.clone());
+                self.due = None;
+                return Some(say);
+            }
+        }
+        self.due = None;
+        self.in_window = 0;
+        Some(Say::Ack(self.last))
+    }
+
+    fn follow<I: Intake>(&mut self, now: Instant, intake: &I) {
+        let finished = matches!(self.state, State::Committing);
+        match self.target.outcome(finished, intake) {
+            Outcome::Failed(refusal) => self.fail(now, refusal),
+            Outcome::Committed if finished => {
+                self.state = State::Committed;
+                self.heard = now;
+                self.due = Some(now);
+            }
+            Outcome::Committed | Outcome::Running => {}
+        }
+    }
+
+    pub(super) fn poll_at(&self, now: Instant) -> Option<Instant> {
+        let end = match self.state {
+            State::Committing => None,
+            State::Receiving if self.is_braked(now) => None,
+            State::Receiving | State::Committed | State::Failed(_) => {
+                Some(self.heard + MAX_SILENCE)
+            }
+        };
+        let due = self.due.filter(|&due| due > now);
+        [due, end].into_iter().flatten().min()
+    }
+}
