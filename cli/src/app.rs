@@ -36,6 +36,10 @@ pub struct Cli {
 /// The commands; their arguments are in the file of the command.
 #[derive(Subcommand, Debug)]
 pub enum Command {
+    /// Checks whether an application would start on a board, and says how to mend what is wrong
+    VerifyImage(cmd::verify_image::VerifyImageArgs),
+    /// Converts an application to a .bin or .iap file
+    Convert(cmd::convert::ConvertArgs),
     /// Prints a completion script for a shell
     Completions(cmd::completions::CompletionsArgs),
     /// Writes the manual pages into a folder
@@ -64,6 +68,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn dispatch(command: Command, output: &Output) -> Result<ExitCode, Failure> {
     let done = |()| ExitCode::SUCCESS;
     match command {
+        Command::VerifyImage(args) => cmd::verify_image::run(&args, output),
+        Command::Convert(args) => cmd::convert::run(&args, output).map(done),
         Command::Completions(args) => cmd::completions::run(&args, output).map(done),
         Command::Man(args) => cmd::completions::man(&args, output).map(done),
     }

@@ -1,3 +1,6 @@
 //! The commands, one file each: arguments, plan, act, show. What they do with images and boards is in the other modules.
 
 pub mod completions;
+pub mod convert;
+pub mod profile_args;
+pub mod verify_image;

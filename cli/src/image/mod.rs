@@ -1,9 +1,16 @@
 //! Images as files: what is read (ELF, BIN, IAP, Intel HEX, S-records), what it becomes (bytes for an address), and what is wrong
 //! with it. The format is recognised by content, never by the file's name.
 
+mod assemble;
+pub mod check;
+mod elf;
 pub mod finding;
 mod format;
 mod iap;
+mod ihex;
+pub mod report;
+mod srec;
+mod text;
 mod wrap;
 
 use std::path::Path;
@@ -100,6 +107,15 @@ impl Image {
         }
     }
 
+    /// Bytes of the payload that no piece covers; 0 for formats without pieces.
+    pub fn filled(&self) -> usize {
+        let covered: usize = self.pieces.iter().map(|piece| piece.data.len()).sum();
+        match self.pieces.len() {
+            0 => 0,
+            _ => self.payload.len().saturating_sub(covered),
+        }
+    }
+
     /// The addresses the payload takes.
     pub fn region(&self) -> Region {
         Region::new(
@@ -139,6 +155,9 @@ pub fn parse(bytes: &[u8], options: &LoadOptions) -> Result<Image, Failure> {
     let format = Format::of(bytes)?;
     match format {
         Format::Iap => iap::read(bytes, options),
+        Format::Elf => elf::read(bytes, options),
+        Format::IntelHex => assemble::assemble(format, ihex::read(bytes)?, options),
+        Format::Srec => assemble::assemble(format, srec::read(bytes)?, options),
         Format::Bin => Ok(Image::new(
             format,
             options.map.user_flash_first_page_address(),

@@ -1,0 +1,170 @@
+//! `iapctl convert`: any readable image as a `.bin` or `.iap` file, after the checks of `verify-image`.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::profile_args::ProfileArgs;
+use crate::failure::{Exit, Failure};
+use crate::image::finding::{Finding, Severity};
+use crate::image::report::{Report, Summary};
+use crate::image::{self, DEFAULT_FILL, HeaderOverrides, LoadOptions, check};
+use crate::output::{Human, Output, Paint};
+
+/// Arguments of `iapctl convert`.
+#[derive(clap::Args, Debug)]
+pub struct ConvertArgs {
+    /// The application: ELF, BIN, IAP, Intel HEX or S-records
+    pub file: PathBuf,
+    /// The file to write; its extension chooses the format: .bin or .iap
+    #[arg(short, long, value_name = "OUT")]
+    pub output: PathBuf,
+    #[command(flatten)]
+    #[allow(missing_docs)] // would replace clap's own text
+    pub profile: ProfileArgs,
+    /// Byte for gaps between sections: 0xff, as erased flash reads, or 0x00, as objcopy fills
+    #[arg(long, value_name = "BYTE", value_parser = fill, default_value = "0xff")]
+    pub fill: u8,
+    /// Writes the file even if the application would not start on the board
+    #[arg(long)]
+    pub force: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub header: HeaderOverrides,
+}
+
+fn fill(text: &str) -> Result<u8, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "0x00" => Ok(0x00),
+        "0xff" => Ok(DEFAULT_FILL),
+        _ => Err("expected 0x00 or 0xff".into()),
+    }
+}
+
+/// The formats that can be written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Target {
+    Bin,
+    Iap,
+}
+
+impl Target {
+    fn of(path: &Path) -> Result<Self, Failure> {
+        let extension = path.extension().unwrap_or_default().to_string_lossy();
+        match extension.to_ascii_lowercase().as_str() {
+            "bin" => Ok(Self::Bin),
+            "iap" => Ok(Self::Iap),
+            _ => Err(Failure::new(
+                Exit::Usage,
+                format!(
+                    "{}: the format to write is chosen by the extension, expected .bin or .iap",
+                    path.display()
+                ),
+            )
+            .help(
+                "-o app.iap: header and payload, for boards with the IAP firmware of this project",
+            )
+            .help("-o app.bin: the payload alone, for any board and any tool")),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Converted {
+    output: PathBuf,
+    output_size: usize,
+    profile: String,
+    image: Summary,
+    /// Bytes that no section covers, and what they were filled with.
+    filled: usize,
+    fill: u8,
+    /// Errors that --force let pass.
+    errors: usize,
+    findings: Vec<Finding>,
+}
+
+impl Human for Converted {
+    fn human(&self, f: &mut dyn io::Write, paint: Paint) -> io::Result<()> {
+        for finding in &self.findings {
+            finding.human(f, paint)?;
+        }
+        let forced = match self.errors {
+            0 => "",
+            _ => ", as --force asked: the board will refuse it or cannot start it",
+        };
+        let name = paint.strong(&self.output.display().to_string());
+        writeln!(f, "{name}: {} bytes written{forced}", self.output_size)?;
+        self.image.human(f, paint)?;
+        if self.filled > 0 {
+            writeln!(
+                f,
+                "  fill     {} bytes of {:#04x} between sections",
+                self.filled, self.fill
+            )?;
+        }
+        writeln!(f, "  profile  {}", self.profile)
+    }
+}
+
+/// Reads, checks, writes; nothing is left at OUT unless all of it succeeded.
+pub fn run(args: &ConvertArgs, output: &Output) -> Result<(), Failure> {
+    let format = Target::of(&args.output)?;
+    let chosen = args.profile.choose()?;
+    let target = chosen.target();
+    let options = LoadOptions {
+        map: target.map,
+        fill: args.fill,
+    };
+    let image = image::load(&args.file, &options)?;
+    let (header, file) = image.to_iap(&args.header, target.map)?;
+    let report = Report::new(&args.file, chosen.label(), &image, &header, &target);
+    if !args.force {
+        check::require_good(&report.file, &report.findings, &target)
+            .map_err(|failure| failure.help("to write the file all the same: --force"))?;
+    }
+    let bytes = match format {
+        Target::Bin => &image.payload,
+        Target::Iap => &file,
+    };
+    write_whole(&args.output, bytes)?;
+    output.result(&Converted {
+        output: args.output.clone(),
+        output_size: bytes.len(),
+        filled: image.filled(),
+        fill: args.fill,
+        errors: report.errors,
+        findings: (report.findings.into_iter())
+            .filter(|finding| finding.severity >= Severity::Warning)
+            .collect(),
+        profile: report.profile,
+        image: report.image,
+    })
+}
+
+/// Writes a temporary file beside `path` and renames it, so that nobody ever sees a part of it.
+fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let failed = |error: io::Error| {
+        Failure::new(
+            Exit::Local,
+            format!("{}: cannot write: {error}", path.display()),
+        )
+    };
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let temporary = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
+    let file = (OpenOptions::new().write(true).create_new(true))
+        .open(&temporary)
+        .map_err(failed)?;
+    let written = write_and_sync(file, bytes).and_then(|()| fs::rename(&temporary, path));
+    written.map_err(|error| {
+        // The first error is the one to report.
+        let _ = fs::remove_file(&temporary);
+        failed(error)
+    })
+}
+
+fn write_and_sync(mut file: File, bytes: &[u8]) -> io::Result<()> {
+    file.write_all(bytes)?;
+    file.sync_all()
+}
