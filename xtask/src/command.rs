@@ -87,3 +87,27 @@ pub(crate) fn output(command: &mut Command) -> Result<Output> {
         .output()
         .with_context(|| format!("cannot start {}", line(command)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_shown_as_one_would_type_it() {
+        let mut tool = in_root("/usr/bin/tool");
+        tool.arg(root().join("target/a.elf"))
+            .args(["--text", "it's two words", ""])
+            .env("NAME", "a b");
+        let typed = r"NAME='a b' tool target/a.elf --text 'it'\''s two words' ''";
+        assert_eq!(line(&tool), typed);
+        let built = in_root(root().join("target/debug/iapctl"));
+        assert_eq!(line(&built), "target/debug/iapctl");
+    }
+
+    #[test]
+    fn a_command_that_fails_is_an_error_with_its_command_line() {
+        let error = run(cargo().arg("--no-such-flag")).unwrap_err();
+        let text = error.to_string();
+        assert!(text.starts_with("cargo --no-such-flag failed"), "{text}");
+    }
+}

@@ -80,7 +80,11 @@ impl Demo {
     }
 
     fn start_board(&self) -> Result<VirtualBoard> {
-        VirtualBoard::start(&self.iap_sim, &self.flash())
+        let mut sim = in_root(&self.iap_sim);
+        sim.args(["run", "--profile", "sim", "--flash"])
+            .arg(self.flash())
+            .args(["--tftp-port", "0", "--http-port", "0"]);
+        VirtualBoard::start(&mut sim)
     }
 
     fn first_install_over_tftp(&self, board: &VirtualBoard) -> Result<()> {

@@ -18,7 +18,7 @@ const PACKAGE: &str = "iap-sample-app";
 /// What to build.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Profile of the board it is for
+    /// Profile of the board it is for: a name or a file
     #[arg(long, default_value = "sim")]
     pub(crate) profile: String,
     /// Version it says it has, in `.iap_info`
@@ -52,7 +52,8 @@ pub(crate) fn build(options: &Options) -> Result<PathBuf> {
     command::run(&mut cargo_build(options))?;
     let target = command::target_folder();
     let built = target.join(TARGET).join("firmware").join(PACKAGE);
-    let folder = target.join("sample-app").join(&options.profile);
+    let profile_name = Path::new(&options.profile).file_stem().unwrap_or_default();
+    let folder = target.join("sample-app").join(profile_name);
     let elf = folder.join(file_name(options));
     fs::create_dir_all(&folder)
         .with_context(|| format!("cannot create the folder {}", folder.display()))?;
@@ -66,12 +67,22 @@ fn cargo_build(options: &Options) -> Command {
     build
         .args(["build", "--quiet", "--package", PACKAGE])
         .args(["--target", TARGET, "--profile", "firmware"])
-        .env("IAP_PROFILE", &options.profile)
+        .env("IAP_PROFILE", absolute_if_file(&options.profile))
         .env("IAP_APP_VERSION", &options.version);
     if let Some(base) = &options.base {
         build.env("IAP_APP_BASE", base);
     }
     build
+}
+
+/// The build script runs in another folder than this task.
+fn absolute_if_file(profile: &str) -> PathBuf {
+    let path = PathBuf::from(profile);
+    if profile.ends_with(".toml") {
+        path.canonicalize().unwrap_or(path)
+    } else {
+        path
+    }
 }
 
 fn file_name(options: &Options) -> String {

@@ -4,6 +4,7 @@ use std::env;
 use std::process::Command;
 
 use anyhow::{Result, bail};
+use iap_profile::Profile;
 
 use crate::command::{cargo, in_root, output, run as execute};
 use crate::sample_app::{self, TARGET};
@@ -25,7 +26,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     for mut check in checks() {
         execute(&mut check)?;
     }
-    sample_app::run(&sample_app::Options::default())?;
+    for board in Profile::builtins() {
+        sample_app::run(&sample_app::Options {
+            profile: board.into(),
+            ..Default::default()
+        })?;
+    }
     demo()?;
     for mut tests in test_runs()? {
         // Tests fail instead of skipping when CI is true.

@@ -4,7 +4,6 @@
 //! SIGHUP by a handler.
 
 use std::io::{BufRead, BufReader};
-use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio, exit};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Mutex, Once, PoisonError};
@@ -34,13 +33,9 @@ pub(crate) struct VirtualBoard {
 }
 
 impl VirtualBoard {
-    /// Starts `iap-sim` on the flash in `flash`, which it creates when there is none, and waits for its two ports.
-    pub(crate) fn start(iap_sim: &Path, flash: &Path) -> Result<Self> {
-        let mut sim = command::in_root(iap_sim);
-        sim.args(["run", "--profile", "sim", "--flash"])
-            .arg(flash)
-            .args(["--tftp-port", "0", "--http-port", "0"]);
-        let lines = spawn(&mut sim)?;
+    /// Starts the command line of an `iap-sim run` and waits for the two addresses that it prints.
+    pub(crate) fn start(sim: &mut Command) -> Result<Self> {
+        let lines = spawn(sim)?;
         let mut board = Self {
             lines,
             tftp: String::new(),
@@ -127,5 +122,32 @@ fn end() {
         // Both fail only if the process has ended by itself.
         let _ = child.kill();
         let _ = child.wait();
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    /// A board that says three things and would run for a minute.
+    const SCRIPT: &str = "
+        echo TFTP: 127.0.0.1:1069
+        echo HTTP: 127.0.0.1:1080
+        echo pid $$
+        exec sleep 60";
+
+    #[test]
+    fn a_board_is_heard_and_is_gone_when_it_goes_out_of_scope() {
+        let mut script = command::in_root("sh");
+        let board = VirtualBoard::start(script.args(["-c", SCRIPT])).unwrap();
+        assert_eq!(board.tftp, "127.0.0.1:1069");
+        assert_eq!(board.http, "127.0.0.1:1080");
+        let line = board.says(&["pid"]).unwrap();
+        let id = line.trim_start_matches("pid ");
+        let alive = || Path::new("/proc").join(id).exists();
+        assert!(alive());
+        drop(board);
+        assert!(!alive());
     }
 }
