@@ -40,6 +40,10 @@ pub enum Command {
     VerifyImage(cmd::verify_image::VerifyImageArgs),
     /// Converts an application to a .bin or .iap file
     Convert(cmd::convert::ConvertArgs),
+    /// Shows what is in an image file
+    Inspect(cmd::inspect::InspectArgs),
+    /// Lists, shows and checks board profiles
+    Profiles(cmd::profiles::ProfilesArgs),
     /// Prints a completion script for a shell
     Completions(cmd::completions::CompletionsArgs),
     /// Writes the manual pages into a folder
@@ -70,6 +74,8 @@ fn dispatch(command: Command, output: &Output) -> Result<ExitCode, Failure> {
     match command {
         Command::VerifyImage(args) => cmd::verify_image::run(&args, output),
         Command::Convert(args) => cmd::convert::run(&args, output).map(done),
+        Command::Inspect(args) => cmd::inspect::run(&args, output),
+        Command::Profiles(args) => cmd::profiles::run(&args, output).map(done),
         Command::Completions(args) => cmd::completions::run(&args, output).map(done),
         Command::Man(args) => cmd::completions::man(&args, output).map(done),
     }

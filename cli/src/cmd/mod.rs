@@ -2,5 +2,7 @@
 
 pub mod completions;
 pub mod convert;
+pub mod inspect;
 pub mod profile_args;
+pub mod profiles;
 pub mod verify_image;
