@@ -4,6 +4,7 @@
 //! virtual time.
 
 pub mod clock;
+pub mod gateway;
 pub mod nor;
 pub mod rng;
 pub mod wire;
