@@ -4,6 +4,7 @@
 //! of it and zero when an image is unsigned. `README.md` has the table of offsets.
 
 use core::fmt;
+use core::ops::RangeInclusive;
 
 use heapless::String;
 
@@ -12,18 +13,16 @@ use crate::crc::crc32;
 use crate::memory::{FlashMap, MAX_SECTORS, Region, SectorSet};
 use crate::version::{SUFFIX_LEN, Version, is_made_of, is_suffix};
 
+pub use crate::prefix::{PREFIX_LEN, PREFIX_MAGIC, Prefix};
+
 /// The first four bytes of an image with a header.
 pub const MAGIC: [u8; 4] = *b"IAPH";
-/// The first four bytes of the prefix of a partial transfer.
-pub const PREFIX_MAGIC: [u8; 4] = *b"IAPP";
 /// The oldest header version this crate reads.
 pub const MIN_FORMAT_VERSION: u16 = 1;
 /// The header version this crate writes.
 pub const CURRENT_FORMAT_VERSION: u16 = 1;
 /// Bytes of a header.
 pub const HEADER_LEN: usize = 512;
-/// Bytes of a prefix.
-pub const PREFIX_LEN: usize = 32;
 /// Characters of a board id.
 pub const BOARD_LEN: usize = 32;
 /// The board id of images that run on every board.
@@ -129,12 +128,12 @@ pub struct ImageHeader {
     pub signature: [u8; 64],
 }
 
-/// Why 512 bytes are not a header this crate can read.
+/// Why bytes are not a header, or a prefix, that this crate can read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum HeaderError {
-    /// Fewer than [`HEADER_LEN`] bytes.
+    /// Fewer than [`HEADER_LEN`] or [`PREFIX_LEN`] bytes.
     Truncated,
-    /// Does not begin with [`MAGIC`].
+    /// Does not begin with [`MAGIC`] or [`PREFIX_MAGIC`].
     Magic,
     /// A format version this crate does not know.
     FormatVersion(u16),
@@ -243,22 +242,8 @@ impl ImageHeader {
     }
 
     fn decode_any(bytes: &[u8]) -> Result<Self, HeaderError> {
-        let bytes: &[u8; HEADER_LEN] = bytes.first_chunk().ok_or(HeaderError::Truncated)?;
-        if !bytes.starts_with(&MAGIC) {
-            return Err(HeaderError::Magic);
-        }
-        let format_version = u16_at(bytes, field::FORMAT_VERSION);
-        if !(MIN_FORMAT_VERSION..=CURRENT_FORMAT_VERSION).contains(&format_version) {
-            return Err(HeaderError::FormatVersion(format_version));
-        }
-        let header_size = u16_at(bytes, field::HEADER_SIZE);
-        if usize::from(header_size) != HEADER_LEN {
-            return Err(HeaderError::HeaderSize(header_size));
-        }
-        let (computed, stored) = (crc32(&bytes[..field::CRC32]), u32_at(bytes, field::CRC32));
-        if computed != stored {
-            return Err(HeaderError::Crc { computed, stored });
-        }
+        let versions = MIN_FORMAT_VERSION..=CURRENT_FORMAT_VERSION;
+        let bytes = check_start(bytes, MAGIC, versions)?;
         Self::decode_fields(bytes)
     }
 
@@ -306,7 +291,8 @@ impl ImageHeader {
         })
     }
 
-    /// Writes the header, CRC included.
+    /// Writes the header, CRC included. Texts are written as they are: whoever makes them up checks them with [`is_board_id`] and by
+    /// parsing a [`Version`].
     pub fn encode(&self) -> [u8; HEADER_LEN] {
         let mut bytes = [0; HEADER_LEN];
         put(&mut bytes, 0, &MAGIC);
@@ -370,6 +356,31 @@ impl ImageHeader {
     }
 }
 
+/// What all headers of this crate begin and end with: magic, format version, own size, and a CRC-32 in the last four bytes.
+pub(crate) fn check_start<const LEN: usize>(
+    bytes: &[u8],
+    magic: [u8; 4],
+    versions: RangeInclusive<u16>,
+) -> Result<&[u8; LEN], HeaderError> {
+    let bytes: &[u8; LEN] = bytes.first_chunk().ok_or(HeaderError::Truncated)?;
+    if !bytes.starts_with(&magic) {
+        return Err(HeaderError::Magic);
+    }
+    let (version, size) = (u16_at(bytes, 4), u16_at(bytes, 6));
+    if !versions.contains(&version) {
+        return Err(HeaderError::FormatVersion(version));
+    }
+    if usize::from(size) != LEN {
+        return Err(HeaderError::HeaderSize(size));
+    }
+    let (body, stored) = bytes.split_at(LEN.saturating_sub(4));
+    let (computed, stored) = (crc32(body), u32_at(stored, 0));
+    if computed != stored {
+        return Err(HeaderError::Crc { computed, stored });
+    }
+    Ok(bytes)
+}
+
 fn version_at(bytes: &[u8], at: usize) -> Version {
     Version::new(
         u16_at(bytes, at),
@@ -403,53 +414,65 @@ fn digest_at(bytes: &[u8; HEADER_LEN]) -> Result<PayloadDigest, HeaderError> {
     Ok(used)
 }
 
-/// The unsigned prefix of a transfer that leaves out sectors the board already has: the header follows, then only the payload bytes
-/// of the sectors in the bitmap, in ascending order.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Prefix {
-    /// The sectors whose bytes are in the transfer.
-    pub sectors: SectorSet,
-}
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use std::string::ToString;
 
-impl Prefix {
-    /// Reads a prefix.
-    pub fn decode(bytes: &[u8]) -> Result<Self, HeaderError> {
-        let bytes: &[u8; PREFIX_LEN] = bytes.first_chunk().ok_or(HeaderError::Truncated)?;
-        if !bytes.starts_with(&PREFIX_MAGIC) {
-            return Err(HeaderError::Magic);
+    #[test]
+    fn errors_say_what_came_and_what_was_expected() {
+        let crc = HeaderError::Crc {
+            computed: 0x12,
+            stored: 0xDEAD_BEEF,
+        };
+        for (error, text) in [
+            (HeaderError::Truncated, "header cut short"),
+            (
+                HeaderError::Magic,
+                "no header: it does not begin with its magic",
+            ),
+            (
+                HeaderError::FormatVersion(2),
+                "header of format version 2, expected 1",
+            ),
+            (
+                HeaderError::HeaderSize(513),
+                "header gives its own size as 513 bytes, which its version does not have",
+            ),
+            (
+                crc,
+                "header damaged: its CRC-32 is 0x00000012, it says 0xdeadbeef",
+            ),
+            (
+                HeaderError::Field(12),
+                "header field at offset 12 has a value its version does not define",
+            ),
+        ] {
+            assert_eq!(error.to_string(), text);
         }
-        let (version, size) = (u16_at(bytes, 4), u16_at(bytes, 6));
-        if version != 1 {
-            return Err(HeaderError::FormatVersion(version));
-        }
-        if usize::from(size) != PREFIX_LEN {
-            return Err(HeaderError::HeaderSize(size));
-        }
-        let (computed, stored) = (crc32(&bytes[..28]), u32_at(bytes, 28));
-        if computed != stored {
-            return Err(HeaderError::Crc { computed, stored });
-        }
-        let sectors = u32_at(bytes, 8);
-        if sectors >> MAX_SECTORS != 0 {
-            return Err(HeaderError::Field(8));
-        }
-        if bytes[12..28].iter().any(|&byte| byte != 0) {
-            return Err(HeaderError::Field(12));
-        }
-        Ok(Self {
-            sectors: SectorSet(sectors),
-        })
     }
 
-    /// Writes the prefix, CRC included.
-    pub fn encode(&self) -> [u8; PREFIX_LEN] {
-        let mut bytes = [0; PREFIX_LEN];
-        put(&mut bytes, 0, &PREFIX_MAGIC);
-        put(&mut bytes, 4, &1u16.to_le_bytes());
-        put(&mut bytes, 6, &(PREFIX_LEN as u16).to_le_bytes());
-        put(&mut bytes, 8, &self.sectors.0.to_le_bytes());
-        let crc = crc32(&bytes[..28]);
-        put(&mut bytes, 28, &crc.to_le_bytes());
-        bytes
+    #[test]
+    fn an_empty_image_for_every_board_survives_its_own_decoder() {
+        let header = ImageHeader::default();
+        assert_eq!(ImageHeader::decode(&header.encode()), Ok(header));
+    }
+
+    #[test]
+    fn board_ids_need_no_escaping() {
+        for id in ["any", "stm324xg-eval", "A.b_9", &"x".repeat(BOARD_LEN)] {
+            assert!(is_board_id(id), "{id}");
+        }
+        for id in [
+            "",
+            "a b",
+            "a\"b",
+            "<b>",
+            "\u{e4}",
+            &"x".repeat(BOARD_LEN + 1),
+        ] {
+            assert!(!is_board_id(id), "{id}");
+        }
     }
 }

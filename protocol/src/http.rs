@@ -24,7 +24,8 @@ pub const COOKIE: &str = "iap-session";
 pub const DEFAULT_USER: &str = "user";
 /// The well-known default login.
 pub const DEFAULT_PASSWORD: &str = "stm32";
-/// With `Accept: application/json`, answers to POST requests are `{"code":N,"text":"..."}` with code 0 for success; browsers get pages.
+/// With `Accept: application/json`, answers to POST requests are `{"code":N,"text":"..."}`, a [`crate::error::RefusalReport`] with
+/// code 0 for success; browsers get pages.
 pub const MEDIA_JSON: &str = "application/json";
 /// Header that carries the number of the [`crate::ErrorCode`] in every refusal, JSON or page.
 pub const HEADER_CODE: &str = "x-iap-code";

@@ -17,5 +17,6 @@ pub mod vectors;
 pub mod version;
 
 mod bytes;
+mod prefix;
 
 pub use error::ErrorCode;

@@ -15,6 +15,7 @@
 
 use crate::bytes::{array_at, put, u16_at, u32_at};
 use crate::crc::crc32;
+use crate::header::check_start;
 use crate::memory::MAX_SECTORS;
 
 /// Bytes of a record sector that are used; a larger sector's rest stays erased.
@@ -62,12 +63,9 @@ pub struct SectorHeader {
 impl SectorHeader {
     /// Reads a sector header; `None` unless magic, format and CRC are right.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let bytes: &[u8; SECTOR_HEADER_LEN] = bytes.first_chunk()?;
-        let good = bytes.starts_with(&MAGIC)
-            && u16_at(bytes, 4) == FORMAT_VERSION
-            && usize::from(u16_at(bytes, 6)) == SECTOR_HEADER_LEN
-            && u32_at(bytes, 28) == crc32(&bytes[..28]);
-        good.then(|| Self {
+        let bytes: &[u8; SECTOR_HEADER_LEN] =
+            check_start(bytes, MAGIC, FORMAT_VERSION..=FORMAT_VERSION).ok()?;
+        Some(Self {
             generation: u32_at(bytes, 8),
         })
     }
