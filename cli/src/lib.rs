@@ -5,3 +5,4 @@ pub mod cmd;
 pub mod failure;
 pub mod image;
 pub mod output;
+pub mod tftp;

@@ -1,0 +1,314 @@
+//! Which block goes out when: the sliding window of RFC 7440, of which lock-step is the window of one block.
+//!
+//! ```text
+//!   acked          next                 acked + size
+//!     |  on the wire |  may be sent yet     |
+//! ```
+//!
+//! - The peer acknowledges once per window, so a sender that keeps fewer blocks on the wire would wait forever. What shrinks on loss
+//!   is the burst: how many blocks go out back to back before a short pause. It grows again with every window without loss.
+//! - An acknowledgement inside the window means that the next block was lost: go back to it. The acknowledgements that the rest of
+//!   the old window causes must not do the same again (the Sorcerer's Apprentice), so at most once per round trip; one for a block
+//!   acknowledged before can mean that the window's first block was lost, and is believed once per block, with a window only.
+//! - The first timeout repeats the window. When that brings nothing either, the peer is likely erasing: from then on only the first
+//!   and last block on the wire are repeated, the one it needs if it lost all, and the one whose number makes it speak if it lost
+//!   some.
+
+use core::time::Duration;
+
+use super::rtt::Estimator;
+
+/// Bytes that go out back to back at most: half of what a receiver's socket buffer commonly holds.
+const MAX_BURST_BYTES: u64 = 64 * 1024;
+const MIN_PAUSE: Duration = Duration::from_millis(1);
+const MAX_PAUSE: Duration = Duration::from_millis(5);
+/// Single blocks go out at least every 20 ms.
+const MAX_STRETCH: u32 = 4;
+/// An acknowledgement repeated sooner than this is a copy the network or the peer made, whatever the round trip.
+const MIN_REPETITION: Duration = Duration::from_millis(5);
+
+/// Blocks on their way. Numbers count from 1 and do not wrap.
+#[derive(Clone, Debug)]
+pub(crate) struct Sending {
+    size: u64,
+    last: u64,
+    acked: u64,
+    next: u64,
+    /// The highest block sent so far.
+    highest: u64,
+    rtt: Estimator,
+    burst: Burst,
+    round: Round,
+    /// Timeouts since the last progress.
+    timeouts: u32,
+    /// Blocks to repeat out of order.
+    probes: [Option<u64>; 2],
+    sent_at: Duration,
+    progress_at: Duration,
+    repeated: u64,
+}
+
+/// The blocks sent since the window last moved or was sent anew.
+#[derive(Clone, Copy, Debug)]
+struct Round {
+    started: Duration,
+    /// Until then acknowledgements that blocks of the round before caused may arrive.
+    echo_until: Duration,
+    /// It repeats a block.
+    repeats: bool,
+    /// An acknowledgement of what was acknowledged before has been believed since the window last moved.
+    believed: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Burst {
+    size: u64,
+    max: u64,
+    left: u64,
+    resume_at: Duration,
+    /// Factor for the pause, above 1 when even single blocks are too many.
+    stretch: u32,
+}
+
+impl Sending {
+    /// `last` blocks of `block_size` bytes are to be sent, `size` of them per acknowledgement.
+    pub(crate) fn new(
+        now: Duration,
+        last: u64,
+        size: u16,
+        block_size: u16,
+        rtt: Estimator,
+    ) -> Self {
+        let size = u64::from(size.max(1));
+        let max = (MAX_BURST_BYTES / u64::from(block_size.max(1))).clamp(1, size);
+        Self {
+            size,
+            last,
+            acked: 0,
+            next: 1,
+            highest: 0,
+            rtt,
+            burst: Burst {
+                size: max,
+                max,
+                left: max,
+                resume_at: now,
+                stretch: 1,
+            },
+            round: Round {
+                started: now,
+                echo_until: now,
+                repeats: false,
+                believed: false,
+            },
+            timeouts: 0,
+            probes: [None; 2],
+            sent_at: now,
+            progress_at: now,
+            repeated: 0,
+        }
+    }
+
+    pub(crate) fn acked(&self) -> u64 {
+        self.acked
+    }
+
+    pub(crate) fn last(&self) -> u64 {
+        self.last
+    }
+
+    /// Whether the last block has been sent at least once.
+    pub(crate) fn all_sent(&self) -> bool {
+        self.highest >= self.last
+    }
+
+    pub(crate) fn progress_at(&self) -> Duration {
+        self.progress_at
+    }
+
+    /// Blocks sent more than once, counted each time.
+    pub(crate) fn repeated(&self) -> u64 {
+        self.repeated
+    }
+
+    /// The next block to put on the wire now.
+    pub(crate) fn poll(&mut self, now: Duration) -> Option<u64> {
+        if self.idle() && now >= self.timeout_at() {
+            self.on_timeout(now);
+        }
+        let block = self.take_probe().or_else(|| self.take_next(now))?;
+        self.sent_at = now;
+        if block <= self.highest {
+            self.repeated += 1;
+            self.round.repeats = true;
+        }
+        self.highest = self.highest.max(block);
+        Some(block)
+    }
+
+    /// When [`Sending::poll`] has something to send, if no acknowledgement comes.
+    pub(crate) fn poll_at(&self) -> Duration {
+        if !self.idle() {
+            let ready = self.probes.iter().any(Option::is_some) || self.burst.left > 0;
+            return if ready {
+                self.sent_at
+            } else {
+                self.burst.resume_at
+            };
+        }
+        self.timeout_at()
+    }
+
+    /// Whether everything that may be sent is on the wire.
+    fn idle(&self) -> bool {
+        self.probes.iter().all(Option::is_none) && self.next > self.window_end()
+    }
+
+    fn window_end(&self) -> u64 {
+        self.last.min(self.acked + self.size)
+    }
+
+    fn timeout_at(&self) -> Duration {
+        self.sent_at.saturating_add(self.rtt.timeout(self.timeouts))
+    }
+
+    fn take_probe(&mut self) -> Option<u64> {
+        self.probes.iter_mut().find_map(Option::take)
+    }
+
+    fn take_next(&mut self, now: Duration) -> Option<u64> {
+        if self.next > self.window_end() || !self.burst.take(now, self.pause()) {
+            return None;
+        }
+        self.next += 1;
+        Some(self.next - 1)
+    }
+
+    /// The pauses of a window take half a round trip in all, unless its bursts are single blocks and still too many.
+    fn pause(&self) -> Duration {
+        let round_trip = self.rtt.smoothed().unwrap_or(MAX_PAUSE);
+        let bursts = self.size.div_ceil(self.burst.size).max(1) as u32;
+        (round_trip / 2 / bursts).clamp(MIN_PAUSE, MAX_PAUSE) * self.burst.stretch
+    }
+
+    fn on_timeout(&mut self, now: Duration) {
+        self.timeouts += 1;
+        self.sent_at = now;
+        self.burst.shrink();
+        if self.timeouts == 1 {
+            self.go_back(now);
+        } else {
+            let (first, highest) = (self.acked + 1, self.next - 1);
+            self.probes = [Some(first), (highest > first).then_some(highest)];
+        }
+    }
+
+    fn go_back(&mut self, now: Duration) {
+        self.next = self.acked + 1;
+        self.probes = [None; 2];
+        self.start_round(now);
+    }
+
+    fn start_round(&mut self, now: Duration) {
+        self.round = Round {
+            started: now,
+            echo_until: self.sent_at.saturating_add(self.rtt.late()),
+            repeats: false,
+            believed: self.round.believed,
+        };
+        self.burst.restart(now);
+    }
+
+    /// Takes an acknowledgement; true if it was new.
+    pub(crate) fn acknowledge(&mut self, now: Duration, wire_block: u16) -> bool {
+        let ahead = u64::from(wire_block.wrapping_sub(self.acked as u16));
+        let block = self.acked + ahead;
+        if block > self.highest {
+            return false; // of a block acknowledged long ago, or never sent
+        }
+        if block == self.acked {
+            self.on_duplicate(now);
+            return false;
+        }
+        self.on_progress(now, block);
+        true
+    }
+
+    fn on_progress(&mut self, now: Duration, block: u64) {
+        let window_done = block + 1 >= self.next;
+        if window_done && !self.round.repeats && self.timeouts == 0 {
+            self.rtt.sample(now.saturating_sub(self.sent_at));
+            self.burst.grow();
+        }
+        self.acked = block;
+        self.progress_at = now;
+        self.timeouts = 0;
+        self.round.believed = false;
+        if window_done {
+            self.next = block + 1;
+            self.probes = [None; 2];
+            self.start_round(now);
+        } else if self.is_about_this_round(now) {
+            self.burst.shrink();
+            self.go_back(now);
+        }
+    }
+
+    fn on_duplicate(&mut self, now: Duration) {
+        let on_the_wire = self.next > self.acked + 1;
+        if self.size > 1
+            && on_the_wire
+            && !self.round.believed
+            && self.rtt.least().is_some()
+            && now.saturating_sub(self.round.started) >= MIN_REPETITION
+            && self.is_about_this_round(now)
+        {
+            self.round.believed = true;
+            self.burst.shrink();
+            self.go_back(now);
+        }
+    }
+
+    /// Whether an acknowledgement that arrives now can be an answer to blocks of this round.
+    fn is_about_this_round(&self, now: Duration) -> bool {
+        let elapsed = now.saturating_sub(self.round.started);
+        let least = self.rtt.least().unwrap_or_default();
+        now >= self.round.echo_until && elapsed >= least - least / 8
+    }
+}
+
+impl Burst {
+    /// Whether one more block may go now.
+    fn take(&mut self, now: Duration, pause: Duration) -> bool {
+        if self.left == 0 {
+            if now < self.resume_at {
+                return false;
+            }
+            self.left = self.size;
+        }
+        self.left -= 1;
+        self.resume_at = now + pause;
+        true
+    }
+
+    fn restart(&mut self, now: Duration) {
+        self.left = self.size;
+        self.resume_at = now;
+    }
+
+    fn shrink(&mut self) {
+        if self.size > 1 {
+            self.size /= 2;
+        } else {
+            self.stretch = (self.stretch * 2).min(MAX_STRETCH);
+        }
+    }
+
+    fn grow(&mut self) {
+        if self.stretch > 1 {
+            self.stretch /= 2;
+        } else {
+            self.size = (self.size + self.size / 4 + 1).min(self.max);
+        }
+    }
+}
