@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue, Deserializer};
 
 use crate::error::{Location, ProfileError};
 use crate::keys;
-use crate::source::Sources;
+use crate::source::{Sources, excerpt};
 
 /// A merged profile.
 pub(crate) struct Document<'s> {
@@ -34,50 +34,77 @@ impl<'s> Document<'s> {
     /// Deserialises the whole.
     pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, ProfileError> {
         let root = Spanned::new(0..0, self.root.clone());
-        T::deserialize(Deserializer::from(root)).map_err(|error| self.value_error(&error))
+        T::deserialize(Deserializer::from(root)).map_err(|error| self.serde_error(&error))
     }
 
-    /// Where the value at `path` is, such as `["iap", "policy"]`.
-    pub(crate) fn at(&self, path: &[&str]) -> Location {
-        let span = self.value(path).map_or(0..0, Spanned::span);
-        self.sources.location(span.start)
-    }
-
-    /// Where element `index` of the array at `path` is.
-    pub(crate) fn item_at(&self, path: &[&str], index: usize) -> Location {
-        let item = self
-            .value(path)
-            .and_then(|value| value.as_ref().as_array()?.get(index));
-        item.map_or_else(
-            || self.at(path),
-            |item| self.sources.location(item.span().start),
-        )
-    }
-
-    /// The value at `path` as it is written.
-    pub(crate) fn text(&self, path: &[&str]) -> String {
-        let span = self.value(path).map_or(0..0, Spanned::span);
-        self.sources.slice(span).to_owned()
-    }
-
-    /// The table at the dotted `path`.
-    pub(crate) fn table(&self, path: &str) -> Option<&DeTable<'s>> {
-        let path: Vec<&str> = path.split('.').collect();
-        self.value(&path)?.as_ref().as_table()
+    /// Where the value at `path` is, such as `iap.policy` or `leds[0].pin`.
+    pub(crate) fn at(&self, path: &str) -> Location {
+        self.sources.location(self.position(path))
     }
 
     /// Whether one of the files sets `path`.
-    pub(crate) fn has(&self, path: &[&str]) -> bool {
+    pub(crate) fn has(&self, path: &str) -> bool {
         self.value(path).is_some()
     }
 
-    fn value(&self, path: &[&str]) -> Option<&Spanned<DeValue<'s>>> {
-        let (first, rest) = path.split_first()?;
-        let mut value = self.root.get(*first)?;
-        for key in rest {
-            value = value.as_ref().as_table()?.get(*key)?;
+    /// The table at `path`.
+    pub(crate) fn table(&self, path: &str) -> Option<&DeTable<'s>> {
+        self.value(path)?.as_ref().as_table()
+    }
+
+    /// The one of `paths` that the most specific file sets.
+    pub(crate) fn latest<'p>(&self, paths: &[&'p str]) -> &'p str {
+        paths
+            .iter()
+            .copied()
+            .rev()
+            .max_by_key(|path| self.position(path))
+            .unwrap_or_default()
+    }
+
+    /// The error that `message` is broken by one of `paths`.
+    pub(crate) fn rule(&self, paths: &[&str], message: String) -> ProfileError {
+        let key = self.latest(paths);
+        ProfileError::Rule {
+            key: key.to_owned(),
+            at: self.at(key),
+            message,
         }
-        Some(value)
+    }
+
+    /// The error that the value at `path` is not what was `expected`.
+    pub(crate) fn value_error(&self, path: &str, expected: String) -> ProfileError {
+        let span = self.value(path).map_or(0..0, Spanned::span);
+        ProfileError::Value {
+            key: path.to_owned(),
+            at: self.at(path),
+            value: excerpt(self.sources.slice(span)),
+            expected,
+        }
+    }
+
+    fn position(&self, path: &str) -> usize {
+        self.value(path).map_or(0, |value| value.span().start)
+    }
+
+    fn value(&self, path: &str) -> Option<&Spanned<DeValue<'s>>> {
+        let mut table = &self.root;
+        let mut keys = path.split('.').peekable();
+        while let Some(key) = keys.next() {
+            let (key, index) = match key.strip_suffix(']').and_then(|key| key.split_once('[')) {
+                Some((key, index)) => (key, Some(index.parse::<usize>().ok()?)),
+                None => (key, None),
+            };
+            let mut value = table.get(key)?;
+            if let Some(index) = index {
+                value = value.as_ref().as_array()?.get(index)?;
+            }
+            if keys.peek().is_none() {
+                return Some(value);
+            }
+            table = value.as_ref().as_table()?;
+        }
+        None
     }
 
     fn check_keys(&self, table: &DeTable<'s>, path: &str) -> Result<(), ProfileError> {
@@ -106,6 +133,7 @@ impl<'s> Document<'s> {
         Ok(())
     }
 
+    /// Checks that every key that must be there is; `file` is where the user should add it.
     fn check_missing(
         &self,
         table: &DeTable<'s>,
@@ -113,30 +141,37 @@ impl<'s> Document<'s> {
         file: &str,
     ) -> Result<(), ProfileError> {
         let known = keys::table(path).unwrap_or_default();
-        let missing = keys::required(known)
-            .find(|key| !table.contains_key(*key) && keys::table(&join(path, key)).is_none());
-        if let Some(key) = missing {
-            return Err(ProfileError::MissingKey {
-                key: key.to_owned(),
-                table: keys::show(path.trim_end_matches("[]")),
-                file: file.to_owned(),
-            });
-        }
-        let empty = DeTable::new();
-        for key in keys::required(known).filter(|key| !table.contains_key(*key)) {
-            self.check_missing(&empty, &join(path, key), file)?;
-        }
-        for (key, value) in table {
-            for (table, path, place) in tables_in(value, &join(path, key.as_ref())) {
-                let place = place.map(|span| self.sources.location(span.start).to_string());
-                self.check_missing(table, &path, place.as_deref().unwrap_or(file))?;
+        let expected: Vec<&str> = match known {
+            ["*"] => table.keys().map(|key| key.as_ref().as_ref()).collect(),
+            _ => keys::required(known).collect(),
+        };
+        for key in expected {
+            let path_of_key = join(path, key);
+            match table.get(key) {
+                Some(value) => {
+                    for (table, path, place) in tables_in(value, &path_of_key) {
+                        let place = place.map(|span| self.sources.location(span.start).to_string());
+                        self.check_missing(table, &path, place.as_deref().unwrap_or(file))?;
+                    }
+                }
+                // A table that is missing as a whole: the first of its keys that must be there is named.
+                None if keys::table(&path_of_key).is_some() => {
+                    self.check_missing(&DeTable::new(), &path_of_key, file)?;
+                }
+                None => {
+                    return Err(ProfileError::MissingKey {
+                        key: key.to_owned(),
+                        place: keys::place(path),
+                        file: file.to_owned(),
+                    });
+                }
             }
         }
         Ok(())
     }
 
     /// Says which value serde stumbled over.
-    fn value_error(&self, error: &toml::de::Error) -> ProfileError {
+    fn serde_error(&self, error: &toml::de::Error) -> ProfileError {
         let span = error.span().unwrap_or(0..0);
         let innermost = values(&self.root, "")
             .into_iter()
@@ -144,7 +179,7 @@ impl<'s> Document<'s> {
             .min_by_key(|(_, outer)| outer.len());
         ProfileError::Value {
             key: innermost.map_or(String::new(), |(key, _)| key),
-            value: self.sources.slice(span.clone()).to_owned(),
+            value: excerpt(self.sources.slice(span.clone())),
             expected: expected(error.message()),
             at: self.sources.location(span.start),
         }
@@ -186,7 +221,9 @@ fn expected(message: &str) -> String {
         .rsplit_once(", expected ")
         .map_or(message, |(_, expected)| expected);
     match expected.trim_start_matches("expected ") {
-        "u8" | "u16" | "u32" => "a whole number".to_owned(),
+        "u8" => "a whole number from 0 to 255".to_owned(),
+        "u32" => "a whole number from 0 to 4294967295".to_owned(),
+        "an array of length 2" => "a list of 2 values".to_owned(),
         "a boolean" => "true or false".to_owned(),
         "a sequence" => "a list in [ ]".to_owned(),
         "a map" => "a table".to_owned(),

@@ -32,7 +32,7 @@ pub enum Hint {
     DidYouMean(String),
     /// The key exists, in another table.
     BelongsIn(String),
-    /// The known names, where they are few.
+    /// The shipped files.
     OneOf(Vec<String>),
 }
 
@@ -42,7 +42,11 @@ impl fmt::Display for Hint {
             Self::None => Ok(()),
             Self::DidYouMean(name) => write!(f, ", did you mean `{name}`?"),
             Self::BelongsIn(table) => write!(f, ", it belongs in {table}"),
-            Self::OneOf(names) => write!(f, ", expected one of `{}`", names.join("`, `")),
+            Self::OneOf(names) => write!(
+                f,
+                ", expected one of `{}`, or a file with its ending .toml",
+                names.join("`, `")
+            ),
         }
     }
 }
@@ -51,9 +55,7 @@ impl fmt::Display for Hint {
 #[derive(Debug, Error)]
 pub enum ProfileError {
     /// No shipped board has this name.
-    #[error(
-        "no shipped profile is named `{name}`{hint}; a file is given with its path, ending in .toml"
-    )]
+    #[error("no shipped profile is named `{name}`{hint}")]
     UnknownProfile {
         /// What was asked for.
         name: String,
@@ -81,9 +83,7 @@ pub enum ProfileError {
         error: std::io::Error,
     },
     /// A file names a shipped chip or board that does not exist.
-    #[error(
-        "`{key}` in {at} names `{name}`, which is not shipped{hint}; a file beside it is named with its ending .toml"
-    )]
+    #[error("`{key}` in {at} names `{name}`, which is not shipped{hint}")]
     UnknownParent {
         /// `chip` or `inherits`.
         key: &'static str,
@@ -139,13 +139,13 @@ pub enum ProfileError {
         at: Location,
     },
     /// A key that every profile needs is in none of its files.
-    #[error("key `{key}` is missing in {table} of {file}")]
+    #[error("key `{key}` is missing {place} {file}")]
     MissingKey {
         /// The key.
         key: String,
-        /// The table it belongs in.
-        table: String,
-        /// The profile, or the place of the array element that lacks it.
+        /// The table it belongs in, with the words around it.
+        place: String,
+        /// The most specific file, or the place of the array element that lacks it.
         file: String,
     },
     /// A value of the wrong type, form or range.

@@ -146,7 +146,10 @@ pub(crate) fn names(table: &'static [&'static str]) -> impl Iterator<Item = &'st
 
 /// Whether `key` may stand in `table`.
 pub(crate) fn allows(table: &'static [&'static str], key: &str) -> bool {
-    table == ["*"] || names(table).any(|name| name == key)
+    match table {
+        ["*"] => !key.contains('.'), // paths of keys are dotted
+        _ => names(table).any(|name| name == key),
+    }
 }
 
 /// The keys of `table` that must be there.
@@ -187,10 +190,139 @@ pub(crate) fn nearest<'a>(key: &str, names: impl Iterator<Item = &'a str>) -> Op
         .map(|(_, name)| name)
 }
 
-/// A table as people know it.
-pub(crate) fn show(path: &str) -> String {
+/// A table of the file that has it, as part of a sentence.
+fn show(path: &str) -> String {
     match path {
         "" => "the top of the file".to_owned(),
         _ => format!("[{path}]"),
+    }
+}
+
+/// Where in a file, or at a place in it, a key should be.
+pub(crate) fn place(path: &str) -> String {
+    match path {
+        "" => "at the top of".to_owned(),
+        _ if path.contains('[') => format!("in `{}` of", path.replace("[]", "")),
+        _ => format!("in [{path}] of"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::Profile;
+
+    /// A profile in which every optional key has a value.
+    const COMPLETE: &str = "inherits = \"stm324xg-eval\"
+        [ethernet]
+        phy-reset-pin = \"PE2\"
+        [iap]
+        user-flash-first-page-address = 0x08020000
+        iap-sectors = [0, 3, 4]
+        record-sectors = [1, 2]
+    ";
+
+    fn collect(table: &toml::Table, path: &str, keys: &mut BTreeSet<String>) {
+        for (key, value) in table {
+            let key = if path == "flash-maps" { "*" } else { key };
+            keys.insert(format!("{path}/{key}"));
+            let path = if path.is_empty() {
+                key.to_owned()
+            } else {
+                format!("{path}.{key}")
+            };
+            match value {
+                toml::Value::Table(table) => collect(table, &path, keys),
+                toml::Value::Array(items) => items
+                    .iter()
+                    .filter_map(toml::Value::as_table)
+                    .for_each(|table| collect(table, &format!("{path}[]"), keys)),
+                _ => {}
+            }
+        }
+    }
+
+    #[test]
+    fn keys_and_structs_agree() {
+        let settings = Profile::from_toml(COMPLETE, "x.toml").unwrap().settings;
+        let mut of_structs = BTreeSet::from(["/inherits".to_owned()]);
+        collect(
+            &toml::Table::try_from(&settings).unwrap(),
+            "",
+            &mut of_structs,
+        );
+        let of_tables: BTreeSet<String> = TABLES
+            .iter()
+            .flat_map(|(path, keys)| names(keys).map(move |key| format!("{path}/{key}")))
+            .collect();
+        assert_eq!(of_tables, of_structs);
+    }
+
+    #[test]
+    fn the_readme_explains_every_key() {
+        let readme = include_str!("../README.md");
+        for (path, known) in TABLES {
+            let section = readme
+                .split("\n## ")
+                .find(|section| section.starts_with(&format!("`{}`", heading(path))));
+            let section =
+                section.unwrap_or_else(|| panic!("README.md has no section `{}`", heading(path)));
+            for key in names(known).filter(|key| *key != "*" && table(&join(path, key)).is_none()) {
+                assert!(
+                    section.contains(&format!("| `{key}` |")),
+                    "README.md does not explain `{key}` of `{path}`"
+                );
+            }
+        }
+    }
+
+    fn heading(path: &str) -> String {
+        match path {
+            "" => "top of the file".to_owned(),
+            "flash-maps" | "flash-maps.*" => "[flash-maps.NAME]".to_owned(),
+            _ if path.ends_with("[]") => path.trim_end_matches("[]").to_owned(),
+            _ if path.contains('[') => path.replace("[]", ""),
+            _ => format!("[{path}]"),
+        }
+    }
+
+    fn join(path: &str, key: &str) -> String {
+        if path.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{path}.{key}")
+        }
+    }
+
+    #[test]
+    fn every_number_in_a_shipped_file_has_a_comment_with_its_source() {
+        let files = crate::builtin::BOARDS
+            .iter()
+            .chain(crate::builtin::CHIPS)
+            .chain([&crate::builtin::DEFAULTS]);
+        for file in files {
+            for paragraph in file.text.split("\n\n") {
+                let covered = paragraph.starts_with('#');
+                for line in paragraph.lines().filter(|line| line.contains(" = ")) {
+                    let value = line.split_once(" = ").map_or("", |(_, value)| value);
+                    let number = value.contains(|character: char| character.is_ascii_digit());
+                    let named = ["board-id", "chip", "inherits", "description"]
+                        .iter()
+                        .any(|key| line.starts_with(key));
+                    assert!(
+                        !number
+                            || named
+                            || covered
+                            || line.contains(" # ")
+                            || line.starts_with('#')
+                            || line.starts_with("    {"),
+                        "{}: {line}",
+                        file.path
+                    );
+                }
+            }
+        }
     }
 }

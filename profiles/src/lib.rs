@@ -3,11 +3,20 @@
 //! A profile is a stack of TOML files: `defaults.toml`, then a chip, then the boards that are inherited, then the board itself. The
 //! shipped ones are compiled in; `profiles/README.md` lists every key. This crate reads and checks them. It does not talk to boards,
 //! and it writes no linker scripts: what a number is used for is the business of its reader.
+//!
+//! ```
+//! let board = iap_profile::Profile::load("sim")?;
+//! assert_eq!(board.memory_map().user_flash_first_page_address(), 0x0802_0000);
+//! assert_eq!(board.settings.network.address.to_string(), "192.168.0.10/24");
+//! # Ok::<(), iap_profile::ProfileError>(())
+//! ```
 
 mod builtin;
 mod check;
 mod document;
 mod error;
+mod ethernet;
+mod flash;
 mod keys;
 mod render;
 mod schema;
@@ -19,9 +28,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use iap_protocol::http::{DEFAULT_PASSWORD, DEFAULT_USER};
-use iap_protocol::memory::{MAX_RAM_REGIONS, MemoryMap, Region};
+use iap_protocol::memory::{MemoryMap, Region};
 
 pub use error::{Hint, Location, ProfileError};
+pub use ethernet::{EthernetPins, EthernetSettings, Interface};
 pub use iap_protocol::status::Policy;
 pub use schema::*;
 pub use value::{Ipv4Network, MacAddress, Pin};
@@ -199,6 +209,3 @@ impl fmt::Display for Warning {
         })
     }
 }
-
-/// The slots of [`MemoryMap::ram`].
-pub(crate) type RamSlots = [Region; MAX_RAM_REGIONS];

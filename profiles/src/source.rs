@@ -80,7 +80,7 @@ impl Source {
         let line = self.text.lines().nth(at.line - 1).unwrap_or_default();
         ProfileError::Syntax {
             message: error.message().to_owned(),
-            line: line.trim().to_owned(),
+            line: excerpt(line.trim()),
             at,
         }
     }
@@ -99,7 +99,7 @@ impl Source {
             None => Err(ProfileError::Value {
                 key: key.to_owned(),
                 at: self.location(offset),
-                value: self.text.get(value.span()).unwrap_or_default().to_owned(),
+                value: excerpt(self.text.get(value.span()).unwrap_or_default()),
                 expected: "the name of a profile in quotes".to_owned(),
             }),
         }
@@ -152,6 +152,25 @@ impl Source {
                 hint: nearest(name, shipped),
             }),
         }
+    }
+}
+
+/// The beginning of `text`, fit for one line on a terminal: people do pass ELF files.
+pub(crate) fn excerpt(text: &str) -> String {
+    const MOST: usize = 80;
+    let line = text.lines().next().unwrap_or_default();
+    let plain = |character: char| {
+        if character.is_control() {
+            '?'
+        } else {
+            character
+        }
+    };
+    let shown: String = line.chars().take(MOST).map(plain).collect();
+    if line.chars().count() > MOST || line.len() < text.len() {
+        format!("{shown} ...")
+    } else {
+        shown
     }
 }
 

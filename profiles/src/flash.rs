@@ -1,0 +1,244 @@
+//! From the flash of the chip and the choices of the board to the memory map: sectors without holes, each with one owner.
+
+use iap_protocol::memory::{FlashMap, MAX_RAM_REGIONS, MapError, MemoryMap, Region, SectorSet};
+
+use crate::document::Document;
+use crate::error::ProfileError;
+use crate::schema::{FlashMapSettings, FlashSettings, SectorRun, Settings};
+
+/// The memory map, checked.
+pub(crate) fn memory_map(
+    document: &Document<'_>,
+    settings: &Settings,
+) -> Result<MemoryMap, ProfileError> {
+    let flash = sectors(document, &settings.flash)?;
+    let ram = ram(document, settings)?;
+    let owners = Owners {
+        document,
+        settings,
+        chosen: chosen(document, settings)?,
+    };
+    let map = MemoryMap {
+        iap_sectors: owners.set(&flash, "iap-sectors", owners.iap_sectors())?,
+        record_sectors: settings
+            .iap
+            .record_sectors
+            .unwrap_or(owners.chosen.record_sectors),
+        application: owners.application(&flash)?,
+        data_sectors: owners.set(&flash, "data-sectors", &settings.iap.data_sectors)?,
+        ram,
+        vector_count: settings.core.vector_count,
+        flash,
+    };
+    owners.check(&map)?;
+    Ok(map)
+}
+
+/// The sectors, each run beginning where the last one ends.
+fn sectors(document: &Document<'_>, flash: &FlashSettings) -> Result<FlashMap, ProfileError> {
+    let mut sizes = Vec::new();
+    let mut end = u64::from(flash.base);
+    for (index, run) in flash.sectors.iter().enumerate() {
+        let faults = run_fault(run, sizes.len(), end).or_else(|| time_fault(run));
+        if let Some(message) = faults {
+            return Err(document.rule(&[&format!("flash.sectors[{index}]")], message));
+        }
+        let size = run.size_kib.saturating_mul(1024);
+        sizes.extend(std::iter::repeat_n(size, run.count.into()));
+        end += u64::from(size) * u64::from(run.count);
+    }
+    let listed_kib = (end - u64::from(flash.base)) / 1024;
+    if listed_kib != u64::from(flash.size_kib) {
+        let message = format!(
+            "the sectors make {listed_kib} KiB, but flash.size-kib is {}",
+            flash.size_kib
+        );
+        return Err(document.rule(&["flash.sectors", "flash.size-kib"], message));
+    }
+    FlashMap::new(flash.base, &sizes).ok_or_else(|| {
+        let message = "the flash has more than 24 sectors, or ends beyond 4 GiB".to_owned();
+        document.rule(&["flash.sectors", "flash.base"], message)
+    })
+}
+
+/// Why `run` does not follow `count` sectors that end at `end`.
+fn run_fault(run: &SectorRun, count: usize, end: u64) -> Option<String> {
+    let (first, start) = (run.first, u64::from(run.address));
+    if usize::from(first) != count {
+        return Some(format!(
+            "the run begins with sector {first}, expected {count}"
+        ));
+    }
+    let fault = match start.cmp(&end) {
+        std::cmp::Ordering::Equal => return None,
+        std::cmp::Ordering::Greater => "there is a hole before sector",
+        std::cmp::Ordering::Less => "the flash before overlaps sector",
+    };
+    Some(format!(
+        "{fault} {first}: it begins at {start:#010x}, expected {end:#010x}"
+    ))
+}
+
+fn time_fault(run: &SectorRun) -> Option<String> {
+    let times = [run.erase_ms.x8, run.erase_ms.x16, run.erase_ms.x32];
+    let [typical, maximum] = times
+        .into_iter()
+        .find(|[typical, maximum]| typical > maximum)?;
+    Some(format!(
+        "the longest erase time, {maximum} ms, is shorter than the typical one, {typical} ms"
+    ))
+}
+
+fn ram(
+    document: &Document<'_>,
+    settings: &Settings,
+) -> Result<[Region; MAX_RAM_REGIONS], ProfileError> {
+    let mut slots = [Region::default(); MAX_RAM_REGIONS];
+    let ram = &settings.ram;
+    if ram.is_empty() || ram.len() > slots.len() {
+        let message = format!("{} RAM regions, expected 1 to {MAX_RAM_REGIONS}", ram.len());
+        return Err(document.rule(&["ram"], message));
+    }
+    for (index, (slot, own)) in slots.iter_mut().zip(ram).enumerate() {
+        *slot = own.region();
+        if let Some(other) = ram
+            .iter()
+            .take(index)
+            .find(|other| other.region().overlaps(slot))
+        {
+            let message = format!(
+                "RAM region {} {slot} overlaps {} {}",
+                own.name,
+                other.name,
+                other.region()
+            );
+            return Err(document.rule(&[&format!("ram[{index}]")], message));
+        }
+    }
+    Ok(slots)
+}
+
+/// The flash map that the board chooses.
+fn chosen<'s>(
+    document: &Document<'_>,
+    settings: &'s Settings,
+) -> Result<&'s FlashMapSettings, ProfileError> {
+    let maps = &settings.flash_maps;
+    maps.get(&settings.iap.flash_map).ok_or_else(|| {
+        let names: Vec<_> = maps.keys().map(|name| format!("\"{name}\"")).collect();
+        document.value_error(
+            "iap.flash-map",
+            format!("the name of a flash map: {}", names.join(" or ")),
+        )
+    })
+}
+
+/// Who owns which sector: the flash map, unless the board says otherwise.
+struct Owners<'c> {
+    document: &'c Document<'c>,
+    settings: &'c Settings,
+    chosen: &'c FlashMapSettings,
+}
+
+impl Owners<'_> {
+    fn iap_sectors(&self) -> &[u8] {
+        self.settings
+            .iap
+            .iap_sectors
+            .as_ref()
+            .unwrap_or(&self.chosen.iap_sectors)
+    }
+
+    /// User flash, to the end of the flash.
+    fn application(&self, flash: &FlashMap) -> Result<Region, ProfileError> {
+        let own = self.settings.iap.user_flash_first_page_address;
+        let start = own.unwrap_or(self.chosen.user_flash_first_page_address);
+        let all = flash.region();
+        if !all.contains(start) {
+            let path = self.decided_by("user-flash-first-page-address");
+            return Err(self
+                .document
+                .value_error(&path, format!("an address in the flash, {all}")));
+        }
+        let len = u32::try_from(all.end() - u64::from(start)).unwrap_or_default();
+        Ok(Region::new(start, len))
+    }
+
+    /// The set of `indices`, all of which the chip must have: a set silently leaves out what it cannot hold.
+    fn set(&self, flash: &FlashMap, key: &str, indices: &[u8]) -> Result<SectorSet, ProfileError> {
+        match indices.iter().find(|&&index| flash.sector(index).is_none()) {
+            Some(&index) => Err(self.map_error(&[key], MapError::NoSuchSector(index))),
+            None => Ok(indices.iter().copied().collect()),
+        }
+    }
+
+    /// Every sector has one owner.
+    fn check(&self, map: &MemoryMap) -> Result<(), ProfileError> {
+        map.check()
+            .map_err(|error| self.map_error(culprits(map, error), error))?;
+        let mut owned = map.application_sectors().union(map.iap_sectors);
+        map.record_sectors
+            .into_iter()
+            .for_each(|index| owned.insert(index));
+        let Some(sector) = map
+            .flash
+            .sectors()
+            .find(|sector| !owned.contains(sector.index))
+        else {
+            return Ok(());
+        };
+        let message = format!(
+            "flash sector {} {} has no owner: add it to iap-sectors, or let user flash begin with it",
+            sector.index, sector.region
+        );
+        let paths = [
+            "iap-sectors",
+            "record-sectors",
+            "user-flash-first-page-address",
+        ]
+        .map(|key| self.decided_by(key));
+        Err(self
+            .document
+            .rule(&paths.each_ref().map(String::as_str), message))
+    }
+
+    fn map_error(&self, keys: &[&str], error: MapError) -> ProfileError {
+        let paths: Vec<String> = keys.iter().map(|key| self.decided_by(key)).collect();
+        let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+        let key = self.document.latest(&paths);
+        ProfileError::Map {
+            key: key.to_owned(),
+            at: self.document.at(key),
+            error,
+        }
+    }
+
+    /// The path of the key that decides: the board's own, or the flash map's.
+    fn decided_by(&self, key: &str) -> String {
+        let own = format!("iap.{key}");
+        if self.document.has(&own) {
+            own
+        } else {
+            format!("flash-maps.{}.{key}", self.settings.iap.flash_map)
+        }
+    }
+}
+
+/// The keys among which a person has to change one.
+fn culprits(map: &MemoryMap, error: MapError) -> &'static [&'static str] {
+    match error {
+        MapError::ApplicationNotOnSectors(_) => &["user-flash-first-page-address"],
+        MapError::DataOutsideApplication(_) => &["data-sectors", "user-flash-first-page-address"],
+        MapError::OneRecordSector(_)
+        | MapError::RecordSectorTooSmall(_)
+        | MapError::NoSuchSector(_) => &["record-sectors"],
+        MapError::Overlap(index) => match (
+            map.record_sectors.contains(&index),
+            map.application_sectors().contains(index),
+        ) {
+            (true, true) => &["record-sectors", "user-flash-first-page-address"],
+            (true, false) => &["record-sectors", "iap-sectors"],
+            (false, _) => &["iap-sectors", "user-flash-first-page-address"],
+        },
+    }
+}
