@@ -210,6 +210,16 @@ pub(super) fn discard_rival<F: Flash>(
     Ok(())
 }
 
+/// Programs the entry in `slot` to zero.
+pub(super) fn void<F: Flash>(
+    window: &mut Window<'_, F>,
+    sector: u8,
+    slot: u16,
+) -> Result<(), FlashError> {
+    let address = window.sector_start(sector)? + log_offset(slot);
+    window.program(address, &[0; ENTRY_LEN])
+}
+
 /// Programs slots from `slot` on to zero until one reads back as zero; the first slot after it.
 pub(super) fn burn<F: Flash>(
     window: &mut Window<'_, F>,

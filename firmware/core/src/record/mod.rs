@@ -3,9 +3,10 @@
 //! The bytes are `iap_protocol::record`'s. This module holds the rules under which they may be believed and written:
 //!
 //! - A cut leaves the word at work with bits that read differently at every boot (RM0090 section 3.6). A CRC that is right once proves
-//!   nothing; a word begun after another proves the other was finished. So an entry is firm once any bit of its seal is cleared.
-//! - The last valid entry whose seal is not complete is appended anew before anybody acts on it. An earlier one without any seal bit
-//!   was never acted on and is ignored.
+//!   nothing; a word begun after another proves the other was finished. So an entry counts once any bit of its seal is cleared, and
+//!   before that it never counts: nobody has acted on it.
+//! - The seal of the last entry may itself be torn. If some of it reads cleared, the entry is appended anew before anybody acts on it;
+//!   if all of it reads blank, the entry is voided (programmed to zero). Either way every later boot sees the same.
 //! - A cut may leave no trace now and one later. So before the first append of a session the slot after the last used one is burned:
 //!   an entry never goes into cells that a cut may have touched.
 //! - A record sector counts once any bit of its seal run is cleared; before the first append the run is completed, so that at every
@@ -23,6 +24,8 @@ use log::{Scan, SectorLog};
 
 /// Log slots that must be free before an update begins: claims, BEGUN, COMMITTED, and TOUCHED and DONE of every sector.
 const UPDATE_SLOTS: u16 = 56;
+/// Log slots that a commit needs: the claim of an image slot, and COMMITTED.
+const COMMIT_SLOTS: u16 = 2;
 /// Image slots an update may need: a raw image gets its final header at the commit.
 const UPDATE_IMAGES: u8 = 2;
 /// Settings that are kept.
@@ -50,7 +53,7 @@ pub struct RecordState {
     pub touched: SectorSet,
     /// Sectors that hold what the image in progress wants, verified.
     pub done: SectorSet,
-    /// The highest security counter that was committed.
+    /// The lowest security counter an image may have. Only an image whose signature was checked raises it.
     pub counter: u32,
     /// Every revoked key.
     pub revoked: u32,
@@ -97,8 +100,6 @@ impl RecordState {
             Entry::Done { sector } => self.done.insert(sector),
             Entry::Committed { .. } => {
                 if let Some(header) = &image {
-                    self.counter = self.counter.max(header.security_counter);
-                    self.revoked |= header.revoked_keys;
                     self.touched = SectorSet(self.touched.0 & !header.sectors(&map.flash).0);
                 }
                 (self.last, self.image, self.done) = (Last::Committed, image, SectorSet::EMPTY);
@@ -118,6 +119,15 @@ impl RecordState {
     }
 }
 
+/// What must be done about the last entry before anybody acts on the record.
+#[derive(Clone, Copy)]
+enum Doubt {
+    /// Its seal is torn: append it anew.
+    Renew(Entry),
+    /// Its seal reads blank: program the slot to zero.
+    Void { slot: u16 },
+}
+
 /// The record of one board. All writes go through a window on the two record sectors.
 pub struct Record {
     state: RecordState,
@@ -128,8 +138,8 @@ pub struct Record {
     next_image: u8,
     /// The slot of the image `state.image` came from.
     image_slot: u8,
-    /// The last entry, if its seal is not complete.
-    unsealed: Option<Entry>,
+    /// What is in doubt about the last entry.
+    doubt: Option<Doubt>,
     /// Whether this session has made the record ready to append to.
     open: bool,
 }
@@ -145,7 +155,7 @@ impl Record {
             next_slot: 0,
             next_image: 0,
             image_slot: 0,
-            unsealed: None,
+            doubt: None,
             open: false,
         };
         for (index, &sector) in map.record_sectors.iter().enumerate() {
@@ -180,17 +190,20 @@ impl Record {
     ) -> Result<(), FlashError> {
         let log = SectorLog::new(window, sector)?;
         self.state = RecordState::blank();
-        (self.next_slot, self.unsealed) = (scan.next_slot, None);
+        self.next_slot = scan.next_slot;
         for slot in 0..scan.next_slot {
             let Some((entry, sealed)) = log.entry(window, slot)? else {
                 continue;
             };
             let is_last = scan.last_valid == Some(slot);
-            if !sealed.is_firm() && !is_last {
+            if !sealed.is_firm() {
+                if is_last {
+                    self.doubt = Some(Doubt::Void { slot });
+                }
                 continue;
             }
             if is_last && !sealed.is_complete() {
-                self.unsealed = Some(entry);
+                self.doubt = Some(Doubt::Renew(entry));
             }
             let image = match entry {
                 Entry::Begun { slot, header_crc32 } | Entry::Committed { slot, header_crc32 } => {
@@ -213,18 +226,13 @@ impl Record {
         &self.state
     }
 
-    /// Whether the last entry must be made firm before anybody acts on it: call [`Record::make_firm`].
-    pub fn needs_repair(&self) -> bool {
-        self.unsealed.is_some()
-    }
-
-    /// Appends the last entry anew if its seal is not complete.
+    /// Settles what is in doubt about the last entry, so that every later boot sees the same. Writes only then.
     pub fn make_firm<F: Flash>(
         &mut self,
         flash: &mut F,
         map: &MemoryMap,
     ) -> Result<(), FlashError> {
-        if self.unsealed.is_some() {
+        if self.doubt.is_some() {
             self.open_session(flash, map)
         } else {
             Ok(())
@@ -241,7 +249,7 @@ impl Record {
         let resumes = self.state.last == Last::Begun
             && self.state.image.as_ref() == Some(image)
             && !image.is_provisional();
-        self.make_room(flash, map)?;
+        self.make_room(flash, map, UPDATE_SLOTS, UPDATE_IMAGES)?;
         if resumes {
             return Ok(());
         }
@@ -276,8 +284,8 @@ impl Record {
         map: &MemoryMap,
         image: &ImageHeader,
     ) -> Result<(), FlashError> {
-        self.make_room(flash, map)?;
         let stored = self.state.image.as_ref() == Some(image);
+        self.make_room(flash, map, COMMIT_SLOTS, u8::from(!stored))?;
         let (slot, header_crc32) = match stored {
             true => (self.image_slot, log::header_crc32(image)),
             false => self.store_image(flash, map, image)?,
@@ -356,23 +364,32 @@ impl Record {
         let mut window = Window::new(flash, &map.flash, map.record_sectors.into_iter().collect());
         log::complete_seal_run(&mut window, sector)?;
         log::discard_rival(&mut window, other, self.generation)?;
+        if let Some(Doubt::Void { slot }) = self.doubt {
+            log::void(&mut window, sector, slot)?;
+            self.doubt = None;
+        }
         self.next_slot = log::burn(&mut window, sector, self.next_slot)?;
-        if let Some(entry) = self.unsealed {
-            if self.next_slot >= LOG_SLOTS {
-                self.move_to_other_sector(flash, map)?;
-            } else {
-                self.append_to_active(flash, map, entry)?;
+        if let Some(Doubt::Renew(entry)) = self.doubt {
+            match self.next_slot >= LOG_SLOTS {
+                true => self.move_to_other_sector(flash, map)?,
+                false => self.append_to_active(flash, map, entry)?,
             }
-            self.unsealed = None;
+            self.doubt = None;
         }
         self.open = true;
         Ok(())
     }
 
-    fn make_room<F: Flash>(&mut self, flash: &mut F, map: &MemoryMap) -> Result<(), FlashError> {
+    /// Moves to the other sector unless this one has room for so many more log slots and images.
+    fn make_room<F: Flash>(
+        &mut self,
+        flash: &mut F,
+        map: &MemoryMap,
+        slots: u16,
+        images: u8,
+    ) -> Result<(), FlashError> {
         self.open_session(flash, map)?;
-        let full = self.next_slot + UPDATE_SLOTS > LOG_SLOTS
-            || self.next_image + UPDATE_IMAGES > IMAGE_SLOTS;
+        let full = self.next_slot + slots > LOG_SLOTS || self.next_image + images > IMAGE_SLOTS;
         if full {
             self.move_to_other_sector(flash, map)
         } else {
