@@ -95,6 +95,7 @@ error_codes! {
     60 NoFile 400 4 "the form contains no file",
     61 SeveralFiles 400 4 "the form contains more than one file",
     62 HttpVersion 505 4 "HTTP/1.0 or HTTP/1.1 expected",
+    63 TargetTooLong 414 4 "request target too long",
     70 FlashErase 500 2 "flash sector did not erase",
     71 FlashProgram 500 2 "flash word was not programmed",
     72 FlashVerify 500 2 "flash reads back other content than was programmed",

@@ -12,6 +12,7 @@
 pub mod boot;
 pub mod config;
 pub mod flash;
+pub mod http;
 pub mod intake;
 pub mod record;
 pub mod tftp;

@@ -320,6 +320,7 @@ const ERROR_CODES: &[(u16, &str)] = &[
     (60, "NoFile"),
     (61, "SeveralFiles"),
     (62, "HttpVersion"),
+    (63, "TargetTooLong"),
     (70, "FlashErase"),
     (71, "FlashProgram"),
     (72, "FlashVerify"),

@@ -1,0 +1,172 @@
+//! From a complete head to what is done about it: who may do what, the login, the reset.
+
+use iap_protocol::ErrorCode;
+use iap_protocol::http::{FIELD_PASSWORD, FIELD_USER};
+
+use super::Context;
+use super::answer::Answer;
+use super::pages::Page;
+use super::request::{Credentials, Media, Method, Route, credentials_match};
+use super::server::{Connection, Patience, Phase, clamp};
+use super::session::{Server, Verdict};
+use super::text::{Buffer, form_decoded};
+
+/// For a whole login form.
+const FORM_MS: u32 = 10_000;
+/// Bytes of a login form.
+const FORM_LEN: u64 = 1024;
+
+impl Connection {
+    /// The head is complete: who may do what.
+    pub(super) fn dispatch(&mut self, server: &mut Server, context: &mut Context<'_>) {
+        let request = &self.request;
+        let route = match request.route() {
+            Ok(route) => route,
+            Err((code, allow)) => {
+                let mut answer = Answer::refusal(code, code.sentence());
+                answer.allow = allow;
+                return self.answer(&answer, request.body_len(), context);
+            }
+        };
+        let changes = !matches!(request.method, Method::Get | Method::Head);
+        if changes && !request.origin_is_own() {
+            return self.refuse(&ErrorCode::BadOrigin.into(), request.body_len(), context);
+        }
+        let logged_in = server.is_logged_in(context.now, request.session);
+        match (route, request.credentials) {
+            (Route::Login, _) => self.begin_form(server, context),
+            (Route::Upload | Route::Reset, _) if changes && logged_in => self.admitted(context),
+            (Route::Upload | Route::Reset, Credentials::None) if changes => {
+                self.refuse(
+                    &ErrorCode::LoginRequired.into(),
+                    request.body_len(),
+                    context,
+                );
+            }
+            (Route::Upload | Route::Reset, credentials) if changes => {
+                self.judge(credentials == Credentials::Right, false, server, context);
+            }
+            (Route::Logout, _) => {
+                server.log_out(request.session);
+                let mut answer = Answer::ok("logged out", Page::Login);
+                (answer.cookie, answer.to_root) = (Some(0), true);
+                self.answer(&answer, request.body_len(), context);
+            }
+            (Route::Status, _) => self.answer_status(context),
+            (Route::Root, _) if logged_in => self.show("", Page::Upload, context),
+            (Route::Root, _) => self.show("", Page::Login, context),
+            _ => self.show("", Page::Reset, context),
+        }
+    }
+
+    /// A try with user and password, of the login form or of an Authorization field.
+    pub(super) fn judge(
+        &mut self,
+        right: bool,
+        waited: bool,
+        server: &mut Server,
+        context: &mut Context<'_>,
+    ) {
+        let is_login = matches!(self.request.route(), Ok(Route::Login));
+        match server.judge(context.now, self.peer, right, waited) {
+            Verdict::Wait(until) => self.phase = Phase::Held { until, right },
+            Verdict::Welcome if is_login => {
+                server.log_out(self.request.session);
+                let mut answer = Answer::ok("logged in", Page::Upload);
+                answer.cookie = Some(server.log_in(context.now, context.random));
+                answer.to_root = true;
+                self.answer(&answer, 0, context);
+            }
+            Verdict::Welcome => self.admitted(context),
+            refused => {
+                let (code, retry_after_s) = refused.refusal();
+                let left = if is_login { 0 } else { self.request.body_len() };
+                let mut answer = Answer::refusal(code, code.sentence());
+                answer.retry_after_s = retry_after_s;
+                self.answer(&answer, left, context);
+            }
+        }
+    }
+
+    /// An upload or a reset by somebody who may.
+    fn admitted(&mut self, context: &mut Context<'_>) {
+        let begun = match self.request.route() {
+            Ok(Route::Upload) => self.begin_upload(context),
+            _ if context.intake.is_busy() => Err(ErrorCode::Busy.into()),
+            _ => {
+                self.reset = true;
+                self.request.keep_alive = false;
+                let answer = Answer::ok("MCU Reset Done ! The board starts anew.", Page::Plain);
+                self.answer(&answer, self.request.body_len(), context);
+                Ok(())
+            }
+        };
+        if let Err(refusal) = begun {
+            self.refuse(&refusal, self.request.body_len(), context);
+        }
+    }
+
+    fn begin_form(&mut self, server: &mut Server, context: &mut Context<'_>) {
+        let request = &self.request;
+        let refused = match (request.media, request.length) {
+            (_, None) => Some(ErrorCode::LengthRequired),
+            (Media::Form | Media::Unsaid, Some(0..=FORM_LEN)) => None,
+            (Media::Form | Media::Unsaid, _) => Some(ErrorCode::BadRequest),
+            _ => Some(ErrorCode::UnsupportedMediaType),
+        };
+        if let Some(code) = refused {
+            return self.refuse(&code.into(), request.body_len(), context);
+        }
+        let left = request.body_len();
+        self.patience = Patience::new(context.now, FORM_MS);
+        self.phase = Phase::Form { left };
+        self.invite(left);
+        if left == 0 {
+            self.receive_form(&[], 0, server, context);
+        }
+    }
+
+    pub(super) fn receive_form(
+        &mut self,
+        rest: &[u8],
+        left: u64,
+        server: &mut Server,
+        context: &mut Context<'_>,
+    ) -> usize {
+        let used = clamp(rest.len(), left);
+        let part = rest.get(..used).unwrap_or_default();
+        // Cannot fail: FORM_LEN is less than the buffer's capacity.
+        let _ = self.buffer.extend_from_slice(part);
+        let left = left - used as u64;
+        self.phase = Phase::Form { left };
+        if left == 0 {
+            match form_matches(&mut self.buffer, context) {
+                Some(right) => self.judge(right, false, server, context),
+                None => self.refuse(&ErrorCode::BadRequest.into(), 0, context),
+            }
+        }
+        used
+    }
+}
+
+/// Whether the login form in `form` is right; `None` where it is no such form.
+fn form_matches(form: &mut Buffer, context: &Context<'_>) -> Option<bool> {
+    let (mut user, mut password) = (None, None);
+    for pair in form.split_mut(|&byte| byte == b'&') {
+        let at = pair
+            .iter()
+            .position(|&byte| byte == b'=')
+            .unwrap_or(pair.len());
+        let (name, value) = pair.split_at_mut_checked(at)?;
+        let value = value
+            .split_first_mut()
+            .map(|(_, value)| value)
+            .unwrap_or_default();
+        match name {
+            name if *name == *FIELD_USER.as_bytes() => user = Some(form_decoded(value)?),
+            name if *name == *FIELD_PASSWORD.as_bytes() => password = Some(form_decoded(value)?),
+            _ => {}
+        }
+    }
+    Some(credentials_match(user?, password?, context.config))
+}

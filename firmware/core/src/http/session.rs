@@ -1,0 +1,300 @@
+//! Who is logged in, and how fast passwords may be tried.
+//!
+//! A session is a random number in a cookie. A wrong password makes the next try from the same slot wait, longer each time, before it is
+//! even looked at: an answer that only came late would tell by its lateness that it is a "no". Slots are chosen by the low bits of the
+//! client's address, so that somebody who guesses on one machine does not keep the right user on another one out.
+
+use iap_protocol::ErrorCode;
+use smoltcp::time::{Duration, Instant};
+use smoltcp::wire::Ipv4Address;
+
+/// Sessions at a time; the one that was idle longest gives way.
+const SESSIONS: usize = 4;
+/// A session ends when it was not used for so long.
+const IDLE_LIMIT: Duration = Duration::from_secs(10 * 60);
+/// A session ends so long after its login, used or not. Also the cookie's Max-Age.
+pub(super) const ABSOLUTE_LIMIT: Duration = Duration::from_secs(60 * 60);
+
+/// Slots for tries; a power of two.
+const SLOTS: usize = 8;
+/// How long the second try waits after the first wrong one; doubles with each further one.
+const FIRST_DELAY_MS: u64 = 500;
+/// Doublings of it, at most: 8 s.
+const MAX_DOUBLINGS: u8 = 4;
+/// Wrong tries are forgotten after so long.
+const FORGET_AFTER: Duration = Duration::from_secs(5 * 60);
+
+#[derive(Clone, Copy)]
+struct Session {
+    id: u128,
+    begun: Instant,
+    used: Instant,
+}
+
+impl Session {
+    fn is_alive(&self, now: Instant) -> bool {
+        now < self.used + IDLE_LIMIT && now < self.begun + ABSOLUTE_LIMIT
+    }
+}
+
+/// Wrong tries from some addresses.
+#[derive(Clone, Copy)]
+struct Slot {
+    wrong: u8,
+    /// Before this, no try is looked at.
+    not_before: Instant,
+    /// Before this, a try is already waiting.
+    taken_until: Instant,
+}
+
+impl Slot {
+    const EMPTY: Self = Self {
+        wrong: 0,
+        not_before: Instant::ZERO,
+        taken_until: Instant::ZERO,
+    };
+}
+
+/// What is to be done with a try.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Verdict {
+    /// The password is right.
+    Welcome,
+    /// The password is wrong.
+    Wrong,
+    /// To be tried again at this time.
+    Wait(Instant),
+    /// Refused unseen, for so many seconds.
+    Flood(u32),
+}
+
+/// What all connections share: the sessions and the wrong passwords.
+pub struct Server {
+    sessions: [Option<Session>; SESSIONS],
+    slots: [Slot; SLOTS],
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Server {
+    /// A server that nobody is logged in to.
+    pub const fn new() -> Self {
+        Self {
+            sessions: [None; SESSIONS],
+            slots: [Slot::EMPTY; SLOTS],
+        }
+    }
+
+    /// Begins a session; its id.
+    pub(super) fn log_in(&mut self, now: Instant, random: &mut dyn FnMut() -> u32) -> u128 {
+        let id = (0..4).fold(0, |id, _| id << 32 | u128::from(random()));
+        // A dead session goes first, then the one idle longest.
+        let idlest = self.sessions.iter_mut().min_by_key(|slot| {
+            slot.filter(|session| session.is_alive(now))
+                .map(|session| session.used)
+        });
+        if let Some(slot) = idlest {
+            *slot = Some(Session {
+                id,
+                begun: now,
+                used: now,
+            });
+        }
+        id
+    }
+
+    /// Whether `id` is a living session, which is used hereby.
+    pub(super) fn is_logged_in(&mut self, now: Instant, id: Option<u128>) -> bool {
+        let mut known = false;
+        for session in self.sessions.iter_mut().flatten() {
+            if Some(session.id) == id && session.is_alive(now) {
+                session.used = now;
+                known = true;
+            }
+        }
+        known
+    }
+
+    /// Ends a session.
+    pub(super) fn log_out(&mut self, id: Option<u128>) {
+        for slot in &mut self.sessions {
+            slot.take_if(|session| Some(session.id) == id);
+        }
+    }
+
+    /// Judges a try from `peer`, which `is_right` or not; `has_waited` as an earlier verdict said.
+    pub(super) fn judge(
+        &mut self,
+        now: Instant,
+        peer: Ipv4Address,
+        is_right: bool,
+        has_waited: bool,
+    ) -> Verdict {
+        let [.., last] = peer.octets();
+        let Some(slot) = self.slots.get_mut(usize::from(last) % SLOTS) else {
+            return Verdict::Wrong;
+        };
+        if !has_waited && now < slot.taken_until {
+            // Rounded up: a client that comes back in time is not too early.
+            return Verdict::Flood((slot.taken_until - now).secs() as u32 + 1);
+        }
+        if !has_waited && now < slot.not_before {
+            slot.taken_until = slot.not_before;
+            return Verdict::Wait(slot.not_before);
+        }
+        if is_right {
+            slot.wrong = 0;
+            return Verdict::Welcome;
+        }
+        if now >= slot.not_before + FORGET_AFTER {
+            slot.wrong = 0;
+        }
+        slot.not_before =
+            now + Duration::from_millis(FIRST_DELAY_MS << slot.wrong.min(MAX_DOUBLINGS));
+        slot.wrong = slot.wrong.saturating_add(1);
+        Verdict::Wrong
+    }
+}
+
+impl Verdict {
+    /// How a refused try is answered, and after how many seconds the next one may come.
+    pub(super) fn refusal(self) -> (ErrorCode, u32) {
+        match self {
+            Self::Flood(seconds) => (ErrorCode::TooManyAttempts, seconds),
+            _ => (ErrorCode::WrongPassword, 0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PEER: Ipv4Address = Ipv4Address::new(192, 168, 0, 1);
+    const OTHER: Ipv4Address = Ipv4Address::new(192, 168, 0, 2);
+
+    fn at(seconds: i64) -> Instant {
+        Instant::from_secs(1000 + seconds)
+    }
+
+    fn counter() -> impl FnMut() -> u32 {
+        let mut last = 0;
+        move || {
+            last += 1;
+            last
+        }
+    }
+
+    #[test]
+    fn a_session_ends_after_ten_idle_minutes_and_after_one_hour() {
+        let (mut server, mut random) = (Server::new(), counter());
+        let id = Some(server.log_in(at(0), &mut random));
+        assert!(server.is_logged_in(at(599), id));
+        assert!(!server.is_logged_in(at(599 + 600), id));
+
+        let id = Some(server.log_in(at(0), &mut random));
+        for minute in 1..60 {
+            assert!(server.is_logged_in(at(60 * minute), id));
+        }
+        assert!(!server.is_logged_in(at(3600), id));
+        assert!(!server.is_logged_in(at(0), None));
+    }
+
+    #[test]
+    fn the_session_idle_longest_gives_way_to_a_fifth_one() {
+        let (mut server, mut random) = (Server::new(), counter());
+        let ids: [_; 4] = core::array::from_fn(|i| server.log_in(at(i as i64), &mut random));
+        assert!(server.is_logged_in(at(5), Some(ids[0])));
+        let fifth = server.log_in(at(6), &mut random);
+        for (id, alive) in [
+            (ids[0], true),
+            (ids[1], false),
+            (ids[2], true),
+            (ids[3], true),
+            (fifth, true),
+        ] {
+            assert_eq!(server.is_logged_in(at(7), Some(id)), alive);
+        }
+    }
+
+    #[test]
+    fn a_dead_session_gives_way_before_a_living_one() {
+        let (mut server, mut random) = (Server::new(), counter());
+        let living = server.log_in(at(0), &mut random);
+        for _ in 0..3 {
+            server.log_in(at(1), &mut random);
+        }
+        assert!(server.is_logged_in(at(599), Some(living)));
+        server.log_in(at(700), &mut random);
+        assert!(server.is_logged_in(at(700), Some(living)));
+    }
+
+    #[test]
+    fn log_out_ends_this_session_only() {
+        let (mut server, mut random) = (Server::new(), counter());
+        let (mine, other) = (
+            server.log_in(at(0), &mut random),
+            server.log_in(at(0), &mut random),
+        );
+        server.log_out(Some(mine));
+        server.log_out(None);
+        assert!(!server.is_logged_in(at(1), Some(mine)));
+        assert!(server.is_logged_in(at(1), Some(other)));
+    }
+
+    #[test]
+    fn each_wrong_password_makes_the_next_try_wait_twice_as_long_up_to_eight_seconds() {
+        let mut server = Server::new();
+        let mut now = at(0);
+        assert_eq!(server.judge(now, PEER, false, false), Verdict::Wrong);
+        for delay_ms in [500, 1000, 2000, 4000, 8000, 8000] {
+            let until = now + Duration::from_millis(delay_ms);
+            assert_eq!(server.judge(now, PEER, false, false), Verdict::Wait(until));
+            now = until;
+            assert_eq!(server.judge(now, PEER, false, true), Verdict::Wrong);
+        }
+    }
+
+    #[test]
+    fn the_right_password_waits_like_a_wrong_one_and_clears_the_slot() {
+        let mut server = Server::new();
+        server.judge(at(0), PEER, false, false);
+        let until = at(0) + Duration::from_millis(500);
+        assert_eq!(server.judge(at(0), PEER, true, false), Verdict::Wait(until));
+        assert_eq!(server.judge(until, PEER, true, true), Verdict::Welcome);
+        assert_eq!(server.judge(until, PEER, true, false), Verdict::Welcome);
+        assert_eq!(server.judge(until, PEER, false, false), Verdict::Wrong);
+        let next = until + Duration::from_millis(500);
+        assert_eq!(server.judge(until, PEER, false, false), Verdict::Wait(next));
+    }
+
+    #[test]
+    fn only_one_try_waits_and_another_machine_is_not_held_up() {
+        let mut server = Server::new();
+        server.judge(at(0), PEER, false, false);
+        assert!(matches!(
+            server.judge(at(0), PEER, false, false),
+            Verdict::Wait(_)
+        ));
+        assert_eq!(server.judge(at(0), PEER, true, false), Verdict::Flood(1));
+        assert_eq!(server.judge(at(0), OTHER, true, false), Verdict::Welcome);
+    }
+
+    #[test]
+    fn wrong_passwords_are_forgotten_after_five_minutes() {
+        let mut server = Server::new();
+        for second in 0..20 {
+            server.judge(at(second), PEER, false, true);
+        }
+        assert_eq!(server.judge(at(400), PEER, false, false), Verdict::Wrong);
+        let until = at(400) + Duration::from_millis(500);
+        assert_eq!(
+            server.judge(at(400), PEER, false, false),
+            Verdict::Wait(until)
+        );
+    }
+}

@@ -1,0 +1,170 @@
+//! An image on its way from a request's body to the intake.
+
+use iap_protocol::ErrorCode;
+use iap_protocol::error::Refusal;
+use iap_protocol::header::HEADER_LEN;
+
+use super::Context;
+use super::multipart::Multipart;
+use super::pages::Page;
+use super::request::{Media, Method};
+use super::server::{Connection, Patience, Phase, clamp};
+use super::text::Buffer;
+use crate::intake::{Intake, Outcome, Source, Ticket, Transport};
+
+/// Between two pieces of an upload.
+const UPLOAD_MS: u32 = 10_000;
+/// Bytes of a form around its file that no client needs more than.
+const FORM_OVERHEAD_LEN: u64 = 64 * 1024;
+
+/// An upload while its body comes in.
+pub(super) struct Upload {
+    pub(super) ticket: Ticket,
+    /// Bytes of body to come.
+    pub(super) left: u64,
+    /// `None` for a raw body.
+    form: Option<Multipart>,
+}
+
+impl Upload {
+    /// Hands bytes of the body on; how many were used.
+    fn take(
+        &mut self,
+        bytes: &[u8],
+        line: &mut Buffer,
+        intake: &mut dyn Intake,
+    ) -> Result<usize, Refusal> {
+        if let Some(form) = &mut self.form {
+            return form.take(bytes, line, intake, self.ticket);
+        }
+        let fitting = bytes.get(..intake.room()).unwrap_or(bytes);
+        if !fitting.is_empty() {
+            intake.accept(self.ticket, fitting)?;
+        }
+        Ok(fitting.len())
+    }
+}
+
+impl Connection {
+    pub(super) fn begin_upload(&mut self, context: &mut Context<'_>) -> Result<(), Refusal> {
+        let request = &self.request;
+        let left = request.length.ok_or(ErrorCode::LengthRequired)?;
+        let raw = match (request.media, request.method) {
+            (Media::Octets, _) | (Media::Unsaid, Method::Put) => true,
+            (Media::Multipart, _) => false,
+            _ => return Err(ErrorCode::UnsupportedMediaType.into()),
+        };
+        let around = if raw { 0 } else { FORM_OVERHEAD_LEN };
+        let capacity = u64::from(context.config.map.application.len);
+        if left > capacity + HEADER_LEN as u64 + around {
+            let text = format_args!("{left} bytes are sent, user flash has {capacity}");
+            return Err(Refusal::with(ErrorCode::TooLarge, text));
+        }
+        let source = Source {
+            transport: Transport::Http,
+            peer: self.peer,
+        };
+        // The length of a file inside a form is known when the form has ended, not before.
+        let declared = if raw { u32::try_from(left).ok() } else { None };
+        let ticket = context.intake.begin(context.now, source, declared)?;
+        let form = (!raw).then(|| Multipart::new(&self.request.boundary));
+        self.patience = Patience::new(context.now, UPLOAD_MS);
+        self.phase = Phase::Upload(Upload { ticket, left, form });
+        self.invite(left);
+        if left == 0 {
+            self.end_upload(context);
+        }
+        Ok(())
+    }
+
+    pub(super) fn receive_upload(&mut self, rest: &[u8], context: &mut Context<'_>) -> usize {
+        let Phase::Upload(upload) = &mut self.phase else {
+            return 0;
+        };
+        let rest = rest
+            .get(..clamp(rest.len(), upload.left))
+            .unwrap_or_default();
+        match upload.take(rest, &mut self.buffer, context.intake) {
+            Ok(0) => 0,
+            Ok(used) => {
+                upload.left -= used as u64;
+                self.patience = Patience::new(context.now, UPLOAD_MS);
+                if upload.left == 0 {
+                    self.end_upload(context);
+                }
+                used
+            }
+            Err(refusal) => {
+                let (ticket, used) = (upload.ticket, rest.len());
+                let left = upload.left - used as u64;
+                self.give_up(ticket, &refusal, left, context);
+                used
+            }
+        }
+    }
+
+    /// The body has ended: the image is complete, or refused.
+    fn end_upload(&mut self, context: &mut Context<'_>) {
+        let Phase::Upload(upload) = &self.phase else {
+            return;
+        };
+        let ticket = upload.ticket;
+        let complete = upload.form.as_ref().map_or(Ok(()), Multipart::finish);
+        let finished = complete
+            .map_err(Refusal::from)
+            .and_then(|()| context.intake.finish(ticket));
+        match finished {
+            Ok(()) => {
+                self.phase = Phase::Verdict(ticket);
+                self.poll_verdict(ticket, context);
+            }
+            Err(refusal) => self.give_up(ticket, &refusal, 0, context),
+        }
+    }
+
+    pub(super) fn poll_upload(&mut self, ticket: Ticket, left: u64, context: &mut Context<'_>) {
+        if context.intake.room() == 0 {
+            // The client waits for the board, not the other way round.
+            self.patience = Patience::new(context.now, UPLOAD_MS);
+        }
+        if let Outcome::Failed(refusal) = context.intake.outcome(ticket) {
+            self.refuse(&refusal, left, context);
+        } else if self.patience.is_over(context.now) {
+            let silent = ErrorCode::ClientSilent.into();
+            self.give_up(ticket, &silent, left, context);
+        }
+    }
+
+    pub(super) fn poll_verdict(&mut self, ticket: Ticket, context: &mut Context<'_>) {
+        match context.intake.outcome(ticket) {
+            Outcome::Running => {}
+            Outcome::Committed => {
+                self.show(
+                    "File Upload Done! The image is in flash.",
+                    Page::Reset,
+                    context,
+                );
+            }
+            Outcome::Failed(refusal) => self.refuse(&refusal, 0, context),
+        }
+    }
+
+    /// Ends an upload that this side will not go on with.
+    pub(super) fn give_up(
+        &mut self,
+        ticket: Ticket,
+        refusal: &Refusal,
+        left: u64,
+        context: &mut Context<'_>,
+    ) {
+        abort(context.intake, ticket, refusal);
+        self.refuse(refusal, left, context);
+    }
+}
+
+/// Aborts an upload unless it has ended by itself: its own reason is the better one.
+pub(super) fn abort(intake: &mut dyn Intake, ticket: Ticket, reason: &Refusal) {
+    if intake.outcome(ticket) == Outcome::Running {
+        intake.abort(ticket, reason.clone());
+    }
+}

@@ -1,0 +1,113 @@
+//! From a board's profile to what the core and the models want to know: done here at run time, in the firmware by its build script.
+
+use anyhow::{Context, Result};
+use iap_core::config::{Config, NetworkConfig};
+use iap_profile::{MacAddress, Profile, Timing};
+use smoltcp::wire::{EthernetAddress, Ipv4Cidr};
+
+use crate::nor::FlashTimes;
+
+/// The MAC address of virtual boards whose profile derives it from the chip's unique id: locally administered.
+const VIRTUAL_CHIP_MAC: EthernetAddress = EthernetAddress([0x02, 0x49, 0x41, 0x50, 0x53, 0x4D]);
+
+/// Which of the datasheet's times flash operations take.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FlashSpeed {
+    /// Typical.
+    Typical,
+    /// The maximum.
+    Maximum,
+    /// None at all.
+    Zero,
+}
+
+/// The times of the profile's flash.
+pub fn flash_times(profile: &Profile, speed: FlashSpeed) -> FlashTimes {
+    let micros = |timing: Timing| {
+        let duration = match speed {
+            FlashSpeed::Typical => timing.typical,
+            FlashSpeed::Maximum => timing.maximum,
+            FlashSpeed::Zero => return 0,
+        };
+        u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+    };
+    let sectors = profile.memory_map().flash.sectors();
+    FlashTimes {
+        word_us: micros(profile.program_time()),
+        erase_us: sectors
+            .map(|sector| profile.erase_time(sector.index).map_or(0, micros))
+            .collect(),
+    }
+}
+
+/// What the core knows about the board.
+pub fn config(profile: &Profile) -> Result<Config> {
+    let settings = &profile.settings;
+    Ok(Config {
+        board: text(&settings.board_id, "board-id")?,
+        map: profile.memory_map().clone(),
+        policy: settings.iap.policy,
+        bare_rule: settings.iap.bare_rule,
+        user: text(&settings.http.user, "user")?,
+        password: text(&settings.http.password, "password")?,
+        network: network(profile)?,
+        auto_start_s: settings.iap.auto_start_s,
+        iap_idle_s: settings.iap.iap_idle_s,
+        power_on_window_s: settings.iap.power_on_window_s,
+    })
+}
+
+/// The board's static address and its subnet.
+pub fn static_address(profile: &Profile) -> Ipv4Cidr {
+    let address = profile.settings.network.address;
+    Ipv4Cidr::new(address.address, address.prefix_len)
+}
+
+fn network(profile: &Profile) -> Result<NetworkConfig> {
+    let settings = &profile.settings.network;
+    Ok(NetworkConfig {
+        mac: match profile.settings.ethernet.mac_address {
+            MacAddress::Fixed(bytes) => EthernetAddress(bytes),
+            MacAddress::UniqueId => VIRTUAL_CHIP_MAC,
+        },
+        use_dhcp: settings.use_dhcp,
+        dhcp_fallback_s: settings.dhcp_fallback_s,
+        address: static_address(profile),
+        gateway: Some(settings.gateway),
+        host_name: text(&settings.host_name, "host-name")?,
+    })
+}
+
+/// The profile's own checks are stricter than the core's buffers, so this fails only if the two crates have drifted apart.
+fn text<T: for<'a> TryFrom<&'a str>>(text: &str, key: &str) -> Result<T> {
+    T::try_from(text)
+        .ok()
+        .with_context(|| format!("{key} in the profile is too long for the firmware: {text}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_shipped_profile_gives_a_configuration() {
+        for name in Profile::builtins() {
+            let profile = Profile::builtin(name).unwrap();
+            let config = config(&profile).unwrap();
+            assert_eq!(config.map.check(), Ok(()), "{name}");
+            assert_eq!(config.board.as_str(), profile.settings.board_id);
+        }
+    }
+
+    #[test]
+    fn flash_times_are_the_profile_s() {
+        let profile = Profile::builtin("sim").unwrap();
+        let typical = flash_times(&profile, FlashSpeed::Typical);
+        assert_eq!(typical.erase_us.len(), 12);
+        assert_eq!((typical.word_us, typical.erase_us[5]), (16, 1_000_000));
+        let maximum = flash_times(&profile, FlashSpeed::Maximum);
+        assert_eq!((maximum.word_us, maximum.erase_us[4]), (100, 1_100_000));
+        let zero = flash_times(&profile, FlashSpeed::Zero);
+        assert!(zero.word_us == 0 && zero.erase_us.iter().all(|&us| us == 0));
+    }
+}
