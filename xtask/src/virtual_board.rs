@@ -10,7 +10,7 @@ use std::sync::{Mutex, Once, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::command;
 
@@ -41,8 +41,8 @@ impl VirtualBoard {
             tftp: String::new(),
             http: String::new(),
         };
-        board.tftp = board.address_of("TFTP")?;
-        board.http = board.address_of("HTTP")?;
+        board.tftp = board.address_of("tftp")?;
+        board.http = board.address_of("http")?;
         Ok(board)
     }
 
@@ -68,11 +68,11 @@ impl VirtualBoard {
     }
 
     fn address_of(&self, server: &str) -> Result<String> {
-        let line = self.says(&[server, "127.0.0.1:"])?;
-        let address = line
-            .split_whitespace()
-            .find(|word| word.starts_with("127.0.0.1:"));
-        let address = address.ok_or_else(|| anyhow!("no address in `{line}`"))?;
+        let prefix = format!("{server} ");
+        let line = self.says(&[&prefix])?;
+        let address = line.strip_prefix(&prefix);
+        let address =
+            address.with_context(|| format!("expected `{prefix}ADDRESS:PORT`, got `{line}`"))?;
         Ok(address.to_owned())
     }
 }
@@ -132,8 +132,8 @@ mod tests {
 
     /// A board that says three things and would run for a minute.
     const SCRIPT: &str = "
-        echo TFTP: 127.0.0.1:1069
-        echo HTTP: 127.0.0.1:1080
+        echo tftp 127.0.0.1:1069
+        echo http 127.0.0.1:1080
         echo pid $$
         exec sleep 60";
 
