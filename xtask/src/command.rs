@@ -44,11 +44,13 @@ pub(crate) fn line(command: &Command) -> String {
     words.join(" ")
 }
 
-/// Files of the repository relative to its root.
+/// A file of the repository, relative to its root.
+pub(crate) fn relative(path: &Path) -> &Path {
+    path.strip_prefix(root()).unwrap_or(path)
+}
+
 fn short(argument: &OsStr) -> String {
-    let path = Path::new(argument);
-    let relative = path.strip_prefix(root()).unwrap_or(path);
-    relative.display().to_string()
+    relative(Path::new(argument)).display().to_string()
 }
 
 /// Programs of the repository relative to its root, cargo and others by their name.

@@ -3,9 +3,9 @@
 //! Every step shows the command line it runs, so that it can be typed again, and checks what came of it. Nothing is staged: the
 //! images are what the compiler made, the board runs the firmware's core, and its flash is looked at byte by byte in the end.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::{env, fs};
 
 use anyhow::{Context, Result, bail, ensure};
 use iap_protocol::http::{self, DEFAULT_PASSWORD, DEFAULT_USER};
@@ -26,6 +26,8 @@ const BAD_IMAGE: i32 = 3;
 
 /// Runs the demo.
 pub(crate) fn run() -> Result<()> {
+    // Files are shown, here and by the tools, as one would type them in the root.
+    env::set_current_dir(command::root())?;
     let demo = Demo::prepare()?;
     let board = demo.start_board()?;
     demo.first_install_over_tftp(&board)?;
@@ -64,7 +66,9 @@ impl Demo {
         ]))?;
         let target = command::target_folder();
         let program = |name| target.join("debug").join(name);
-        let folder = tempfile::Builder::new().prefix("demo-").tempdir_in(&target);
+        let folder = tempfile::Builder::new()
+            .prefix("demo-")
+            .tempdir_in(command::relative(&target));
         let demo = Self {
             iapctl: program("iapctl"),
             iap_sim: program("iap-sim"),
@@ -282,11 +286,12 @@ impl Demo {
 }
 
 fn sample(version: &str, base: Option<&str>) -> Result<PathBuf> {
-    sample_app::build(&sample_app::Options {
+    let elf = sample_app::build(&sample_app::Options {
         version: version.into(),
         base: base.map(Into::into),
         ..Default::default()
-    })
+    })?;
+    Ok(command::relative(&elf).to_owned())
 }
 
 fn heading(text: &str) {

@@ -42,7 +42,7 @@ impl Default for Options {
 /// Builds one and says where it is and how big.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let elf = build(options)?;
-    println!("{}: {}", relative(&elf).display(), size(&elf)?);
+    println!("{}: {}", command::relative(&elf).display(), size(&elf)?);
     Ok(())
 }
 
@@ -89,10 +89,6 @@ fn file_name(options: &Options) -> String {
     let base = options.base.as_ref();
     let base = base.map_or(String::new(), |base| format!("-at-{base}"));
     format!("sample-app-{}{base}.elf", options.version)
-}
-
-fn relative(path: &Path) -> &Path {
-    path.strip_prefix(command::root()).unwrap_or(path)
 }
 
 /// What it takes on the chip, from the program headers.
