@@ -89,9 +89,10 @@ pub(super) enum Phase {
 
 /// The state of one TCP connection.
 ///
-/// Drive it so: [`receive`](Self::receive) with what the socket holds, [`poll`](Self::poll) when [`poll_at`](Self::poll_at) has come and
-/// after each step of the updater, [`transmit`](Self::transmit) while the socket takes bytes, and all three again while any of them got on:
-/// the end of an answer is where the next request, already received, begins.
+/// Drive it in this order: [`poll`](Self::poll) when [`poll_at`](Self::poll_at) has come, after each step of the updater and before
+/// anything is received; [`receive`](Self::receive) with what the socket holds; [`transmit`](Self::transmit) while the socket takes bytes;
+/// and from the start again as long as bytes were used or given out, because the end of an answer is where the next request, already
+/// received, begins.
 pub struct Connection {
     pub(super) phase: Phase,
     pub(super) request: Request,
