@@ -14,6 +14,12 @@ pub mod config;
 pub mod flash;
 pub mod http;
 pub mod intake;
+pub mod mode;
+pub mod net;
 pub mod record;
+pub mod status;
 pub mod tftp;
 pub mod update;
+
+#[cfg(test)]
+mod testing;

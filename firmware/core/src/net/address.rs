@@ -1,0 +1,106 @@
+//! Which address the board has: the static one, or one from a DHCP server.
+//!
+//! ```text
+//!  no DHCP:  static address for ever
+//!  DHCP:     none ── fallback time ──> static ── lease ──> leased ── expired ──> none ...
+//!              └──────────── lease ───────────────────────────^
+//! ```
+//!
+//! DHCP never stops trying. While an update runs nothing changes: what came in that time is applied after it.
+
+use smoltcp::iface::Interface;
+use smoltcp::socket::dhcpv4;
+use smoltcp::time::{Duration, Instant};
+use smoltcp::wire::{IpCidr, Ipv4Address, Ipv4Cidr};
+
+use crate::config::NetworkConfig;
+
+/// An address and the gateway that goes with it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Assignment {
+    address: Ipv4Cidr,
+    gateway: Option<Ipv4Address>,
+}
+
+/// The state of the board's address.
+#[derive(Debug)]
+pub(super) struct Addressing {
+    fixed: Assignment,
+    fallback: Option<Duration>,
+    fallback_at: Option<Instant>,
+    current: Option<Assignment>,
+    wanted: Option<Assignment>,
+}
+
+impl Addressing {
+    /// The state after a reset.
+    pub(super) fn new(now: Instant, config: &NetworkConfig) -> Self {
+        let fixed = Assignment {
+            address: config.address,
+            gateway: config.gateway,
+        };
+        let fallback = config
+            .use_dhcp
+            .then(|| Duration::from_secs(config.dhcp_fallback_s.into()));
+        Self {
+            fixed,
+            fallback,
+            fallback_at: fallback.map(|after| now + after),
+            current: None,
+            wanted: fallback.is_none().then_some(fixed),
+        }
+    }
+
+    /// Whether the board has an address.
+    pub(super) fn is_assigned(&self) -> bool {
+        self.current.is_some()
+    }
+
+    /// Takes news from the DHCP client.
+    pub(super) fn dhcp(&mut self, now: Instant, event: dhcpv4::Event<'_>) {
+        match event {
+            dhcpv4::Event::Configured(lease) => {
+                self.fallback_at = None;
+                self.wanted = Some(Assignment {
+                    address: lease.address,
+                    gateway: lease.router,
+                });
+            }
+            // Also the first news after a reset, when there is nothing to lose.
+            dhcpv4::Event::Deconfigured if self.wanted == Some(self.fixed) => {}
+            dhcpv4::Event::Deconfigured => {
+                self.wanted = None;
+                self.fallback_at = self.fallback.map(|after| now + after);
+            }
+        }
+    }
+
+    /// Applies what is wanted, unless the board is busy; whether the address changed.
+    pub(super) fn apply(&mut self, now: Instant, is_busy: bool, interface: &mut Interface) -> bool {
+        if self.fallback_at.is_some_and(|at| at <= now) {
+            self.fallback_at = None;
+            self.wanted = Some(self.fixed);
+        }
+        if is_busy || self.wanted == self.current {
+            return false;
+        }
+        self.current = self.wanted;
+        let address = self.wanted.map(|assignment| assignment.address);
+        interface.update_ip_addrs(|addresses| {
+            addresses.clear();
+            // One address fits: the interface holds two.
+            addresses.extend(address.map(IpCidr::Ipv4));
+        });
+        interface.routes_mut().remove_default_ipv4_route();
+        if let Some(gateway) = self.wanted.and_then(|assignment| assignment.gateway) {
+            // The table was emptied of its only entry above.
+            let _ = interface.routes_mut().add_default_ipv4_route(gateway);
+        }
+        true
+    }
+
+    /// When [`Addressing::apply`] is due.
+    pub(super) fn poll_at(&self) -> Option<Instant> {
+        self.fallback_at
+    }
+}

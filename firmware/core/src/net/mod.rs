@@ -1,0 +1,420 @@
+//! The network loop: Ethernet frames on one side, the servers and the update on the other, and nobody waits for anybody.
+//!
+//! One [`Iap::poll`] takes what frames there are, lets the servers answer each of them, sends everything, and then does at most one flash
+//! operation, in which the board is deaf for up to two seconds. So before an erase all that was received is acknowledged, and
+//! the client has at most one window under way, which the DMA's receive ring holds ([`smoltcp::phy::DeviceCapabilities`]
+//! `max_burst_size` limits the windows of TFTP and TCP alike). Then the caller sleeps until [`Turn::poll_at`] or the next frame.
+//!
+//! ICMP echo is answered by smoltcp. Nothing here decides about images: that is the update's.
+
+mod address;
+mod ports;
+mod storage;
+mod web;
+
+#[cfg(test)]
+mod tests;
+
+use iap_protocol::status::{IapReason, Phase, Policy};
+use smoltcp::iface::{
+    self, Interface, PollIngressSingleResult, PollResult, SocketHandle, SocketSet,
+};
+use smoltcp::phy::Device;
+use smoltcp::socket::{dhcpv4, udp};
+use smoltcp::time::{Duration, Instant};
+use smoltcp::wire::{DhcpOption, HardwareAddress};
+
+pub use storage::{HTTP_RX, HTTP_SOCKETS, HTTP_TX, Storage, UPLOAD_RX};
+
+use crate::config::Config;
+use crate::flash::Flash;
+use crate::intake::Intake;
+use crate::mode::{self, ResetReason, Situation};
+use crate::status::{Application, Report};
+use crate::tftp::{Limits, MAX_REPLY_LEN, Server};
+use crate::update::{RING_RESERVE, Step, Updater};
+use address::Addressing;
+use ports::{Ports, sender};
+use web::{Service, Web};
+
+/// Largest TFTP window: with the largest blocks it fits into what the update keeps free in its ring.
+pub const MAX_WINDOW: u16 = 16;
+const _: () =
+    assert!(MAX_WINDOW as usize * iap_protocol::tftp::MAX_BLOCK_SIZE as usize <= RING_RESERVE);
+
+/// Frames taken in one turn, so that a flood does not keep the update from its work.
+const FRAMES_PER_TURN: usize = 32;
+/// Rounds of sending in one turn: more than all sockets' buffers hold packets.
+const EGRESS_ROUNDS: usize = 64;
+/// Turns an erase waits for the transmitter to take what is pending; without a link it never would.
+const MAX_POSTPONED: u8 = 16;
+/// When a step that found the supply low is tried again.
+const SUPPLY_RETRY: Duration = Duration::from_millis(100);
+/// DHCP option 12, host name (RFC 2132 section 3.14).
+const DHCP_HOST_NAME: u8 = 12;
+
+/// What the loop needs of its surroundings beside the Ethernet.
+pub trait Platform {
+    /// The time since the reset; it passes during flash operations.
+    fn now(&mut self) -> Instant;
+    /// A random number, as good as the hardware gives.
+    fn random(&mut self) -> u32;
+    /// Shows the state to people; called when it has changed.
+    fn show(&mut self, indication: Indication);
+}
+
+/// What LEDs can show. The link is the platform's own affair.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Indication {
+    /// The board has an address.
+    pub has_address: bool,
+    /// What the update is doing.
+    pub phase: Phase,
+}
+
+/// The end of one [`Iap::poll`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Turn {
+    /// When the next poll is due unless a frame comes before; `None`: when a frame comes. Not later than now: there is more to do.
+    pub poll_at: Option<Instant>,
+    /// The board is to be reset now; everything that had to be said was handed to the device.
+    pub reset: Option<ResetReason>,
+}
+
+/// The board in IAP mode.
+pub struct Iap<'a, F> {
+    config: &'a Config,
+    updater: Updater<'a, F>,
+    interface: Interface,
+    sockets: SocketSet<'a>,
+    dhcp: Option<SocketHandle>,
+    addressing: Addressing,
+    tftp: Server,
+    ports: Ports,
+    web: Web,
+    reply: &'a mut [u8; MAX_REPLY_LEN],
+    board: BoardState,
+    shown: Option<Indication>,
+    postponed: u8,
+}
+
+/// What the board knows of itself.
+#[derive(Debug)]
+struct BoardState {
+    started_at: Instant,
+    iap_reason: IapReason,
+    application: Application,
+    /// The flash operations done when `application` was looked up.
+    looked_up_at: Option<(u32, u32)>,
+}
+
+impl BoardState {
+    /// Looks up the application if the flash has changed since the last time.
+    fn refresh<F: Flash>(&mut self, updater: &mut Updater<'_, F>, config: &Config) {
+        let operations = updater.operations();
+        if self.looked_up_at != Some(operations) {
+            self.application = Application::find(updater, config);
+            self.looked_up_at = Some(operations);
+        }
+    }
+
+    fn report<'r>(&'r self, now: Instant, config: &'r Config) -> Report<'r> {
+        let uptime = now - self.started_at;
+        Report {
+            config,
+            application: &self.application,
+            iap_reason: self.iap_reason,
+            uptime_ms: u32::try_from(uptime.total_millis()).unwrap_or(u32::MAX),
+        }
+    }
+}
+
+impl<'a, F: Flash> Iap<'a, F> {
+    /// The board in IAP mode, for the reason given.
+    pub fn new<D: Device + ?Sized, P: Platform>(
+        config: &'a Config,
+        updater: Updater<'a, F>,
+        iap_reason: IapReason,
+        storage: &'a mut Storage<'a>,
+        device: &mut D,
+        platform: &mut P,
+    ) -> Self {
+        let now = platform.now();
+        let interface = interface(config, now, device, platform);
+        let max_burst = device.capabilities().max_burst_size.unwrap_or(usize::MAX);
+        let limits = Limits {
+            max_window: u16::try_from(max_burst).map_or(MAX_WINDOW, |burst| burst.min(MAX_WINDOW)),
+            writes_allowed: config.policy != Policy::Login,
+        };
+        let tftp = Server::new(limits, platform.random() as u16);
+        let network = &config.network;
+        let mut sockets = SocketSet::new(&mut storage.sockets[..]);
+        let opened = storage.buffers.sockets();
+        let ports = Ports::new(
+            sockets.add(opened.request),
+            sockets.add(opened.write),
+            sockets.add(opened.read),
+        );
+        let web = Web::new(opened.http.map(|socket| sockets.add(socket)));
+        storage.dhcp_options = [DhcpOption {
+            kind: DHCP_HOST_NAME,
+            data: network.host_name.as_bytes(),
+        }];
+        let options = &storage.dhcp_options[..];
+        let dhcp = network.use_dhcp.then(|| sockets.add(dhcp_client(options)));
+        Self {
+            config,
+            updater,
+            interface,
+            sockets,
+            dhcp,
+            addressing: Addressing::new(now, network),
+            tftp,
+            ports,
+            web,
+            reply: &mut storage.reply,
+            board: BoardState {
+                started_at: now,
+                iap_reason,
+                application: Application::None,
+                looked_up_at: None,
+            },
+            shown: None,
+            postponed: 0,
+        }
+    }
+
+    /// The update, to look at.
+    pub fn updater(&self) -> &Updater<'a, F> {
+        &self.updater
+    }
+
+    /// The update, for a stand-in that must switch faults on.
+    pub fn updater_mut(&mut self) -> &mut Updater<'a, F> {
+        &mut self.updater
+    }
+
+    /// Gives the flash back, for the reset.
+    pub fn into_flash(self) -> F {
+        self.updater.into_flash()
+    }
+
+    /// The board's address, if it has one.
+    pub fn address(&self) -> Option<smoltcp::wire::Ipv4Address> {
+        self.interface.ipv4_addr()
+    }
+
+    /// Does what is due: takes and answers frames, and at most one flash operation.
+    pub fn poll<D: Device + ?Sized, P: Platform>(
+        &mut self,
+        device: &mut D,
+        platform: &mut P,
+    ) -> Turn {
+        let now = platform.now();
+        let more_frames = self.take_frames(now, device, platform);
+        self.serve(now, platform);
+        self.assign_address(now);
+        self.send_all(now, device);
+        let step = self.step(now, platform);
+        self.show(platform);
+        let now = platform.now();
+        self.board.refresh(&mut self.updater, self.config);
+        Turn {
+            poll_at: self.poll_at(now, more_frames, step),
+            reset: self.reset(now),
+        }
+    }
+
+    /// Takes frames and lets the servers answer each; whether some may be left.
+    fn take_frames<D: Device + ?Sized, P: Platform>(
+        &mut self,
+        now: Instant,
+        device: &mut D,
+        platform: &mut P,
+    ) -> bool {
+        for _ in 0..FRAMES_PER_TURN {
+            let result = self
+                .interface
+                .poll_ingress_single(now, device, &mut self.sockets);
+            match result {
+                PollIngressSingleResult::None => return false,
+                PollIngressSingleResult::PacketProcessed => {}
+                PollIngressSingleResult::SocketStateChanged => self.serve(now, platform),
+            }
+        }
+        true
+    }
+
+    fn serve<P: Platform>(&mut self, now: Instant, platform: &mut P) {
+        for handle in self.ports.handles() {
+            self.serve_datagram(now, handle);
+        }
+        // One answer each from the write and the read transfer; the rest is due at once and comes with the next turn.
+        for _ in 0..2 {
+            let reply = self.tftp.poll(now, &mut self.updater, &mut self.reply[..]);
+            self.ports.follow(now, &self.tftp, &mut self.sockets);
+            if let Some(reply) = reply {
+                self.ports.send(&reply, &self.reply[..], &mut self.sockets);
+            }
+        }
+        self.board.refresh(&mut self.updater, self.config);
+        let mut service = Service {
+            now,
+            config: self.config,
+            updater: &mut self.updater,
+            board: &self.board,
+            random: &mut || platform.random(),
+        };
+        self.web.serve(&mut self.sockets, &mut service);
+    }
+
+    /// Hands one datagram to the TFTP server; there is never more than one, as frames are served one by one.
+    fn serve_datagram(&mut self, now: Instant, handle: SocketHandle) {
+        let socket = self.sockets.get_mut::<udp::Socket<'_>>(handle);
+        let port = socket.endpoint().port;
+        let Ok((datagram, metadata)) = socket.recv() else {
+            return;
+        };
+        let Some(peer) = sender(&metadata, &self.interface) else {
+            return;
+        };
+        let (board, config) = (&mut self.board, self.config);
+        let status = |updater: &mut Updater<'a, F>, json: &mut [u8]| {
+            board.refresh(updater, config);
+            board.report(now, config).write(updater, json)
+        };
+        let out = &mut self.reply[..];
+        let updater = &mut self.updater;
+        let reply = self
+            .tftp
+            .process(now, port, peer, datagram, updater, status, out);
+        self.ports.follow(now, &self.tftp, &mut self.sockets);
+        if let Some(reply) = reply {
+            self.ports.send(&reply, &self.reply[..], &mut self.sockets);
+        }
+    }
+
+    fn assign_address(&mut self, now: Instant) {
+        if let Some(handle) = self.dhcp
+            && let Some(event) = self.sockets.get_mut::<dhcpv4::Socket<'_>>(handle).poll()
+        {
+            self.addressing.dhcp(now, event);
+        }
+        let is_busy = self.updater.is_busy();
+        if self.addressing.apply(now, is_busy, &mut self.interface) {
+            self.web.abort(&mut self.sockets);
+        }
+    }
+
+    fn send_all<D: Device + ?Sized>(&mut self, now: Instant, device: &mut D) {
+        for _ in 0..EGRESS_ROUNDS {
+            let result = self.interface.poll_egress(now, device, &mut self.sockets);
+            if result == PollResult::None {
+                break;
+            }
+        }
+    }
+
+    fn step<P: Platform>(&mut self, now: Instant, platform: &mut P) -> Step {
+        if self.updater.next_step_is_long() && self.is_unsent(now) && self.postponed < MAX_POSTPONED
+        {
+            self.postponed += 1;
+            return Step::More;
+        }
+        self.postponed = 0;
+        let before = platform.now();
+        let step = self.updater.step();
+        let after = platform.now();
+        self.tftp.stalled(after, after - before);
+        step
+    }
+
+    /// Whether a packet waits that could be sent.
+    fn is_unsent(&mut self, now: Instant) -> bool {
+        let poll_at = self.interface.poll_at(now, &self.sockets);
+        poll_at.is_some_and(|at| at <= now)
+    }
+
+    fn show<P: Platform>(&mut self, platform: &mut P) {
+        let indication = Indication {
+            has_address: self.addressing.is_assigned(),
+            phase: self.updater.phase(),
+        };
+        if self.shown != Some(indication) {
+            self.shown = Some(indication);
+            platform.show(indication);
+        }
+    }
+
+    fn poll_at(&mut self, now: Instant, more_frames: bool, step: Step) -> Option<Instant> {
+        let step = match step {
+            Step::More => Some(now),
+            Step::SupplyLow => Some(now + SUPPLY_RETRY),
+            Step::Idle => None,
+        };
+        [
+            more_frames.then_some(now),
+            step,
+            self.interface.poll_at(now, &self.sockets),
+            self.tftp.poll_at(now),
+            self.web.poll_at(),
+            self.addressing.poll_at(),
+            mode::next_reset(self.config, &self.situation()).map(|(at, _)| at),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+        .map(|at| at.max(now))
+    }
+
+    fn reset(&self, now: Instant) -> Option<ResetReason> {
+        if self.updater.is_busy() {
+            return None;
+        }
+        if self.tftp.is_reset_due(now) {
+            return Some(ResetReason::TftpRequest);
+        }
+        if self.web.is_reset_due(&self.sockets) {
+            return Some(ResetReason::HttpRequest);
+        }
+        mode::next_reset(self.config, &self.situation())
+            .filter(|(at, _)| *at <= now)
+            .map(|(_, reason)| reason)
+    }
+
+    fn situation(&self) -> Situation {
+        Situation {
+            started_at: self.board.started_at,
+            iap_reason: self.board.iap_reason,
+            last_heard: self.tftp.last_heard().max(self.web.last_heard()),
+            commit_acked_at: self.tftp.commit_acked_at(),
+            phase: self.updater.phase(),
+            is_busy: self.updater.is_busy(),
+            is_startable: self.board.application.is_startable(),
+        }
+    }
+}
+
+fn interface<D: Device + ?Sized, P: Platform>(
+    config: &Config,
+    now: Instant,
+    device: &mut D,
+    platform: &mut P,
+) -> Interface {
+    let address = HardwareAddress::Ethernet(config.network.mac);
+    let mut interface = iface::Config::new(address);
+    interface.random_seed = u64::from(platform.random()) << 32 | u64::from(platform.random());
+    Interface::new(interface, device, now)
+}
+
+fn dhcp_client<'a>(options: &'a [DhcpOption<'a>]) -> dhcpv4::Socket<'a> {
+    let mut socket = dhcpv4::Socket::new();
+    if options.iter().any(|option| !option.data.is_empty()) {
+        socket.set_outgoing_options(options);
+    }
+    let mut retry = socket.get_retry_config();
+    // The link is often not up yet when the first DISCOVER is sent.
+    retry.discover_timeout = Duration::from_secs(3);
+    socket.set_retry_config(retry);
+    socket
+}

@@ -1,0 +1,117 @@
+//! The three UDP sockets of the TFTP server: 69, and one for each transfer, opened anew on the port that the transfer names.
+
+use core::net::SocketAddrV4;
+
+use iap_protocol::tftp::PORT;
+use smoltcp::iface::{Interface, SocketHandle, SocketSet};
+use smoltcp::socket::udp;
+use smoltcp::time::{Duration, Instant};
+use smoltcp::wire::{IpAddress, IpEndpoint};
+
+use crate::tftp::{Reply, Server};
+
+/// How long a datagram may wait for its neighbour's hardware address. One that never gets it would hold up all behind it.
+const MAX_UNSENT: Duration = Duration::from_secs(3);
+
+/// One socket.
+#[derive(Debug)]
+struct Port {
+    handle: SocketHandle,
+    /// Since when something waits to be sent.
+    unsent_since: Option<Instant>,
+}
+
+impl Port {
+    fn new(handle: SocketHandle) -> Self {
+        Self {
+            handle,
+            unsent_since: None,
+        }
+    }
+
+    /// Opens the socket on `port`, or closes it; what it held is gone if that is a change.
+    fn bind(&mut self, sockets: &mut SocketSet<'_>, port: Option<u16>) {
+        let socket = sockets.get_mut::<udp::Socket<'_>>(self.handle);
+        if socket.endpoint().port == port.unwrap_or(0) {
+            return;
+        }
+        socket.close();
+        self.unsent_since = None;
+        if let Some(port) = port {
+            // Closed just before, and the server names no port 0.
+            let _ = socket.bind(port);
+        }
+    }
+
+    /// Throws away what could not be sent for too long.
+    fn unblock(&mut self, now: Instant, sockets: &mut SocketSet<'_>) {
+        let socket = sockets.get_mut::<udp::Socket<'_>>(self.handle);
+        if socket.send_queue() == 0 {
+            self.unsent_since = None;
+            return;
+        }
+        let since = *self.unsent_since.get_or_insert(now);
+        if now >= since + MAX_UNSENT {
+            let port = socket.endpoint().port;
+            self.bind(sockets, None);
+            self.bind(sockets, Some(port));
+        }
+    }
+}
+
+/// The sockets.
+#[derive(Debug)]
+pub(super) struct Ports {
+    request: Port,
+    write: Port,
+    read: Port,
+}
+
+impl Ports {
+    pub(super) fn new(request: SocketHandle, write: SocketHandle, read: SocketHandle) -> Self {
+        Self {
+            request: Port::new(request),
+            write: Port::new(write),
+            read: Port::new(read),
+        }
+    }
+
+    pub(super) fn handles(&self) -> [SocketHandle; 3] {
+        [self.request.handle, self.write.handle, self.read.handle]
+    }
+
+    /// Brings the sockets to the ports that the server uses now.
+    pub(super) fn follow(&mut self, now: Instant, server: &Server, sockets: &mut SocketSet<'_>) {
+        self.request.bind(sockets, Some(PORT));
+        self.write.bind(sockets, server.write_port());
+        self.read.bind(sockets, server.read_port());
+        for port in [&mut self.request, &mut self.write, &mut self.read] {
+            port.unblock(now, sockets);
+        }
+    }
+
+    /// Hands a reply to the socket of its port. One that finds no room is lost like any datagram: the peers repeat.
+    pub(super) fn send(&self, reply: &Reply, bytes: &[u8], sockets: &mut SocketSet<'_>) {
+        let (address, port) = (IpAddress::Ipv4(*reply.peer.ip()), reply.peer.port());
+        let Some(bytes) = bytes.get(..reply.len) else {
+            return;
+        };
+        for handle in self.handles() {
+            let socket = sockets.get_mut::<udp::Socket<'_>>(handle);
+            if socket.endpoint().port == reply.local_port {
+                let _ = socket.send_slice(bytes, IpEndpoint::new(address, port));
+            }
+        }
+    }
+}
+
+/// The sender of a datagram to this board alone. Requests to a broadcast address are ignored (RFC 1123 section 4.2.3.4), and so are
+/// senders to whom nothing can be answered.
+pub(super) fn sender(metadata: &udp::UdpMetadata, interface: &Interface) -> Option<SocketAddrV4> {
+    let to_us = metadata
+        .local_address
+        .is_some_and(|address| interface.has_ip_addr(address));
+    let IpAddress::Ipv4(address) = metadata.endpoint.addr;
+    let answerable = !address.is_unspecified() && metadata.endpoint.port != 0;
+    (to_us && answerable).then(|| SocketAddrV4::new(address, metadata.endpoint.port))
+}

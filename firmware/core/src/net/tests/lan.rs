@@ -1,0 +1,202 @@
+//! A wire with a board and a client on it, and the client's stack.
+
+extern crate std;
+
+use std::boxed::Box;
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::vec;
+use std::vec::Vec;
+
+use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet, SocketStorage};
+use smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
+use smoltcp::socket::{tcp, udp};
+use smoltcp::time::Instant;
+use smoltcp::wire::{EthernetAddress, HardwareAddress, IpAddress, IpCidr, IpEndpoint, Ipv4Address};
+
+/// Descriptors of the board's receive ring: more frames are lost.
+pub(super) const RECEIVE_RING: usize = 10;
+
+type Queue = Rc<RefCell<VecDeque<Vec<u8>>>>;
+
+/// The frames under way.
+#[derive(Default)]
+pub(super) struct Lan {
+    pub(super) to_board: Queue,
+    pub(super) to_client: Queue,
+}
+
+impl Lan {
+    pub(super) fn board(&self) -> Port {
+        Port {
+            rx: self.to_board.clone(),
+            tx: self.to_client.clone(),
+            lost: Rc::default(),
+            burst: Some(8),
+        }
+    }
+
+    fn client(&self) -> Port {
+        Port {
+            rx: self.to_client.clone(),
+            tx: self.to_board.clone(),
+            lost: Rc::default(),
+            burst: None,
+        }
+    }
+
+    pub(super) fn is_quiet(&self) -> bool {
+        self.to_board.borrow().is_empty() && self.to_client.borrow().is_empty()
+    }
+}
+
+/// One end of the wire.
+pub(super) struct Port {
+    rx: Queue,
+    tx: Queue,
+    pub(super) lost: Rc<RefCell<usize>>,
+    burst: Option<usize>,
+}
+
+impl Device for Port {
+    type RxToken<'a> = Received;
+    type TxToken<'a> = Sending<'a>;
+
+    fn receive(&mut self, _: Instant) -> Option<(Received, Sending<'_>)> {
+        let frame = self.rx.borrow_mut().pop_front()?;
+        Some((Received(frame), Sending(self)))
+    }
+
+    fn transmit(&mut self, _: Instant) -> Option<Sending<'_>> {
+        Some(Sending(self))
+    }
+
+    fn capabilities(&self) -> DeviceCapabilities {
+        let mut capabilities = DeviceCapabilities::default();
+        capabilities.medium = Medium::Ethernet;
+        capabilities.max_transmission_unit = 1514;
+        capabilities.max_burst_size = self.burst;
+        capabilities
+    }
+}
+
+pub(super) struct Received(Vec<u8>);
+
+impl RxToken for Received {
+    fn consume<R, F: FnOnce(&[u8]) -> R>(self, f: F) -> R {
+        f(&self.0)
+    }
+}
+
+pub(super) struct Sending<'a>(&'a mut Port);
+
+impl TxToken for Sending<'_> {
+    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {
+        let mut frame = vec![0; len];
+        let result = f(&mut frame);
+        let mut queue = self.0.tx.borrow_mut();
+        if self.0.burst.is_none() && queue.len() >= RECEIVE_RING {
+            *self.0.lost.borrow_mut() += 1;
+        } else {
+            queue.push_back(frame);
+        }
+        result
+    }
+}
+
+/// TCP connections of the client.
+pub(super) const STREAMS: usize = 6;
+
+/// The client: one UDP socket, some TCP sockets.
+pub(super) struct Client {
+    interface: Interface,
+    sockets: SocketSet<'static>,
+    socket: SocketHandle,
+    streams: [SocketHandle; STREAMS],
+    port: Port,
+}
+
+impl Client {
+    pub(super) fn new(lan: &Lan, address: Ipv4Address, now: Instant) -> Self {
+        let mut port = lan.client();
+        let mac = HardwareAddress::Ethernet(EthernetAddress([2, 0, 0, 0, 0, 1]));
+        let mut interface = Interface::new(Config::new(mac), &mut port, now);
+        interface.update_ip_addrs(|addresses| {
+            addresses.push(IpCidr::new(address.into(), 24)).unwrap();
+        });
+        // Leaked: the socket set of smoltcp without alloc borrows its memory.
+        let storage = Box::leak(Box::new([const { SocketStorage::EMPTY }; STREAMS + 1]));
+        let mut sockets = SocketSet::new(&mut storage[..]);
+        let socket = sockets.add(udp::Socket::new(buffer(), buffer()));
+        let streams = core::array::from_fn(|_| sockets.add(tcp::Socket::new(bytes(), bytes())));
+        let mut client = Self {
+            interface,
+            sockets,
+            socket,
+            streams,
+            port,
+        };
+        client.bind(4000);
+        client
+    }
+
+    /// Moves to another port.
+    pub(super) fn bind(&mut self, port: u16) {
+        let socket = self.socket();
+        socket.close();
+        socket.bind(port).unwrap();
+    }
+
+    fn socket(&mut self) -> &mut udp::Socket<'static> {
+        self.sockets.get_mut(self.socket)
+    }
+
+    /// TCP connection `i`.
+    pub(super) fn stream(&mut self, i: usize) -> &mut tcp::Socket<'static> {
+        self.sockets.get_mut(self.streams[i])
+    }
+
+    /// Connects TCP connection `i` to the board's port 80.
+    pub(super) fn connect(&mut self, i: usize, board: Ipv4Address) {
+        let local = 50_000 + i as u16;
+        let socket = self.sockets.get_mut::<tcp::Socket<'_>>(self.streams[i]);
+        socket
+            .connect(self.interface.context(), (board, 80), local)
+            .unwrap();
+    }
+
+    pub(super) fn poll(&mut self, now: Instant) {
+        self.interface.poll(now, &mut self.port, &mut self.sockets);
+    }
+
+    pub(super) fn poll_at(&mut self, now: Instant) -> Option<Instant> {
+        self.interface.poll_at(now, &self.sockets)
+    }
+
+    pub(super) fn send(&mut self, address: Ipv4Address, port: u16, bytes: &[u8]) {
+        let to = IpEndpoint::new(IpAddress::Ipv4(address), port);
+        self.socket().send_slice(bytes, to).unwrap();
+    }
+
+    pub(super) fn receive(&mut self) -> Option<(u16, Vec<u8>)> {
+        let (bytes, from) = self.socket().recv().ok()?;
+        Some((from.endpoint.port, bytes.to_vec()))
+    }
+
+    /// Frames that the board's receive ring had no room for.
+    pub(super) fn lost_frames(&self) -> usize {
+        *self.port.lost.borrow()
+    }
+}
+
+fn bytes() -> tcp::SocketBuffer<'static> {
+    tcp::SocketBuffer::new(Box::leak(Box::new([0; 16_384])).as_mut_slice())
+}
+
+fn buffer() -> udp::PacketBuffer<'static> {
+    udp::PacketBuffer::new(
+        Box::leak(Box::new([udp::PacketMetadata::EMPTY; 64])).as_mut_slice(),
+        Box::leak(Box::new([0; 32_768])).as_mut_slice(),
+    )
+}

@@ -1,0 +1,305 @@
+//! The TCP sockets of the HTTP server: listening, served, closed, and listening again.
+//!
+//! smoltcp has no backlog: a client that finds no socket listening is refused by a RST. So one socket is always kept free if
+//! that can be done without hurting anybody: when all are taken, the connection that has been idle longest is closed.
+
+use core::cell::RefCell;
+
+use heapless::String;
+use iap_protocol::error::Refusal;
+use smoltcp::iface::{SocketHandle, SocketSet};
+use smoltcp::socket::tcp;
+use smoltcp::time::{Duration, Instant};
+use smoltcp::wire::{IpAddress, Ipv4Address};
+
+use super::BoardState;
+use super::storage::HTTP_SOCKETS;
+use crate::config::Config;
+use crate::flash::Flash;
+use crate::http::{Connection, Context, Server};
+use crate::intake::{Intake, Outcome, Source, Ticket};
+use crate::update::Updater;
+
+/// HTTP's well-known port.
+const PORT: u16 = 80;
+/// How long a connection may be idle before it gives way to a new one: a request follows its SYN sooner than that.
+const SPARE_AFTER: Duration = Duration::from_millis(500);
+/// How long a peer may take to read the rest and to close its half after the board has closed.
+const MAX_CLOSING: Duration = Duration::from_secs(10);
+/// How long a closed socket waits for its RST to be sent.
+const MAX_RESETTING: Duration = Duration::from_millis(100);
+/// Rounds of taking, thinking and sending for one connection in one turn.
+const ROUNDS: usize = 16;
+
+/// What the connections are served with.
+pub(super) struct Service<'s, 'a, F> {
+    pub(super) now: Instant,
+    pub(super) config: &'s Config,
+    pub(super) updater: &'s mut Updater<'a, F>,
+    pub(super) board: &'s BoardState,
+    pub(super) random: &'s mut dyn FnMut() -> u32,
+}
+
+/// A socket and the connection on it.
+struct Slot {
+    handle: SocketHandle,
+    connection: Connection,
+    is_open: bool,
+    /// Since when the board's half is closed.
+    closing_since: Option<Instant>,
+    /// When something was last received.
+    last_heard: Instant,
+}
+
+/// All of them.
+pub(super) struct Web {
+    server: Server,
+    slots: [Slot; HTTP_SOCKETS],
+    last_heard: Option<Instant>,
+}
+
+impl Web {
+    pub(super) fn new(handles: [SocketHandle; HTTP_SOCKETS]) -> Self {
+        Self {
+            server: Server::new(),
+            slots: handles.map(|handle| Slot {
+                handle,
+                connection: Connection::new(),
+                is_open: false,
+                closing_since: None,
+                last_heard: Instant::ZERO,
+            }),
+            last_heard: None,
+        }
+    }
+
+    /// When a client was last heard.
+    pub(super) fn last_heard(&self) -> Option<Instant> {
+        self.last_heard
+    }
+
+    /// Serves what the sockets hold.
+    pub(super) fn serve<F: Flash>(
+        &mut self,
+        sockets: &mut SocketSet<'_>,
+        service: &mut Service<'_, '_, F>,
+    ) {
+        let now = service.now;
+        let updater = RefCell::new(&mut *service.updater);
+        let status = |json: &mut [u8]| {
+            let report = service.board.report(now, service.config);
+            report.write(&updater.borrow(), json)
+        };
+        let version: String<48> = service.board.application.version();
+        let mut context = Context {
+            now,
+            config: service.config,
+            intake: &mut Shared(&updater),
+            status: &status,
+            application: &version,
+            random: &mut *service.random,
+        };
+        for slot in &mut self.slots {
+            let socket = sockets.get_mut::<tcp::Socket<'_>>(slot.handle);
+            slot.serve(socket, &mut self.server, &mut context);
+            if slot.is_open {
+                self.last_heard = self.last_heard.max(Some(slot.last_heard));
+            }
+        }
+        self.keep_one_free(now, sockets);
+    }
+
+    fn keep_one_free(&mut self, now: Instant, sockets: &mut SocketSet<'_>) {
+        let slots = &mut self.slots;
+        if !slots.iter().all(Slot::is_held) {
+            return;
+        }
+        let spare = slots
+            .iter_mut()
+            .filter(|slot| slot.is_spare(now))
+            .min_by_key(|slot| slot.last_heard);
+        if let Some(slot) = spare {
+            sockets.get_mut::<tcp::Socket<'_>>(slot.handle).close();
+            slot.closing_since.get_or_insert(now);
+        }
+    }
+
+    /// Ends all connections: the address they were made to is gone.
+    pub(super) fn abort(&mut self, sockets: &mut SocketSet<'_>) {
+        for slot in self.slots.iter().filter(|slot| slot.is_open) {
+            sockets.get_mut::<tcp::Socket<'_>>(slot.handle).abort();
+        }
+    }
+
+    /// Whether a client has asked for a reset and has got the answer, or is gone.
+    pub(super) fn is_reset_due(&self, sockets: &SocketSet<'_>) -> bool {
+        self.slots.iter().any(|slot| {
+            let socket = sockets.get::<tcp::Socket<'_>>(slot.handle);
+            let is_acked = socket.send_queue() == 0 || !socket.is_active();
+            slot.connection.reset_after_ack() && is_acked
+        })
+    }
+
+    /// When [`Web::serve`] is due without a frame or a step of the update.
+    pub(super) fn poll_at(&self) -> Option<Instant> {
+        let none_free = self.slots.iter().all(Slot::is_held);
+        self.slots
+            .iter()
+            .filter_map(|slot| slot.poll_at(none_free))
+            .min()
+    }
+}
+
+impl Slot {
+    fn serve(
+        &mut self,
+        socket: &mut tcp::Socket<'_>,
+        server: &mut Server,
+        context: &mut Context<'_>,
+    ) {
+        match socket.state() {
+            tcp::State::Closed | tcp::State::TimeWait => self.listen(socket, context),
+            tcp::State::Listen | tcp::State::SynReceived | tcp::State::SynSent => {}
+            _ => {
+                self.open(socket, context.now);
+                self.exchange(socket, server, context);
+                self.close(socket, context.now);
+            }
+        }
+    }
+
+    fn listen(&mut self, socket: &mut tcp::Socket<'_>, context: &mut Context<'_>) {
+        if self.is_open {
+            self.connection.lost(context);
+            self.is_open = false;
+            self.closing_since = Some(context.now);
+        }
+        // Listening again forgets the peer, and with it the RST that an abort still has to send.
+        let is_resetting =
+            socket.state() == tcp::State::Closed && socket.remote_endpoint().is_some();
+        let since = self.closing_since.unwrap_or(Instant::ZERO);
+        if is_resetting && context.now < since + MAX_RESETTING {
+            return;
+        }
+        self.closing_since = None;
+        // The socket is closed, and the port is not 0.
+        let _ = socket.listen(PORT);
+    }
+
+    fn open(&mut self, socket: &tcp::Socket<'_>, now: Instant) {
+        if self.is_open {
+            return;
+        }
+        let peer = socket.remote_endpoint().map(|endpoint| endpoint.addr);
+        let IpAddress::Ipv4(peer) = peer.unwrap_or(Ipv4Address::UNSPECIFIED.into());
+        self.connection.open(now, peer);
+        self.is_open = true;
+        self.closing_since = None;
+        self.last_heard = now;
+    }
+
+    fn exchange(
+        &mut self,
+        socket: &mut tcp::Socket<'_>,
+        server: &mut Server,
+        context: &mut Context<'_>,
+    ) {
+        let connection = &mut self.connection;
+        for _ in 0..ROUNDS {
+            let taken = socket.recv(|bytes| {
+                let used = connection.receive(bytes, server, context);
+                (used, used)
+            });
+            if !socket.may_recv() {
+                connection.peer_closed(context);
+            }
+            connection.poll(server, context);
+            let sent = socket.send(|out| {
+                let used = connection.transmit(context.now, out);
+                (used, used)
+            });
+            let (taken, sent) = (taken.unwrap_or(0), sent.unwrap_or(0));
+            if taken > 0 {
+                self.last_heard = context.now;
+            }
+            if taken == 0 && sent == 0 {
+                break;
+            }
+        }
+    }
+
+    fn close(&mut self, socket: &mut tcp::Socket<'_>, now: Instant) {
+        if self.connection.wants_close() {
+            // The FIN follows what is still to be sent.
+            socket.close();
+            self.closing_since.get_or_insert(now);
+        }
+        // A spare connection whose peer has seen the FIN holds nothing that a RST could destroy.
+        let is_spare = self.connection.is_idle() && !self.connection.wants_close();
+        let is_seen = socket.state() == tcp::State::FinWait2;
+        let is_late = |at: Instant| now >= at + MAX_CLOSING || (is_spare && is_seen);
+        if self.closing_since.is_some_and(is_late) {
+            socket.abort();
+        }
+    }
+
+    /// Whether the socket is taken and will not be free soon.
+    fn is_held(&self) -> bool {
+        self.is_open && self.closing_since.is_none()
+    }
+
+    fn is_spare(&self, now: Instant) -> bool {
+        self.connection.is_idle() && now >= self.last_heard + SPARE_AFTER
+    }
+
+    fn poll_at(&self, none_free: bool) -> Option<Instant> {
+        let connection = self.is_open.then(|| self.connection.poll_at()).flatten();
+        let patience = if self.is_open {
+            MAX_CLOSING
+        } else {
+            MAX_RESETTING
+        };
+        let closing = self.closing_since.map(|since| since + patience);
+        let gives_way = none_free && self.connection.is_idle();
+        let spare = gives_way.then_some(self.last_heard + SPARE_AFTER);
+        [connection, closing, spare].into_iter().flatten().min()
+    }
+}
+
+/// The update, lent to the connections while the status looks at it too.
+struct Shared<'r, 'u, 'a, F>(&'r RefCell<&'u mut Updater<'a, F>>);
+
+impl<F: Flash> Intake for Shared<'_, '_, '_, F> {
+    fn begin(
+        &mut self,
+        now: Instant,
+        source: Source,
+        declared: Option<u32>,
+    ) -> Result<Ticket, Refusal> {
+        self.0.borrow_mut().begin(now, source, declared)
+    }
+
+    fn room(&self) -> usize {
+        self.0.borrow().room()
+    }
+
+    fn accept(&mut self, ticket: Ticket, bytes: &[u8]) -> Result<(), Refusal> {
+        self.0.borrow_mut().accept(ticket, bytes)
+    }
+
+    fn finish(&mut self, ticket: Ticket) -> Result<(), Refusal> {
+        self.0.borrow_mut().finish(ticket)
+    }
+
+    fn abort(&mut self, ticket: Ticket, reason: Refusal) {
+        self.0.borrow_mut().abort(ticket, reason);
+    }
+
+    fn outcome(&self, ticket: Ticket) -> Outcome {
+        self.0.borrow().outcome(ticket)
+    }
+
+    fn is_busy(&self) -> bool {
+        self.0.borrow().is_busy()
+    }
+}

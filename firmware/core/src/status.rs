@@ -1,0 +1,147 @@
+//! `status.json` from what the board knows: the same text over TFTP and HTTP.
+//!
+//! Nothing is decided here. The record itself, and how long it gets, is [`iap_protocol::status`].
+
+use core::fmt;
+
+use heapless::{String, Vec};
+use iap_protocol::header::ImageHeader;
+use iap_protocol::http::{DEFAULT_PASSWORD, DEFAULT_USER};
+use iap_protocol::memory::MAX_SECTORS;
+use iap_protocol::status::{ApplicationStatus, IapReason, Policy, Status, UpdateStatus};
+
+use crate::boot;
+use crate::config::{Config, IAP_VERSION};
+use crate::flash::Flash;
+use crate::update::{Progress, Updater};
+
+/// What the next reset would start.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+// No heap to put the header on; there is one of these.
+#[allow(clippy::large_enum_variant)]
+pub enum Application {
+    /// Nothing.
+    #[default]
+    None,
+    /// An application that was programmed with a probe: it starts by the bare rule, and all that is known is that it would.
+    Bare,
+    /// The committed image.
+    Committed(ImageHeader),
+}
+
+impl Application {
+    /// Looks into the flash; reads the whole image, so not for every packet.
+    pub fn find<F: Flash>(updater: &mut Updater<'_, F>, config: &Config) -> Self {
+        let record = updater.record().clone();
+        match boot::startable(&record, config, updater.flash_mut()) {
+            Ok(start) => start.image.map_or(Self::Bare, Self::Committed),
+            Err(_) => Self::None,
+        }
+    }
+
+    /// Its version as a text: empty without an application, `0.0.0` where it is not known.
+    pub fn version<const N: usize>(&self) -> String<N> {
+        match self {
+            Self::None => String::new(),
+            Self::Bare => text(format_args!("0.0.0")),
+            Self::Committed(header) => text(format_args!("{}", header.version)),
+        }
+    }
+
+    /// Whether there is one.
+    pub fn is_startable(&self) -> bool {
+        *self != Self::None
+    }
+}
+
+/// What the status says beside what the updater knows.
+#[derive(Clone, Copy, Debug)]
+pub struct Report<'a> {
+    /// The board.
+    pub config: &'a Config,
+    /// What the next reset starts.
+    pub application: &'a Application,
+    /// Why the board is in IAP mode.
+    pub iap_reason: IapReason,
+    /// Milliseconds since the reset.
+    pub uptime_ms: u32,
+}
+
+impl Report<'_> {
+    /// Writes `status.json`; its length, 0 if `json` is too short, which [`iap_protocol::status::MAX_LEN`] bytes are not.
+    pub fn write<F: Flash>(&self, updater: &Updater<'_, F>, json: &mut [u8]) -> usize {
+        serde_json_core::to_slice(&self.status(updater), json).unwrap_or(0)
+    }
+
+    /// The status as a record.
+    pub fn status<F: Flash>(&self, updater: &Updater<'_, F>) -> Status {
+        let config = self.config;
+        let (flash_erases, flash_words) = updater.operations();
+        Status {
+            status_version: 1,
+            board: config.board.clone(),
+            iap_version: text(format_args!("{IAP_VERSION}")),
+            policy: config.policy,
+            default_password: config.user == DEFAULT_USER && config.password == DEFAULT_PASSWORD,
+            phase: updater.phase(),
+            iap_reason: self.iap_reason,
+            user_flash_first_page_address: config.map.application.start,
+            user_flash_size: config.map.application.len,
+            uptime_ms: self.uptime_ms,
+            security_counter: updater.record().counter,
+            application: self.application_status(),
+            update: updater.progress().map(update_status),
+            last_error: updater.last_error().map(Into::into),
+            flash_erases,
+            flash_words,
+        }
+    }
+
+    fn application_status(&self) -> Option<ApplicationStatus> {
+        let header = match self.application {
+            Application::None => return None,
+            Application::Bare => &ImageHeader {
+                load_address: self.config.map.application.start,
+                ..ImageHeader::default()
+            },
+            Application::Committed(header) => header,
+        };
+        Some(ApplicationStatus {
+            version: self.application.version(),
+            board: header.board.clone(),
+            load_address: header.load_address,
+            size: header.payload_size,
+            crc32: header.payload_crc32,
+            sector_crc32: self.sector_crcs(header),
+        })
+    }
+
+    /// The CRCs tell what a board holds, which the policy `login` keeps from those who have not logged in.
+    fn sector_crcs(&self, header: &ImageHeader) -> Vec<u32, MAX_SECTORS> {
+        if self.config.policy == Policy::Login {
+            return Vec::new();
+        }
+        let sectors = header.sectors(&self.config.map.flash);
+        let crc = |index: u8| header.sector_crc32.get(usize::from(index)).copied();
+        sectors.iter().filter_map(crc).collect()
+    }
+}
+
+fn update_status(progress: Progress) -> UpdateStatus {
+    UpdateStatus {
+        transport: text(format_args!("{}", progress.source.transport.name())),
+        peer: text(format_args!("{}", progress.source.peer)),
+        received: progress.received,
+        total: progress.total.unwrap_or(0),
+        sectors_written: progress.written,
+        sectors_skipped: progress.skipped,
+        sector: progress.sector,
+    }
+}
+
+/// A text that fits by construction; what did not fit would be missing.
+fn text<const N: usize>(value: fmt::Arguments<'_>) -> String<N> {
+    let mut text = String::new();
+    let _ = fmt::write(&mut text, value);
+    text
+}
