@@ -3,6 +3,7 @@
 pub mod app;
 pub mod cmd;
 pub mod failure;
+pub mod http;
 pub mod image;
 pub mod output;
 pub mod tftp;

@@ -15,6 +15,7 @@ pub mod run;
 mod sending;
 
 pub use client::{Client, Upload};
+pub(crate) use error::Seconds;
 pub use error::{NetworkError, Phase, Reason, TransferError};
 pub use read::{Download, Reader};
 

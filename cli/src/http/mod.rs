@@ -1,0 +1,13 @@
+//! A board's HTTP server as `iapctl` uses it: log in, upload, reset, status, with the paths and fields of [`iap_protocol::http`].
+//!
+//! [`upload`](mod@upload) writes the bytes of an upload and does no I/O; [`client`] sends them with reqwest. No browser's
+//! manners: no redirects, no proxies, no connection is kept.
+
+mod answer;
+pub mod client;
+mod error;
+mod progress;
+pub mod upload;
+
+pub use client::{Config, HttpClient, Session};
+pub use error::{HttpError, Step};
