@@ -40,6 +40,12 @@ pub enum Command {
     VerifyImage(cmd::verify_image::VerifyImageArgs),
     /// Converts an application to a .bin or .iap file
     Convert(cmd::convert::ConvertArgs),
+    /// Checks an application, sends it to boards over TFTP or HTTP, and proves that they hold it
+    Push(cmd::push::PushArgs),
+    /// Shows what boards say about themselves
+    Status(cmd::status::StatusArgs),
+    /// Resets boards in IAP mode, so that they start their application
+    Reset(cmd::reset::ResetArgs),
     /// Shows what is in an image file
     Inspect(cmd::inspect::InspectArgs),
     /// Lists, shows and checks board profiles
@@ -74,6 +80,9 @@ fn dispatch(command: Command, output: &Output) -> Result<ExitCode, Failure> {
     match command {
         Command::VerifyImage(args) => cmd::verify_image::run(&args, output),
         Command::Convert(args) => cmd::convert::run(&args, output).map(done),
+        Command::Push(args) => cmd::push::run(&args, output),
+        Command::Status(args) => cmd::status::run(&args, output),
+        Command::Reset(args) => cmd::reset::run(&args, output),
         Command::Inspect(args) => cmd::inspect::run(&args, output),
         Command::Profiles(args) => cmd::profiles::run(&args, output).map(done),
         Command::Completions(args) => cmd::completions::run(&args, output).map(done),

@@ -1,6 +1,7 @@
 //! `iapctl` as a library: what the commands do, without the command line.
 
 pub mod app;
+pub mod board;
 pub mod cmd;
 pub mod failure;
 pub mod http;

@@ -1,0 +1,16 @@
+//! A board on the network, whichever of its two servers is used: ask its status, send it an image, reset it.
+//!
+//! Every failure names the board, what was being done and what to do next. What an image is, is not known here.
+
+pub mod args;
+pub mod interrupt;
+mod link;
+pub mod plan;
+pub mod progress;
+pub mod state;
+mod target;
+mod trouble;
+pub mod update;
+
+pub use link::{Board, Event, Login, Sent};
+pub use target::{Target, Transport};

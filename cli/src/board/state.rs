@@ -1,0 +1,159 @@
+//! What a board's status means: for people, and against what was sent.
+
+use iap_protocol::header::ImageHeader;
+use iap_protocol::memory::Region;
+use iap_protocol::status::{ApplicationStatus, IapReason, Phase, Policy, Status};
+use iap_protocol::version::Version;
+
+/// What a person who uses this board should know.
+pub fn warnings(status: &Status) -> Vec<String> {
+    let open = (status.policy == Policy::Open).then_some(
+        "policy open: anybody in its network can install any image (policy signed prevents that)",
+    );
+    let default_password = status
+        .default_password
+        .then_some("its HTTP login is the well-known default");
+    [open, default_password]
+        .into_iter()
+        .flatten()
+        .map(str::to_owned)
+        .collect()
+}
+
+/// In what state a board is after something went wrong.
+pub fn describe(status: &Status) -> String {
+    let application = match &status.application {
+        Some(application) => format!("application {} is intact", name(application)),
+        None => "there is no application it would start; it stays in IAP mode and takes a new push"
+            .to_owned(),
+    };
+    let error = match &status.last_error {
+        Some(error) => format!("; its last error: {}", error.text),
+        None => String::new(),
+    };
+    match (&status.update, is_busy(status.phase)) {
+        (Some(update), true) => format!(
+            "an update from {} is in progress ({} of {} bytes)",
+            update.peer, update.received, update.total
+        ),
+        _ => format!("{application}{error}"),
+    }
+}
+
+/// Whether an update runs.
+pub fn is_busy(phase: Phase) -> bool {
+    match phase {
+        Phase::Idle | Phase::Committed | Phase::Failed | Phase::Unknown => false,
+        Phase::Receiving
+        | Phase::Erasing
+        | Phase::Programming
+        | Phase::Verifying
+        | Phase::SupplyLow => true,
+    }
+}
+
+/// Version and CRC of an application.
+pub fn name(application: &ApplicationStatus) -> String {
+    format!(
+        "{} (CRC-32 {:#010x})",
+        application.version, application.crc32
+    )
+}
+
+/// Where an application lies.
+pub fn region(application: &ApplicationStatus) -> Region {
+    Region::new(application.load_address, application.size)
+}
+
+/// What a board must hold after an update.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Expected {
+    region: Region,
+    crc32: u32,
+    /// Not known for raw binaries: the board looks for it in the image by itself.
+    version: Option<Version>,
+}
+
+impl Expected {
+    /// What the header says; `raw` if the header was not sent.
+    pub fn new(header: &ImageHeader, raw: bool) -> Self {
+        Self {
+            region: header.payload_region(),
+            crc32: header.payload_crc32,
+            version: (!raw).then(|| header.version.clone()),
+        }
+    }
+
+    /// Whether the board would start exactly this; what it says if not.
+    pub fn is_met_by(&self, status: &Status) -> Result<(), String> {
+        let Some(application) = &status.application else {
+            return Err(match &status.last_error {
+                Some(error) => format!("no application, because: {}", error.text),
+                None => "no application".to_owned(),
+            });
+        };
+        let version = (self.version.as_ref())
+            .is_none_or(|version| version.to_string() == application.version.as_str());
+        if region(application) == self.region && application.crc32 == self.crc32 && version {
+            Ok(())
+        } else {
+            Err(held(application))
+        }
+    }
+
+    /// For messages.
+    pub fn describe(&self) -> String {
+        let version = match &self.version {
+            Some(version) => format!("version {version}, "),
+            None => String::new(),
+        };
+        format!("{version}{}, CRC-32 {:#010x}", self.region, self.crc32)
+    }
+}
+
+fn held(application: &ApplicationStatus) -> String {
+    format!(
+        "version {}, {}, CRC-32 {:#010x}",
+        application.version,
+        region(application),
+        application.crc32
+    )
+}
+
+/// What a board is doing, in a word or two.
+pub fn phase(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Idle => "idle",
+        Phase::Receiving => "receiving, flash untouched so far",
+        Phase::Erasing => "erasing",
+        Phase::Programming => "programming",
+        Phase::Verifying => "verifying",
+        Phase::Committed => "last update committed",
+        Phase::Failed => "last update failed",
+        Phase::SupplyLow => "waiting for the supply voltage",
+        Phase::Unknown => "in a phase this iapctl does not know",
+    }
+}
+
+/// Why a board is in IAP mode.
+pub fn reason(reason: IapReason) -> &'static str {
+    match reason {
+        IapReason::NoApplication => "no application is installed",
+        IapReason::UpdateUnfinished => "an update began and did not end",
+        IapReason::ApplicationDamaged => "the application in flash is not the one committed",
+        IapReason::KeyHeld => "the IAP key was held at reset",
+        IapReason::Requested => "the application asked for it",
+        IapReason::NotConfirmed => "the application never confirmed its start",
+        IapReason::PowerOnWindow => "power-on window",
+        IapReason::Unknown => "for a reason this iapctl does not know",
+    }
+}
+
+/// Who may do what.
+pub fn policy(policy: Policy) -> &'static str {
+    match policy {
+        Policy::Open => "open",
+        Policy::Login => "login",
+        Policy::Signed => "signed",
+    }
+}

@@ -1,0 +1,151 @@
+//! One update of one board, from login to the proof that it holds what was sent.
+
+use std::time::{Duration, Instant};
+
+use iap_protocol::status::{Phase, Status};
+use tokio::time::sleep;
+
+use super::interrupt::Interrupt;
+use super::state::{self, Expected};
+use super::{Board, Event, Login, Sent};
+use crate::failure::{Exit, Failure};
+
+/// How long a board may take to answer its status when nothing was said about waiting.
+const STATUS_PATIENCE: Duration = Duration::from_secs(10);
+/// How long one question may take while a board is waited for that may not be there yet.
+const WAIT_PATIENCE: Duration = Duration::from_millis(1500);
+const WAIT_PAUSE: Duration = Duration::from_millis(200);
+/// After Ctrl-C nobody wants to wait long.
+const LAST_QUESTION: Duration = Duration::from_secs(3);
+
+/// What is to be sent, and what the board must hold afterwards.
+#[derive(Debug)]
+pub struct Update {
+    /// Name of the file on the wire.
+    pub file_name: String,
+    /// The bytes on the wire.
+    pub content: Vec<u8>,
+    /// What the board must say afterwards.
+    pub expected: Expected,
+}
+
+/// An update that is proven.
+#[derive(Clone, Debug)]
+pub struct Done {
+    /// What the board said afterwards.
+    pub status: Status,
+    /// What it took; `None` if the connection was lost after everything was sent.
+    pub sent: Option<Sent>,
+    /// From the first to the last byte.
+    pub time: Duration,
+}
+
+/// The board's status, waited for at most `wait` while the board cannot be reached.
+pub async fn status(board: &Board, wait: Option<Duration>) -> Result<Status, Failure> {
+    let Some(wait) = wait else {
+        return board.status(STATUS_PATIENCE).await;
+    };
+    let begun = Instant::now();
+    loop {
+        match board.status(WAIT_PATIENCE.min(wait)).await {
+            Err(failure) if failure.exit == Exit::Unreachable => {
+                if begun.elapsed() >= wait {
+                    return Err(Failure {
+                        message: format!("{} (waited {} s)", failure.message, wait.as_secs()),
+                        ..failure
+                    });
+                }
+            }
+            answer => return answer,
+        }
+        sleep(WAIT_PAUSE).await;
+    }
+}
+
+impl Update {
+    /// Sends it, and believes nobody but the board's status.
+    pub async fn run(
+        &self,
+        board: &mut Board,
+        login: Option<&Login>,
+        interrupt: &Interrupt,
+        events: impl Fn(Event),
+    ) -> Result<Done, Failure> {
+        let during = format!("logging in to {}", board.target());
+        interrupt.guard(&during, board.log_in(login)).await?;
+        let begun = Instant::now();
+        let sent = board
+            .send(&self.file_name, self.content.clone(), interrupt, events)
+            .await;
+        let time = begun.elapsed();
+        match sent {
+            Ok(sent) => self.proven(board).await.map(|status| Done {
+                status,
+                sent: Some(sent),
+                time,
+            }),
+            Err(failure) => self.after_failure(board, failure).await.map(|status| Done {
+                status,
+                sent: None,
+                time,
+            }),
+        }
+    }
+
+    /// The transfer ended well: what does the board hold?
+    async fn proven(&self, board: &Board) -> Result<Status, Failure> {
+        let target = board.target();
+        let unproven = |what: String| {
+            Failure::new(Exit::Verification, format!("{target}: {what}")).help(
+                "ask again with iapctl status; push again: sectors that are right are skipped",
+            )
+        };
+        match self.patient_status(board).await {
+            Ok(status) => match self.expected.is_met_by(&status) {
+                Ok(()) => Ok(status),
+                Err(held) => Err(unproven(format!(
+                    "the transfer ended, but the board says it holds {held}; expected {}",
+                    self.expected.describe()
+                ))),
+            },
+            Err(failure) => Err(unproven(format!(
+                "the board took everything, but cannot be asked what it holds: {}",
+                failure.message
+            ))),
+        }
+    }
+
+    /// A board may still be closing the transfer, and be too busy to answer.
+    async fn patient_status(&self, board: &Board) -> Result<Status, Failure> {
+        let begun = Instant::now();
+        loop {
+            match board.status(STATUS_PATIENCE).await {
+                Err(failure)
+                    if failure.exit == Exit::Refused && begun.elapsed() < STATUS_PATIENCE =>
+                {
+                    sleep(WAIT_PAUSE).await;
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    /// The transfer failed, or its last acknowledgement was lost: what does the board say?
+    async fn after_failure(&self, board: &Board, failure: Failure) -> Result<Status, Failure> {
+        let status = match board.status(LAST_QUESTION).await {
+            Ok(status) => status,
+            Err(_) => {
+                return Err(
+                    failure.help("the board does not say in what state it is: iapctl status")
+                );
+            }
+        };
+        let committed = status.phase == Phase::Committed
+            && status.update.is_some()
+            && self.expected.is_met_by(&status).is_ok();
+        if committed && failure.exit == Exit::Unreachable {
+            return Ok(status);
+        }
+        Err(failure.help(format!("the board: {}", state::describe(&status))))
+    }
+}

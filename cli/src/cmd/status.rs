@@ -1,0 +1,104 @@
+//! `iapctl status`: what boards say about themselves.
+
+use std::io;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use iap_protocol::memory::Region;
+use iap_protocol::status::Status;
+use serde::Serialize;
+
+use super::boards::{self, BoardResult};
+use crate::board::args::TargetArgs;
+use crate::board::interrupt::Interrupt;
+use crate::board::{Board, Target, state};
+use crate::failure::Failure;
+use crate::output::{Human, Output, Paint};
+
+/// A board that erases answers after 2 s at most.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Arguments of `iapctl status`.
+#[derive(clap::Args, Debug)]
+pub struct StatusArgs {
+    #[command(flatten)]
+    #[allow(missing_docs)] // would replace clap's own text
+    pub boards: TargetArgs,
+}
+
+/// Prints the status of each board.
+pub fn run(args: &StatusArgs, output: &Output) -> Result<ExitCode, Failure> {
+    let targets = args.boards.targets();
+    boards::run(&targets, output, async |target, interrupt| {
+        let status = ask(target, interrupt).await?;
+        for warning in state::warnings(&status) {
+            output.message(format_args!("warning: {target}: {warning}"));
+        }
+        Ok(BoardStatus { status })
+    })
+}
+
+async fn ask(target: &Target, interrupt: &Interrupt) -> Result<Status, Failure> {
+    let during = format!("asking {target} for its status");
+    interrupt
+        .guard(&during, async {
+            Board::find(target).await?.status(PATIENCE).await
+        })
+        .await
+}
+
+/// A status, shown.
+#[derive(Debug, Serialize)]
+struct BoardStatus {
+    status: Status,
+}
+
+impl BoardResult for BoardStatus {}
+
+impl Human for BoardStatus {
+    fn human(&self, f: &mut dyn io::Write, _paint: Paint) -> io::Result<()> {
+        let status = &self.status;
+        let up = Duration::from_millis(status.uptime_ms.into()).as_secs_f64();
+        writeln!(f, "  board        {}", status.board)?;
+        writeln!(f, "  IAP firmware {}, up {up:.1} s", status.iap_version)?;
+        writeln!(
+            f,
+            "  IAP mode     {} ({})",
+            state::phase(status.phase),
+            state::reason(status.iap_reason)
+        )?;
+        match &status.application {
+            Some(application) => writeln!(
+                f,
+                "  application  {} for board {}, {}",
+                state::name(application),
+                application.board,
+                state::region(application)
+            )?,
+            None => writeln!(f, "  application  none that would start")?,
+        }
+        let user_flash = Region::new(status.user_flash_first_page_address, status.user_flash_size);
+        writeln!(f, "  user flash   {user_flash}")?;
+        writeln!(f, "  policy       {}", state::policy(status.policy))?;
+        if let Some(update) = &status.update {
+            writeln!(
+                f,
+                "  update       {} from {}: {} of {} bytes, {} sectors written, {} unchanged",
+                update.transport,
+                update.peer,
+                update.received,
+                update.total,
+                update.sectors_written,
+                update.sectors_skipped
+            )?;
+        }
+        if let Some(error) = &status.last_error {
+            writeln!(f, "  last error   {}", error.text)?;
+        }
+        writeln!(
+            f,
+            "  since reset  {} sectors erased, {} words programmed",
+            status.flash_erases, status.flash_words
+        )
+    }
+}

@@ -1,0 +1,298 @@
+//! A board with both servers, as simple as it can be: it keeps what it is sent, reports it, and fails where a test wants it to.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use iap_protocol::crc::crc32;
+use iap_protocol::header::{HEADER_LEN, ImageHeader};
+use iap_protocol::tftp::{Options, Packet};
+use serde_json::{Value, json};
+
+/// What goes wrong.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Fault {
+    Nothing,
+    /// Refuses with this sentence after the first bytes.
+    Refuses(&'static str),
+    /// Reports another CRC than it was sent.
+    HoldsOtherBytes,
+    /// Commits, and is gone before it says so.
+    LosesLastAnswer,
+    /// Takes the first bytes, then breaks the connection.
+    BreaksOff,
+    /// Takes the first bytes, then says nothing more.
+    Stalls,
+}
+
+/// What the board was asked and told.
+pub(crate) struct State {
+    pub(crate) status: Value,
+    pub(crate) files: Vec<(String, Vec<u8>)>,
+    pub(crate) resets: u32,
+    pub(crate) errors: Vec<u16>,
+    fault: Fault,
+}
+
+#[derive(Clone)]
+pub(crate) struct Stub {
+    pub(crate) state: Arc<Mutex<State>>,
+    pub(crate) tftp_port: u16,
+    pub(crate) http_port: u16,
+}
+
+impl Stub {
+    pub(crate) fn start(fault: Fault) -> Self {
+        Self::start_at(0, fault)
+    }
+
+    pub(crate) fn start_at(tftp_port: u16, fault: Fault) -> Self {
+        let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, tftp_port)).unwrap();
+        let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let stub = Self {
+            state: Arc::new(Mutex::new(State {
+                status: empty_status(),
+                files: Vec::new(),
+                resets: 0,
+                errors: Vec::new(),
+                fault,
+            })),
+            tftp_port: udp.local_addr().unwrap().port(),
+            http_port: tcp.local_addr().unwrap().port(),
+        };
+        let (over_udp, over_tcp) = (stub.clone(), stub.clone());
+        std::thread::spawn(move || over_udp.serve_tftp(&udp));
+        std::thread::spawn(move || {
+            for stream in tcp.incoming().flatten() {
+                let stub = over_tcp.clone();
+                std::thread::spawn(move || stub.serve_http(stream));
+            }
+        });
+        stub
+    }
+
+    pub(crate) fn tftp(&self) -> String {
+        format!("--tftp=127.0.0.1:{}", self.tftp_port)
+    }
+
+    pub(crate) fn http(&self) -> String {
+        format!("--http=127.0.0.1:{}", self.http_port)
+    }
+
+    pub(crate) fn files(&self) -> Vec<(String, Vec<u8>)> {
+        self.state.lock().unwrap().files.clone()
+    }
+
+    fn fault(&self) -> Fault {
+        self.state.lock().unwrap().fault
+    }
+
+    /// Keeps a file, and changes the status as a board would.
+    fn take(&self, transport: &str, name: &str, content: &[u8]) {
+        let mut state = self.state.lock().unwrap();
+        state.files.push((name.to_owned(), content.to_vec()));
+        if name == "iap-reset" {
+            assert_eq!(content, b"reset");
+            state.resets += 1;
+            return;
+        }
+        let (header, payload) = match ImageHeader::decode(content) {
+            Ok(header) => (Some(header), &content[HEADER_LEN..]),
+            Err(_) => (None, content),
+        };
+        let flip = u32::from(state.fault == Fault::HoldsOtherBytes);
+        let crc = crc32(payload);
+        let sectors = header
+            .as_ref()
+            .map(|header| header.sector_crc32[5..12].to_vec());
+        state.status["phase"] = json!("committed");
+        state.status["application"] = json!({
+            "version": header.map_or("0.0.0".to_owned(), |header| header.version.to_string()),
+            "board": "any", "load_address": 0x0802_0000u32, "size": payload.len(), "crc32": crc ^ flip,
+            "sector_crc32": sectors.unwrap_or_default(),
+        });
+        state.status["update"] = json!({
+            "transport": transport, "peer": "127.0.0.1", "received": content.len(), "total": content.len(),
+            "sectors_written": 1, "sectors_skipped": 2, "sector": null,
+        });
+    }
+
+    fn serve_tftp(&self, socket: &UdpSocket) {
+        let mut buffer = [0; 2048];
+        while let Ok((len, peer)) = socket.recv_from(&mut buffer) {
+            let session = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+            session.connect(peer).unwrap();
+            session
+                .set_read_timeout(Some(Duration::from_secs(5)))
+                .unwrap();
+            match Packet::decode(&buffer[..len]).unwrap() {
+                Packet::ReadRequest(request) => self.send_status(&session, &request.options),
+                Packet::WriteRequest(request) => {
+                    self.receive(&session, request.file_name, &request.options);
+                }
+                other => panic!("{other:?} at the well-known port"),
+            }
+        }
+    }
+
+    fn send_status(&self, session: &UdpSocket, asked: &Options) {
+        let text = self.state.lock().unwrap().status.to_string();
+        let granted = Options {
+            block_size: asked.block_size,
+            ..Options::default()
+        };
+        send(session, &Packet::OptionAck(granted));
+        assert_eq!(receive(session), [0, 4, 0, 0]);
+        send(
+            session,
+            &Packet::Data {
+                block: 1,
+                payload: text.as_bytes(),
+            },
+        );
+        assert_eq!(receive(session), [0, 4, 0, 1]);
+    }
+
+    fn receive(&self, session: &UdpSocket, name: &str, asked: &Options) {
+        send(
+            session,
+            &Packet::OptionAck(Options {
+                window_size: Some(1),
+                ..*asked
+            }),
+        );
+        let block_size = usize::from(asked.block_size.unwrap());
+        let mut content = Vec::new();
+        for number in 1u16.. {
+            let datagram = receive(session);
+            let payload = match Packet::decode(&datagram).unwrap() {
+                Packet::Data { block, payload } => {
+                    assert_eq!(block, number);
+                    payload
+                }
+                Packet::Error { code, .. } => return self.state.lock().unwrap().errors.push(code),
+                other => panic!("{other:?} within a transfer"),
+            };
+            content.extend_from_slice(payload);
+            let last = payload.len() < block_size;
+            match self.fault() {
+                Fault::Refuses(text) if name != "iap-reset" => {
+                    return send(
+                        session,
+                        &Packet::Error {
+                            code: 2,
+                            message: text.as_bytes(),
+                        },
+                    );
+                }
+                Fault::BreaksOff => return,
+                Fault::Stalls => return self.wait_for_error(session),
+                _ if last => self.take("tftp", name, &content),
+                _ => {}
+            }
+            if last && self.fault() == Fault::LosesLastAnswer {
+                return;
+            }
+            send(session, &Packet::Ack { block: number });
+            if last {
+                return;
+            }
+        }
+    }
+
+    fn wait_for_error(&self, session: &UdpSocket) {
+        for _ in 0..1000 {
+            if let Packet::Error { code, .. } = Packet::decode(&receive(session)).unwrap() {
+                return self.state.lock().unwrap().errors.push(code);
+            }
+        }
+    }
+
+    fn serve_http(&self, mut stream: TcpStream) {
+        let head = read_head(&mut stream);
+        let path = head.split(' ').nth(1).unwrap_or_default();
+        let answer = |code: u16, text: &str| json!({"code": code, "text": text}).to_string();
+        let (status, cookie, body) = match path {
+            "/status.json" => (200, "", self.state.lock().unwrap().status.to_string()),
+            "/checklogin.cgi" => match read_body(&head, &mut stream).as_slice() {
+                b"username=user&password=secret" => (
+                    200,
+                    "Set-Cookie: iap-session=77\r\n",
+                    answer(0, "logged in"),
+                ),
+                _ => (401, "", answer(51, "wrong user or password")),
+            },
+            _ if !head.contains("Cookie: iap-session=77\r\n") => {
+                (401, "", answer(50, "log in first"))
+            }
+            "/upload.cgi" => match (self.fault(), read_body(&head, &mut stream)) {
+                (Fault::Refuses(text), _) => (422, "", answer(9, text)),
+                (Fault::BreaksOff, _) => return,
+                (fault, content) => {
+                    self.take("http", "upload", &content);
+                    if fault == Fault::LosesLastAnswer {
+                        return;
+                    }
+                    (200, "", answer(0, "committed"))
+                }
+            },
+            "/resetmcu.cgi" => {
+                self.state.lock().unwrap().resets += 1;
+                (200, "", answer(0, "resetting"))
+            }
+            _ => (200, "", answer(0, "ok")),
+        };
+        let length = body.len();
+        let head = format!("HTTP/1.1 {status} X\r\n{cookie}Content-Length: {length}\r\n\r\n");
+        stream.write_all((head + &body).as_bytes()).unwrap();
+    }
+}
+
+pub(crate) fn empty_status() -> Value {
+    json!({
+        "status_version": 1, "board": "sim", "iap_version": "0.1.0", "policy": "open", "default_password": true,
+        "phase": "idle", "iap_reason": "no-application", "user_flash_first_page_address": 0x0802_0000u32,
+        "user_flash_size": 917_504, "uptime_ms": 1234, "security_counter": 0, "application": null, "update": null,
+        "last_error": null, "flash_erases": 0, "flash_words": 0,
+    })
+}
+
+fn send(session: &UdpSocket, packet: &Packet<'_>) {
+    let mut bytes = [0; 2048];
+    let len = packet.encode(&mut bytes).unwrap();
+    session.send(&bytes[..len]).unwrap();
+}
+
+fn receive(session: &UdpSocket) -> Vec<u8> {
+    let mut bytes = [0; 2048];
+    let len = session.recv(&mut bytes).unwrap();
+    bytes[..len].to_vec()
+}
+
+fn read_head(stream: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).unwrap_or(0) == 1 {
+        head.push(byte[0]);
+    }
+    String::from_utf8(head).unwrap()
+}
+
+fn read_body(head: &str, stream: &mut TcpStream) -> Vec<u8> {
+    let line = head
+        .lines()
+        .find_map(|line| line.strip_prefix("Content-Length: "));
+    let mut body = vec![0; line.map_or(0, |length| length.parse().unwrap())];
+    stream.read_exact(&mut body).unwrap();
+    body
+}
+
+/// A port that nothing listens on.
+pub(crate) fn closed_port() -> u16 {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    match socket.local_addr().unwrap() {
+        SocketAddr::V4(address) => address.port(),
+        SocketAddr::V6(_) => unreachable!("bound to IPv4"),
+    }
+}
