@@ -61,20 +61,30 @@ impl Server {
         }
         let folder = tempfile::tempdir().unwrap();
         allow_everybody(folder.path());
-        let port = free_port();
-        let process = Command::new(SERVER)
-            .args(["--foreground", "--listen", "--create", "--permissive"])
-            .args(["--address", &format!("127.0.0.1:{port}"), "--secure"])
-            .args(extra)
-            .arg(folder.path())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let (process, port) = (0..10)
+            .find_map(|_| Self::try_start(folder.path(), extra))
+            .expect("one of ten ports is free");
         Some(Self {
             process,
             port,
             folder,
         })
+    }
+
+    /// `None` if somebody else took the port before the server did.
+    fn try_start(folder: &Path, extra: &[&str]) -> Option<(Child, u16)> {
+        let port = free_port();
+        let mut process = Command::new(SERVER)
+            .args(["--foreground", "--listen", "--create", "--permissive"])
+            .args(["--address", &format!("127.0.0.1:{port}"), "--secure"])
+            .args(extra)
+            .arg(folder)
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(100));
+        let ended = process.try_wait().unwrap().is_some();
+        (!ended).then_some((process, port))
     }
 
     /// Sends and reads back from the disk; the server may need a moment to begin and to flush.
