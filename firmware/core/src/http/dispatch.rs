@@ -12,9 +12,9 @@ use super::session::{Server, Verdict};
 use super::text::{Buffer, form_decoded};
 
 /// For a whole login form.
-const FORM_MS: u32 = 10_000;
+const FORM_S: u32 = 10;
 /// Bytes of a login form.
-const FORM_LEN: u64 = 1024;
+const FORM_LEN: u32 = 1024;
 
 impl Connection {
     /// The head is complete: who may do what.
@@ -118,7 +118,7 @@ impl Connection {
             return self.refuse(&code.into(), request.body_len(), context);
         }
         let left = request.body_len();
-        self.patience = Patience::new(context.now, FORM_MS);
+        self.patience = Patience::new(context.now, FORM_S);
         self.phase = Phase::Form { left };
         self.invite(left);
         if left == 0 {
@@ -129,7 +129,7 @@ impl Connection {
     pub(super) fn receive_form(
         &mut self,
         rest: &[u8],
-        left: u64,
+        left: u32,
         server: &mut Server,
         context: &mut Context<'_>,
     ) -> usize {
@@ -137,7 +137,7 @@ impl Connection {
         let part = rest.get(..used).unwrap_or_default();
         // Cannot fail: FORM_LEN is less than the buffer's capacity.
         let _ = self.buffer.extend_from_slice(part);
-        let left = left - used as u64;
+        let left = left - used as u32;
         self.phase = Phase::Form { left };
         if left == 0 {
             match form_matches(&mut self.buffer, context) {

@@ -92,7 +92,7 @@ pub(super) struct Request {
     /// Whether another request may follow on this connection.
     pub(super) keep_alive: bool,
     /// Content-Length; numbers that do not fit are as large as it gets.
-    pub(super) length: Option<u64>,
+    pub(super) length: Option<u32>,
     /// The client waits for 100 Continue.
     pub(super) expects_continue: bool,
     pub(super) media: Media,
@@ -278,9 +278,9 @@ impl Request {
     }
 
     /// Bytes of body that follow; without end for a chunked one, whose end this server does not look for.
-    pub(super) fn body_len(&self) -> u64 {
+    pub(super) fn body_len(&self) -> u32 {
         match self.length {
-            _ if self.chunked => u64::MAX,
+            _ if self.chunked => u32::MAX,
             length => length.unwrap_or(0),
         }
     }
@@ -290,8 +290,8 @@ impl Request {
         let (route, methods) = self.route.ok_or((ErrorCode::NotFound, ""))?;
         let allowed = match self.method {
             Method::Get | Method::Head => methods.starts_with("GET"),
-            Method::Post => methods.contains("POST"),
-            Method::Put => methods.contains("PUT"),
+            Method::Post => contains(methods.as_bytes(), b"POST"),
+            Method::Put => contains(methods.as_bytes(), b"PUT"),
             Method::Other => false,
         };
         if allowed {
@@ -327,18 +327,19 @@ fn set_once<T>(field: &mut Option<T>, value: T) -> Result<(), ErrorCode> {
     }
 }
 
+#[inline(never)]
 fn authority(value: &[u8]) -> Result<Authority, ErrorCode> {
     Vec::from_slice(value).map_err(|_| ErrorCode::HeadersTooLarge)
 }
 
-fn length(value: &[u8]) -> Result<u64, ErrorCode> {
+fn length(value: &[u8]) -> Result<u32, ErrorCode> {
     if value.is_empty() {
         return Err(ErrorCode::BadRequest);
     }
-    value.iter().try_fold(0u64, |length, &digit| match digit {
+    value.iter().try_fold(0u32, |length, &digit| match digit {
         b'0'..=b'9' => Ok(length
             .saturating_mul(10)
-            .saturating_add(u64::from(digit - b'0'))),
+            .saturating_add(u32::from(digit - b'0'))),
         _ => Err(ErrorCode::BadRequest),
     })
 }

@@ -27,42 +27,41 @@ use super::upload::{Upload, abort};
 use crate::intake::Ticket;
 
 /// For a whole request head, or until the first byte of one.
-const HEAD_MS: u32 = 15_000;
+const HEAD_S: u32 = 15;
 /// Between two pieces of a body that is thrown away, or of an answer that the client takes.
-const ANSWER_MS: u32 = 5_000;
+const ANSWER_S: u32 = 5;
 /// For all of a body that is thrown away.
 const DISCARD: Duration = Duration::from_secs(30);
 /// The longest step that patience counts: a longer one was the board's own, busy with its flash.
-const STEP_MS: u32 = 1_000;
+const STEP_US: u64 = 1_000_000;
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// How long a client may be silent. Counts in small steps, so that time in which nobody asked counts as one step at most.
 pub(super) struct Patience {
-    left_ms: u32,
+    left_us: u32,
     counted: Instant,
 }
 
 impl Patience {
-    pub(super) const fn new(now: Instant, left_ms: u32) -> Self {
+    pub(super) const fn new(now: Instant, limit_s: u32) -> Self {
         Self {
-            left_ms,
+            left_us: limit_s * 1_000_000,
             counted: now,
         }
     }
 
     /// Counts up to `now`; whether patience is at its end.
+    #[inline(never)]
     pub(super) fn is_over(&mut self, now: Instant) -> bool {
-        let passed_ms = (now - self.counted).total_millis().min(u64::from(STEP_MS)) as u32;
-        self.left_ms = self.left_ms.saturating_sub(passed_ms);
-        if passed_ms > 0 {
-            self.counted = now;
-        }
-        self.left_ms == 0
+        let passed_us = (now - self.counted).total_micros().min(STEP_US) as u32;
+        self.left_us = self.left_us.saturating_sub(passed_us);
+        self.counted = now;
+        self.left_us == 0
     }
 
     fn poll_at(&self) -> Instant {
-        self.counted + Duration::from_millis(u64::from(self.left_ms.min(STEP_MS)))
+        self.counted + Duration::from_micros(STEP_US.min(self.left_us.into()))
     }
 }
 
@@ -72,7 +71,7 @@ pub(super) enum Phase {
     /// Reading a head.
     Head,
     /// Reading a login form of which so much is to come.
-    Form { left: u64 },
+    Form { left: u32 },
     /// A password is looked at later. `right`: what it will turn out to be.
     Held { until: Instant, right: bool },
     /// Reading an image.
@@ -81,7 +80,7 @@ pub(super) enum Phase {
     Verdict(Ticket),
     /// Sending an answer, and throwing away what is left of the body.
     Answer {
-        left: u64,
+        left: u32,
         keep: bool,
         until: Instant,
     },
@@ -203,7 +202,7 @@ impl Connection {
         if answering {
             self.sent += len;
             if len > 0 {
-                self.patience = Patience::new(now, ANSWER_MS);
+                self.patience = Patience::new(now, ANSWER_S);
             }
             self.settle_answer(now);
         } else {
@@ -280,7 +279,7 @@ impl Connection {
         self.phase = Phase::Head;
         self.request = Request::default();
         self.buffer.clear();
-        self.patience = Patience::new(now, HEAD_MS);
+        self.patience = Patience::new(now, HEAD_S);
     }
 
     /// After an answer: the next request, or the end.
@@ -311,9 +310,9 @@ impl Connection {
             Phase::Closed => rest.len(),
             Phase::Answer { left, .. } => {
                 let used = clamp(rest.len(), *left);
-                *left -= used as u64;
+                *left -= used as u32;
                 if used > 0 {
-                    self.patience = Patience::new(context.now, ANSWER_MS);
+                    self.patience = Patience::new(context.now, ANSWER_S);
                 }
                 self.settle_answer(context.now);
                 used
@@ -328,7 +327,7 @@ impl Connection {
         context: &mut Context<'_>,
     ) -> usize {
         if self.request.is_untouched() {
-            self.patience = Patience::new(context.now, HEAD_MS);
+            self.patience = Patience::new(context.now, HEAD_S);
         }
         match self.request.take(rest, &mut self.buffer, context.config) {
             Ok((used, complete)) => {
@@ -339,14 +338,14 @@ impl Connection {
             }
             Err(code) => {
                 // Where the next request would begin is not known any more.
-                self.refuse(&code.into(), u64::MAX, context);
+                self.refuse(&code.into(), u32::MAX, context);
                 rest.len()
             }
         }
     }
 
     /// Sends 100 Continue to a client that waits for it.
-    pub(super) fn invite(&mut self, left: u64) {
+    pub(super) fn invite(&mut self, left: u32) {
         if self.request.expects_continue && left > 0 {
             self.interim = CONTINUE;
         }
@@ -360,7 +359,7 @@ impl Connection {
         self.answer(&Answer::ok(text, page), left, context);
     }
 
-    pub(super) fn refuse(&mut self, refusal: &Refusal, left: u64, context: &Context<'_>) {
+    pub(super) fn refuse(&mut self, refusal: &Refusal, left: u32, context: &Context<'_>) {
         let sentence = refusal.sentence();
         self.answer(&Answer::refusal(refusal.code, &sentence), left, context);
     }
@@ -370,20 +369,20 @@ impl Connection {
         answer::write_status(&mut self.buffer, &self.request, keep, context);
     }
 
-    pub(super) fn answer(&mut self, answer: &Answer<'_>, left: u64, context: &Context<'_>) {
+    pub(super) fn answer(&mut self, answer: &Answer<'_>, left: u32, context: &Context<'_>) {
         let keep = self.begin_answer(left, context.now);
         answer.write(&mut self.buffer, &self.request, keep, context);
     }
 
     /// Makes the buffer ready for an answer while `left` bytes of body are still to come; whether the connection stays open after it.
-    fn begin_answer(&mut self, left: u64, now: Instant) -> bool {
+    fn begin_answer(&mut self, left: u32, now: Instant) -> bool {
         let keep = self.request.keep_alive && left == 0;
         self.phase = Phase::Answer {
             left,
             keep,
             until: now + DISCARD,
         };
-        self.patience = Patience::new(now, ANSWER_MS);
+        self.patience = Patience::new(now, ANSWER_S);
         self.sent = 0;
         self.buffer.clear();
         // A 100 Continue of which the client has seen a part must come whole; one it has not seen is not needed any more.
@@ -396,6 +395,6 @@ impl Connection {
 }
 
 /// The smaller of a number of bytes here and a number of bytes to come.
-pub(super) fn clamp(here: usize, to_come: u64) -> usize {
+pub(super) fn clamp(here: usize, to_come: u32) -> usize {
     usize::try_from(to_come).map_or(here, |to_come| here.min(to_come))
 }

@@ -1,4 +1,6 @@
 //! Small pieces of text handling that the parsers and the answers share, without core::fmt and its code size.
+//!
+//! Where the compiler is told not to inline, it had measurably made the firmware larger.
 
 use heapless::Vec;
 
@@ -9,6 +11,7 @@ pub(super) const BUFFER_LEN: usize = 2048;
 pub(super) type Buffer = Vec<u8, BUFFER_LEN>;
 
 /// Appends `bytes`; what does not fit is cut off.
+#[inline(never)]
 pub(super) fn put(out: &mut Buffer, bytes: &[u8]) {
     let room = out.capacity() - out.len();
     let fitting = bytes.get(..room).unwrap_or(bytes);
@@ -64,18 +67,21 @@ pub(super) fn parse_id(text: &[u8]) -> Option<u128> {
 }
 
 /// `text` before and after the first `separator`.
+#[inline(never)]
 pub(super) fn split_once(text: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
     let at = text.iter().position(|&byte| byte == separator)?;
     Some((text.get(..at)?, text.get(at + 1..)?))
 }
 
 /// Whether `needle` occurs in `text`, in any case.
+#[inline(never)]
 pub(super) fn contains(text: &[u8], needle: &[u8]) -> bool {
     text.windows(needle.len())
         .any(|part| part.eq_ignore_ascii_case(needle))
 }
 
 /// Whether `text` begins with `start`, in any case; the rest.
+#[inline(never)]
 pub(super) fn strip_start<'a>(text: &'a [u8], start: &[u8]) -> Option<&'a [u8]> {
     let (head, tail) = text.split_at_checked(start.len())?;
     head.eq_ignore_ascii_case(start).then_some(tail)

@@ -13,15 +13,15 @@ use super::text::Buffer;
 use crate::intake::{Intake, Outcome, Source, Ticket, Transport};
 
 /// Between two pieces of an upload.
-const UPLOAD_MS: u32 = 10_000;
+const UPLOAD_S: u32 = 10;
 /// Bytes of a form around its file that no client needs more than.
-const FORM_OVERHEAD_LEN: u64 = 64 * 1024;
+const FORM_OVERHEAD_LEN: u32 = 64 * 1024;
 
 /// An upload while its body comes in.
 pub(super) struct Upload {
     pub(super) ticket: Ticket,
     /// Bytes of body to come.
-    pub(super) left: u64,
+    pub(super) left: u32,
     /// `None` for a raw body.
     form: Option<Multipart>,
 }
@@ -55,8 +55,8 @@ impl Connection {
             _ => return Err(ErrorCode::UnsupportedMediaType.into()),
         };
         let around = if raw { 0 } else { FORM_OVERHEAD_LEN };
-        let capacity = u64::from(context.config.map.application.len);
-        if left > capacity + HEADER_LEN as u64 + around {
+        let capacity = context.config.map.application.len;
+        if left > capacity.saturating_add(HEADER_LEN as u32 + around) {
             let text = format_args!("{left} bytes are sent, user flash has {capacity}");
             return Err(Refusal::with(ErrorCode::TooLarge, text));
         }
@@ -65,10 +65,10 @@ impl Connection {
             peer: self.peer,
         };
         // The length of a file inside a form is known when the form has ended, not before.
-        let declared = if raw { u32::try_from(left).ok() } else { None };
+        let declared = raw.then_some(left);
         let ticket = context.intake.begin(context.now, source, declared)?;
         let form = (!raw).then(|| Multipart::new(&self.request.boundary));
-        self.patience = Patience::new(context.now, UPLOAD_MS);
+        self.patience = Patience::new(context.now, UPLOAD_S);
         self.phase = Phase::Upload(Upload { ticket, left, form });
         self.invite(left);
         if left == 0 {
@@ -87,8 +87,8 @@ impl Connection {
         match upload.take(rest, &mut self.buffer, context.intake) {
             Ok(0) => 0,
             Ok(used) => {
-                upload.left -= used as u64;
-                self.patience = Patience::new(context.now, UPLOAD_MS);
+                upload.left -= used as u32;
+                self.patience = Patience::new(context.now, UPLOAD_S);
                 if upload.left == 0 {
                     self.end_upload(context);
                 }
@@ -96,7 +96,7 @@ impl Connection {
             }
             Err(refusal) => {
                 let (ticket, used) = (upload.ticket, rest.len());
-                let left = upload.left - used as u64;
+                let left = upload.left - used as u32;
                 self.give_up(ticket, &refusal, left, context);
                 used
             }
@@ -122,10 +122,10 @@ impl Connection {
         }
     }
 
-    pub(super) fn poll_upload(&mut self, ticket: Ticket, left: u64, context: &mut Context<'_>) {
+    pub(super) fn poll_upload(&mut self, ticket: Ticket, left: u32, context: &mut Context<'_>) {
         if context.intake.room() == 0 {
             // The client waits for the board, not the other way round.
-            self.patience = Patience::new(context.now, UPLOAD_MS);
+            self.patience = Patience::new(context.now, UPLOAD_S);
         }
         if let Outcome::Failed(refusal) = context.intake.outcome(ticket) {
             self.refuse(&refusal, left, context);
@@ -154,7 +154,7 @@ impl Connection {
         &mut self,
         ticket: Ticket,
         refusal: &Refusal,
-        left: u64,
+        left: u32,
         context: &mut Context<'_>,
     ) {
         abort(context.intake, ticket, refusal);
