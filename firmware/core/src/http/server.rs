@@ -88,10 +88,9 @@ pub(super) enum Phase {
 
 /// The state of one TCP connection.
 ///
-/// Drive it in this order: [`poll`](Self::poll) when [`poll_at`](Self::poll_at) has come, after each step of the updater and before
-/// anything is received; [`receive`](Self::receive) with what the socket holds; [`transmit`](Self::transmit) while the socket takes bytes;
-/// and from the start again as long as bytes were used or given out, because the end of an answer is where the next request, already
-/// received, begins.
+/// To drive it: [`receive`](Self::receive) with what the socket holds, [`poll`](Self::poll) when [`poll_at`](Self::poll_at) has come and
+/// after each step of the updater, [`transmit`](Self::transmit) while the socket takes bytes, and all three again as long as bytes were
+/// used or given out: the end of an answer is where the next request, already received, begins.
 pub struct Connection {
     pub(super) phase: Phase,
     pub(super) request: Request,
@@ -142,6 +141,8 @@ impl Connection {
         server: &mut Server,
         context: &mut Context<'_>,
     ) -> usize {
+        // The time may have come for what these bytes are waiting for.
+        self.poll(server, context);
         let mut rest = bytes;
         while !rest.is_empty() {
             let used = self.receive_some(rest, server, context);

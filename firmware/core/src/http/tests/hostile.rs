@@ -195,7 +195,7 @@ fn uploads_between_hostile_requests_in_any_order_arrive_whole() {
 }
 
 #[test]
-fn noise_and_damaged_requests_never_panic_and_never_install_what_is_not_whole() {
+fn damaged_requests_never_panic_and_never_leave_the_board_held() {
     let valid = form_post(BASIC, "b", &file_form("b", &image(200)));
     let mut board = Board::new();
     let mut seed = 7u32;

@@ -2,6 +2,7 @@
 
 extern crate std;
 
+mod broken;
 mod hostile;
 mod login;
 mod requests;
@@ -246,11 +247,11 @@ impl Board {
     /// What the network loop does while anything gets on.
     pub(super) fn pump(&mut self) {
         for _ in 0..100_000 {
-            self.with(|connection, server, context| connection.poll(server, context));
             let unread = core::mem::take(&mut self.unread);
             let used = self
                 .with(|connection, server, context| connection.receive(&unread, server, context));
             self.unread = unread[used..].to_vec();
+            self.with(|connection, server, context| connection.poll(server, context));
             let mut out = [0; 100];
             let len = self.connection.transmit(self.now, &mut out);
             self.sent.extend_from_slice(&out[..len]);
