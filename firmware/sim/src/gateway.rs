@@ -25,6 +25,7 @@ use smoltcp::time::Instant;
 use smoltcp::wire::{EthernetAddress, HardwareAddress, IpCidr, Ipv4Address, Ipv4Cidr};
 
 use crate::wire::Port;
+pub use udp::TftpError;
 
 /// The gateway's MAC address: locally administered, unlike any a profile ships with.
 const MAC: EthernetAddress = EthernetAddress([0x02, 0x49, 0x41, 0x50, 0x47, 0x57]);
@@ -99,6 +100,11 @@ impl Gateway {
     /// The host address that leads to the board's HTTP server.
     pub fn http_address(&self) -> SocketAddr {
         self.tcp.address()
+    }
+
+    /// The TFTP errors that the board has sent to clients since the last call.
+    pub fn take_tftp_errors(&mut self) -> Vec<TftpError> {
+        self.udp.take_errors()
     }
 
     /// Wakes a [`Gateway::wait`] from another thread.

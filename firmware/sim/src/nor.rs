@@ -5,14 +5,16 @@
 //! - RM0090 section 3.6: what a cut operation touched is not guaranteed, even where it reads back right. So the bits touched by a cut
 //!   read differently at every boot, though the same within one, until their sector is erased (`cells`).
 //! - Faults on demand: operations that fail, words that read back wrong, sectors that do not erase or are protected, a low supply.
-//! - Each operation takes its datasheet time; [`Nor::busy_us`] sums them up for whoever keeps the clock.
+//! - Each operation takes its datasheet time; [`Nor::take_busy_us`] sums them up for whoever keeps the clock.
 //!
 //! Cloning is cheap (sectors are shared until one of the two is written), so that a sweep can start a million runs from one snapshot.
 //! What it does not model: option bytes, wear beyond a count, bytes and half words (the firmware programs words), and the stall of
 //! code that runs from flash.
 
+mod accounts;
 mod cells;
 mod fault;
+mod shared;
 #[cfg(test)]
 mod tests;
 
@@ -23,63 +25,10 @@ use iap_core::flash::{Flash, FlashError, FlashFault};
 use iap_protocol::crc::Crc32;
 use iap_protocol::memory::{FlashMap, Region, Sector, SectorSet};
 
+pub use accounts::{Counters, FlashTimes, Violation};
 use cells::Cells;
 pub use fault::{Cut, Fault, Moment};
-
-/// How long operations take.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct FlashTimes {
-    /// Microseconds to program one word.
-    pub word_us: u64,
-    /// Microseconds to erase each sector, by sector number; 0 for sectors that are not listed.
-    pub erase_us: Vec<u64>,
-}
-
-impl FlashTimes {
-    /// Operations that take no time.
-    pub const ZERO: Self = Self {
-        word_us: 0,
-        erase_us: Vec::new(),
-    };
-
-    fn erase_us(&self, index: u8) -> u64 {
-        self.erase_us.get(usize::from(index)).copied().unwrap_or(0)
-    }
-}
-
-/// A program operation that tried to set bits.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Violation {
-    /// The word's address.
-    pub address: u32,
-    /// What it read.
-    pub old: u32,
-    /// What was to be programmed.
-    pub new: u32,
-}
-
-/// What was done to the flash since it was made.
-#[derive(Clone, Default, Debug)]
-pub struct Counters {
-    /// Words programmed.
-    pub words: u64,
-    /// Words programmed that were not erased, only bits cleared: legal, and rare in good code.
-    pub words_not_erased: u64,
-    /// Erases by sector number.
-    pub erases: Vec<u32>,
-}
-
-impl Counters {
-    /// Sectors erased, all together.
-    pub fn erased(&self) -> u64 {
-        self.erases.iter().map(|&count| u64::from(count)).sum()
-    }
-
-    /// Operations: erases and words.
-    pub fn operations(&self) -> u64 {
-        self.erased() + self.words
-    }
-}
+pub use shared::SharedNor;
 
 /// The flash.
 #[derive(Clone, Debug)]
@@ -142,9 +91,9 @@ impl Nor {
         &self.counters
     }
 
-    /// Microseconds that all operations so far took.
-    pub fn busy_us(&self) -> u64 {
-        self.busy_us
+    /// Microseconds that the operations since the last call took; for whoever keeps the clock.
+    pub fn take_busy_us(&mut self) -> u64 {
+        std::mem::take(&mut self.busy_us)
     }
 
     /// Whether a cut has taken the power away. Every call fails until [`Nor::power_on`].
@@ -195,8 +144,14 @@ impl Nor {
 
     /// The whole content as it reads at this boot.
     pub fn content(&self) -> Vec<u8> {
-        let mut bytes = vec![0; self.map.region().len as usize];
-        self.copy(self.map.region().start, &mut bytes);
+        let region = self.map.region();
+        self.content_of(region.start..region.start.saturating_add(region.len))
+    }
+
+    /// The content of these addresses as it reads at this boot; 0 outside the flash.
+    pub fn content_of(&self, range: Range<u32>) -> Vec<u8> {
+        let mut bytes = vec![0; range.len()];
+        self.copy(range.start, &mut bytes);
         bytes
     }
 

@@ -205,6 +205,8 @@ impl phy::Device for Port {
         let mut capabilities = DeviceCapabilities::default();
         capabilities.medium = Medium::Ethernet;
         capabilities.max_transmission_unit = MAX_FRAME_LEN;
+        let ring_len = self.segment().lanes[self.station].conditions.ring_len;
+        capabilities.max_burst_size = (ring_len != usize::MAX).then_some(ring_len);
         capabilities
     }
 }

@@ -29,8 +29,21 @@ const BUFFER_BYTES: usize = 256 * 1024;
 const BUFFER_PACKETS: usize = 256;
 /// How long packets wait for a board that does not answer ARP; Linux gives up after three tries of one second, too.
 const UNANSWERED: Duration = Duration::from_secs(3);
+/// Errors that are kept until somebody asks for them.
+const MAX_ERRORS: usize = 64;
 /// The largest datagram.
 const MAX_DATAGRAM: usize = 65_535;
+
+/// What the board told a client.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TftpError {
+    /// The client.
+    pub client: SocketAddr,
+    /// TFTP's error code.
+    pub code: u16,
+    /// Its text.
+    pub sentence: String,
+}
 
 struct Door {
     board_port: u16,
@@ -52,6 +65,8 @@ pub(super) struct Relay {
     doors: Vec<Door>,
     clients: Vec<Client>,
     buffer: Vec<u8>,
+    /// What the board told clients and nobody has asked for yet.
+    errors: Vec<TftpError>,
 }
 
 impl Relay {
@@ -61,12 +76,17 @@ impl Relay {
             address: door.socket.local_addr()?,
             doors: vec![door],
             clients: Vec::new(),
+            errors: Vec::new(),
             buffer: vec![0; MAX_DATAGRAM],
         })
     }
 
     pub(super) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    pub(super) fn take_errors(&mut self) -> Vec<TftpError> {
+        std::mem::take(&mut self.errors)
     }
 
     pub(super) fn poll(&mut self, now: Instant, stack: &mut Stack, registry: &Registry) -> bool {
@@ -119,6 +139,7 @@ impl Relay {
                 let Ok(door) = door(&mut self.doors, meta.endpoint.port, registry, now) else {
                     continue;
                 };
+                note_error(&mut self.errors, address, &self.buffer[..len]);
                 // A client that has gone makes this fail, as it would on a network.
                 let _ = door.socket.send_to(&self.buffer[..len], address);
             }
@@ -191,6 +212,21 @@ impl Door {
             socket,
             used: now,
         })
+    }
+}
+
+/// Keeps an ERROR packet of the board; repetitions of the last one only once.
+fn note_error(errors: &mut Vec<TftpError>, client: SocketAddr, datagram: &[u8]) {
+    let Ok(tftp::Packet::Error { code, message }) = tftp::Packet::decode(datagram) else {
+        return;
+    };
+    let error = TftpError {
+        client,
+        code,
+        sentence: String::from_utf8_lossy(message).into_owned(),
+    };
+    if errors.len() < MAX_ERRORS && errors.last() != Some(&error) {
+        errors.push(error);
     }
 }
 

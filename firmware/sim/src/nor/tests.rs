@@ -109,7 +109,8 @@ fn operations_take_their_time_and_clones_share_nothing() {
     let snapshot = nor.clone();
     nor.program(BASE, &[0; 40]).unwrap();
     nor.erase(sector(5)).unwrap();
-    assert_eq!(nor.busy_us(), 10 * 16 + 250_000);
+    assert_eq!(nor.take_busy_us(), 10 * 16 + 250_000);
+    assert_eq!(nor.take_busy_us(), 0);
     assert_eq!(word(&snapshot, BASE), u32::MAX);
     assert_eq!(snapshot.counters().operations(), 0);
 }
