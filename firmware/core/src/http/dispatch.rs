@@ -96,7 +96,7 @@ impl Connection {
             _ => {
                 self.reset = true;
                 self.request.keep_alive = false;
-                let answer = Answer::ok("MCU Reset Done ! The board starts anew.", Page::Plain);
+                let answer = Answer::ok("the board resets now", Page::Farewell);
                 self.answer(&answer, self.request.body_len(), context);
                 Ok(())
             }

@@ -2,7 +2,7 @@
 //!
 //! State machines without I/O. A [`Connection`] is given the bytes of one TCP connection and the time, and gives back bytes, the time of
 //! its next poll, and the wish to close; what all connections share is in [`Server`]; what they need of the rest of the board comes with
-//! each call in a [`Context`]. The sockets belong to [`crate::net`], the image to [`Intake`].
+//! each call in a [`Context`]. The sockets belong to the network loop, the image to [`Intake`].
 //!
 //! ```text
 //!  bytes ─ parser ─ request ─ server ─┬─ multipart ─ intake

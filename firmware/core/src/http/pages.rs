@@ -17,11 +17,13 @@ pub(super) enum Page {
     Upload,
     /// The reset button.
     Reset,
+    /// An image was installed: the reset button.
+    Done,
+    /// The board resets: nothing more.
+    Farewell,
     /// The way back.
     #[default]
     Back,
-    /// Nothing.
-    Plain,
 }
 
 const START: &str = "<!doctype html><html lang=en><meta charset=utf-8>\
@@ -37,6 +39,8 @@ const UPLOAD: &str = "<form action=/upload.cgi enctype=multipart/form-data metho
 <form action=/logout.cgi method=post><button>Log out</button></form>";
 const RESET: &str =
     "<form action=/resetmcu.cgi method=post><button>RESET MCU</button></form><p><a href=/>Back</a>";
+const DONE: &str = "<h2>File Upload Done!</h2>";
+const FAREWELL: &str = "<h2>MCU Reset Done !</h2>";
 const BACK: &str = "<p><a href=/>Back</a>";
 const DEFAULT_LOGIN: &str = "<p>Warning: user and password are the well-known defaults.";
 const OPEN: &str = "<p>Warning: policy open, anybody on this network can install an image over TFTP without login.";
@@ -55,8 +59,12 @@ pub(super) fn write(out: &mut Buffer, page: Page, text: &str, context: &Context<
     match page {
         Page::Login => add(LOGIN),
         Page::Reset => add(RESET),
+        Page::Done => {
+            add(DONE);
+            add(RESET);
+        }
+        Page::Farewell => add(FAREWELL),
         Page::Back => add(BACK),
-        Page::Plain => {}
         Page::Upload => {
             add("<p>Application: ");
             add(if context.application.is_empty() {

@@ -140,8 +140,8 @@ impl Connection {
             Outcome::Running => {}
             Outcome::Committed => {
                 self.show(
-                    "File Upload Done! The image is in flash.",
-                    Page::Reset,
+                    "the image is in flash, verified and recorded",
+                    Page::Done,
                     context,
                 );
             }

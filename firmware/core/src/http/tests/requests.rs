@@ -194,6 +194,10 @@ fn programs_get_json_and_browsers_get_pages() {
     assert_eq!(response.header("content-type").unwrap(), "application/json");
     let value: serde_json::Value = serde_json::from_slice(&response.body).unwrap();
     assert_eq!(value["code"], 0);
+    assert_eq!(
+        value["text"],
+        "the image is in flash, verified and recorded"
+    );
     board.intake.held_by_other = true;
     board.open();
     let response = board.exchange(&upload).unwrap();
