@@ -8,6 +8,8 @@
 //! ICMP echo is answered by smoltcp. Nothing here decides about images: that is the update's.
 
 mod address;
+mod board;
+mod platform;
 mod ports;
 mod storage;
 mod web;
@@ -15,7 +17,7 @@ mod web;
 #[cfg(test)]
 mod tests;
 
-use iap_protocol::status::{IapReason, Phase, Policy};
+use iap_protocol::status::{IapReason, Policy};
 use smoltcp::iface::{
     self, Interface, PollIngressSingleResult, PollResult, SocketHandle, SocketSet,
 };
@@ -24,16 +26,17 @@ use smoltcp::socket::{dhcpv4, udp};
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{DhcpOption, HardwareAddress};
 
+pub use platform::{Indication, Platform, Turn};
 pub use storage::{HTTP_RX, HTTP_SOCKETS, HTTP_TX, Storage, UPLOAD_RX};
 
 use crate::config::Config;
 use crate::flash::Flash;
 use crate::intake::Intake;
 use crate::mode::{self, ResetReason, Situation};
-use crate::status::{Application, Report};
-use crate::tftp::{Limits, MAX_REPLY_LEN, Server};
+use crate::tftp::{Datagram, Limits, MAX_REPLY_LEN, Server};
 use crate::update::{RING_RESERVE, Step, Updater};
 use address::Addressing;
+use board::BoardState;
 use ports::{Ports, sender};
 use web::{Service, Web};
 
@@ -48,38 +51,12 @@ const FRAMES_PER_TURN: usize = 32;
 const EGRESS_ROUNDS: usize = 64;
 /// Turns an erase waits for the transmitter to take what is pending; without a link it never would.
 const MAX_POSTPONED: u8 = 16;
+/// When the transmitter is tried again.
+const EGRESS_RETRY: Duration = Duration::from_millis(1);
 /// When a step that found the supply low is tried again.
 const SUPPLY_RETRY: Duration = Duration::from_millis(100);
 /// DHCP option 12, host name (RFC 2132 section 3.14).
 const DHCP_HOST_NAME: u8 = 12;
-
-/// What the loop needs of its surroundings beside the Ethernet.
-pub trait Platform {
-    /// The time since the reset; it passes during flash operations.
-    fn now(&mut self) -> Instant;
-    /// A random number, as good as the hardware gives.
-    fn random(&mut self) -> u32;
-    /// Shows the state to people; called when it has changed.
-    fn show(&mut self, indication: Indication);
-}
-
-/// What LEDs can show. The link is the platform's own affair.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Indication {
-    /// The board has an address.
-    pub has_address: bool,
-    /// What the update is doing.
-    pub phase: Phase,
-}
-
-/// The end of one [`Iap::poll`].
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Turn {
-    /// When the next poll is due unless a frame comes before; `None`: when a frame comes. Not later than now: there is more to do.
-    pub poll_at: Option<Instant>,
-    /// The board is to be reset now; everything that had to be said was handed to the device.
-    pub reset: Option<ResetReason>,
-}
 
 /// The board in IAP mode.
 pub struct Iap<'a, F> {
@@ -91,42 +68,11 @@ pub struct Iap<'a, F> {
     addressing: Addressing,
     tftp: Server,
     ports: Ports,
-    web: Web,
+    web: Web<'a>,
     reply: &'a mut [u8; MAX_REPLY_LEN],
     board: BoardState,
     shown: Option<Indication>,
     postponed: u8,
-}
-
-/// What the board knows of itself.
-#[derive(Debug)]
-struct BoardState {
-    started_at: Instant,
-    iap_reason: IapReason,
-    application: Application,
-    /// The flash operations done when `application` was looked up.
-    looked_up_at: Option<(u32, u32)>,
-}
-
-impl BoardState {
-    /// Looks up the application if the flash has changed since the last time.
-    fn refresh<F: Flash>(&mut self, updater: &mut Updater<'_, F>, config: &Config) {
-        let operations = updater.operations();
-        if self.looked_up_at != Some(operations) {
-            self.application = Application::find(updater, config);
-            self.looked_up_at = Some(operations);
-        }
-    }
-
-    fn report<'r>(&'r self, now: Instant, config: &'r Config) -> Report<'r> {
-        let uptime = now - self.started_at;
-        Report {
-            config,
-            application: &self.application,
-            iap_reason: self.iap_reason,
-            uptime_ms: u32::try_from(uptime.total_millis()).unwrap_or(u32::MAX),
-        }
-    }
 }
 
 impl<'a, F: Flash> Iap<'a, F> {
@@ -155,7 +101,7 @@ impl<'a, F: Flash> Iap<'a, F> {
             sockets.add(opened.write),
             sockets.add(opened.read),
         );
-        let web = Web::new(opened.http.map(|socket| sockets.add(socket)));
+        let web = Web::new(opened.http, &mut sockets);
         storage.dhcp_options = [DhcpOption {
             kind: DHCP_HOST_NAME,
             data: network.host_name.as_bytes(),
@@ -173,12 +119,7 @@ impl<'a, F: Flash> Iap<'a, F> {
             ports,
             web,
             reply: &mut storage.reply,
-            board: BoardState {
-                started_at: now,
-                iap_reason,
-                application: Application::None,
-                looked_up_at: None,
-            },
+            board: BoardState::new(now, iap_reason),
             shown: None,
             postponed: 0,
         }
@@ -283,11 +224,18 @@ impl<'a, F: Flash> Iap<'a, F> {
             board.refresh(updater, config);
             board.report(now, config).write(updater, json)
         };
-        let out = &mut self.reply[..];
-        let updater = &mut self.updater;
-        let reply = self
-            .tftp
-            .process(now, port, peer, datagram, updater, status, out);
+        let datagram = Datagram {
+            local_port: port,
+            peer,
+            bytes: datagram,
+        };
+        let reply = self.tftp.process(
+            now,
+            &datagram,
+            &mut self.updater,
+            status,
+            &mut self.reply[..],
+        );
         self.ports.follow(now, &self.tftp, &mut self.sockets);
         if let Some(reply) = reply {
             self.ports.send(&reply, &self.reply[..], &mut self.sockets);
@@ -355,7 +303,10 @@ impl<'a, F: Flash> Iap<'a, F> {
         [
             more_frames.then_some(now),
             step,
-            self.interface.poll_at(now, &self.sockets),
+            // What could not be sent in this turn waits for the transmitter, not for the next turn.
+            self.interface
+                .poll_at(now, &self.sockets)
+                .map(|at| at.max(now + EGRESS_RETRY)),
             self.tftp.poll_at(now),
             self.web.poll_at(),
             self.addressing.poll_at(),

@@ -8,6 +8,7 @@
 //! | first TCP connection | [`UPLOAD_RX`] + [`HTTP_TX`] |
 //! | each other of [`HTTP_SOCKETS`] | [`HTTP_RX`] + [`HTTP_TX`] |
 //! | datagram being answered | [`MAX_REPLY_LEN`] |
+//! | state of each HTTP connection | about 2.7 KiB |
 //!
 //! The receive buffers of UDP hold one datagram: the network loop serves the servers after each frame, so a window of DATA waits in the
 //! receive ring of the Ethernet DMA and in the update's RAM ring, not here.
@@ -21,6 +22,7 @@ use smoltcp::socket::{tcp, udp};
 use smoltcp::time::Duration;
 use smoltcp::wire::DhcpOption;
 
+use crate::http::Connection;
 use crate::tftp::MAX_REPLY_LEN;
 
 /// HTTP connections at a time.
@@ -75,10 +77,17 @@ impl<const RX: usize, const TX: usize> Datagrams<RX, TX> {
     }
 }
 
-/// Buffers of a TCP socket.
+/// Buffers of a TCP socket, and the connection on it: here, so that all four never pass over the stack together.
 struct Streams<const RX: usize> {
     rx: [u8; RX],
     tx: [u8; HTTP_TX],
+    connection: Option<Connection>,
+}
+
+/// A TCP socket and the connection that will be on it.
+pub(super) struct HttpSocket<'a> {
+    pub(super) socket: tcp::Socket<'a>,
+    pub(super) connection: &'a mut Connection,
 }
 
 impl<const RX: usize> Streams<RX> {
@@ -86,10 +95,11 @@ impl<const RX: usize> Streams<RX> {
         Self {
             rx: [0; RX],
             tx: [0; HTTP_TX],
+            connection: None,
         }
     }
 
-    fn socket(&mut self) -> tcp::Socket<'_> {
+    fn socket(&mut self) -> HttpSocket<'_> {
         let rx = tcp::SocketBuffer::new(&mut self.rx[..]);
         let tx = tcp::SocketBuffer::new(&mut self.tx[..]);
         let mut socket = tcp::Socket::new(rx, tx);
@@ -98,7 +108,10 @@ impl<const RX: usize> Streams<RX> {
         socket.set_ack_delay(None);
         // Ends connections to peers that have vanished.
         socket.set_timeout(Some(PEER_TIMEOUT));
-        socket
+        HttpSocket {
+            socket,
+            connection: self.connection.insert(Connection::new()),
+        }
     }
 }
 
@@ -124,7 +137,7 @@ pub(super) struct Sockets<'a> {
     pub(super) request: udp::Socket<'a>,
     pub(super) write: udp::Socket<'a>,
     pub(super) read: udp::Socket<'a>,
-    pub(super) http: [tcp::Socket<'a>; HTTP_SOCKETS],
+    pub(super) http: [HttpSocket<'a>; HTTP_SOCKETS],
 }
 
 impl Buffers {
@@ -158,7 +171,7 @@ impl Storage<'_> {
 }
 
 // SRAM has 128 KiB, and the update's ring and the Ethernet DMA want most of it.
-const _: () = assert!(size_of::<Storage<'_>>() <= 40 * 1024);
+const _: () = assert!(size_of::<Storage<'_>>() <= 50 * 1024);
 
 impl Default for Storage<'_> {
     fn default() -> Self {

@@ -12,8 +12,8 @@ use smoltcp::socket::tcp;
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{IpAddress, Ipv4Address};
 
-use super::BoardState;
-use super::storage::HTTP_SOCKETS;
+use super::board::BoardState;
+use super::storage::{HTTP_SOCKETS, HttpSocket};
 use crate::config::Config;
 use crate::flash::Flash;
 use crate::http::{Connection, Context, Server};
@@ -41,9 +41,9 @@ pub(super) struct Service<'s, 'a, F> {
 }
 
 /// A socket and the connection on it.
-struct Slot {
+struct Slot<'a> {
     handle: SocketHandle,
-    connection: Connection,
+    connection: &'a mut Connection,
     is_open: bool,
     /// Since when the board's half is closed.
     closing_since: Option<Instant>,
@@ -52,19 +52,19 @@ struct Slot {
 }
 
 /// All of them.
-pub(super) struct Web {
+pub(super) struct Web<'a> {
     server: Server,
-    slots: [Slot; HTTP_SOCKETS],
+    slots: [Slot<'a>; HTTP_SOCKETS],
     last_heard: Option<Instant>,
 }
 
-impl Web {
-    pub(super) fn new(handles: [SocketHandle; HTTP_SOCKETS]) -> Self {
+impl<'a> Web<'a> {
+    pub(super) fn new(opened: [HttpSocket<'a>; HTTP_SOCKETS], sockets: &mut SocketSet<'a>) -> Self {
         Self {
             server: Server::new(),
-            slots: handles.map(|handle| Slot {
-                handle,
-                connection: Connection::new(),
+            slots: opened.map(|opened| Slot {
+                handle: sockets.add(opened.socket),
+                connection: opened.connection,
                 is_open: false,
                 closing_since: None,
                 last_heard: Instant::ZERO,
@@ -150,7 +150,7 @@ impl Web {
     }
 }
 
-impl Slot {
+impl Slot<'_> {
     fn serve(
         &mut self,
         socket: &mut tcp::Socket<'_>,
@@ -204,7 +204,7 @@ impl Slot {
         server: &mut Server,
         context: &mut Context<'_>,
     ) {
-        let connection = &mut self.connection;
+        let connection = &mut *self.connection;
         for _ in 0..ROUNDS {
             let taken = socket.recv(|bytes| {
                 let used = connection.receive(bytes, server, context);

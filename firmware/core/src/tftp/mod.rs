@@ -57,6 +57,17 @@ pub struct Limits {
     pub writes_allowed: bool,
 }
 
+/// A datagram that came.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Datagram<'a> {
+    /// The port it came to.
+    pub local_port: u16,
+    /// Where it came from.
+    pub peer: SocketAddrV4,
+    /// What it says.
+    pub bytes: &'a [u8],
+}
+
 /// A datagram to send; its bytes are in the buffer that the caller gave.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Reply {
@@ -126,26 +137,24 @@ impl Server {
         }
     }
 
-    /// Takes a datagram from `peer` to `local_port`. `status` writes `status.json` and returns its length; `out` takes the reply and
-    /// has room for [`MAX_REPLY_LEN`] bytes.
-    #[allow(clippy::too_many_arguments)] // what a datagram is, and what the server works with; a struct would only rename them
+    /// Takes a datagram. `status` writes `status.json` and returns its length; `out` takes the reply and has room for
+    /// [`MAX_REPLY_LEN`] bytes.
     pub fn process<I: Intake>(
         &mut self,
         now: Instant,
-        local_port: u16,
-        peer: SocketAddrV4,
-        datagram: &[u8],
+        datagram: &Datagram<'_>,
         intake: &mut I,
         status: impl FnOnce(&mut I, &mut [u8]) -> usize,
         out: &mut [u8],
     ) -> Option<Reply> {
         self.last_heard = Some(now);
-        if local_port == PORT {
-            self.request(now, peer, datagram, intake, status, out)
-        } else if self.write_port() == Some(local_port) {
-            self.on_write_port(now, peer, datagram, intake, out)
-        } else if self.read_port() == Some(local_port) {
-            self.on_read_port(now, peer, datagram, out)
+        let port = Some(datagram.local_port);
+        if port == Some(PORT) {
+            self.request(now, datagram, intake, status, out)
+        } else if port == self.write_port() {
+            self.on_write_port(now, datagram, intake, out)
+        } else if port == self.read_port() {
+            self.on_read_port(now, datagram, out)
         } else {
             None
         }
@@ -173,13 +182,13 @@ impl Server {
     fn request<I: Intake>(
         &mut self,
         now: Instant,
-        peer: SocketAddrV4,
-        datagram: &[u8],
+        datagram: &Datagram<'_>,
         intake: &mut I,
         status: impl FnOnce(&mut I, &mut [u8]) -> usize,
         out: &mut [u8],
     ) -> Option<Reply> {
-        let answer = match Packet::decode(datagram) {
+        let peer = datagram.peer;
+        let answer = match Packet::decode(datagram.bytes) {
             Ok(Packet::WriteRequest(request)) => self.write_request(now, peer, &request, intake),
             Ok(Packet::ReadRequest(request)) => {
                 match self.read_request(now, peer, &request, |json| status(intake, json)) {
@@ -224,6 +233,8 @@ impl Server {
         let mut write = Write::new(now, port, peer, target, &request.options, &self.limits);
         let answer = write.first_answer(now);
         self.write = Some(write);
+        // Whoever writes now wants the board to stay.
+        self.reset_at = None;
         Ok(answer)
     }
 
@@ -254,15 +265,14 @@ impl Server {
     fn on_write_port<I: Intake>(
         &mut self,
         now: Instant,
-        peer: SocketAddrV4,
-        datagram: &[u8],
+        datagram: &Datagram<'_>,
         intake: &mut I,
         out: &mut [u8],
     ) -> Option<Reply> {
         let write = self.write.as_mut()?;
-        let packet = Packet::decode(datagram);
-        if write.peer != peer {
-            return stranger(write.port, peer, &packet, out);
+        let packet = Packet::decode(datagram.bytes);
+        if write.peer != datagram.peer {
+            return stranger(datagram, &packet, out);
         }
         match packet {
             Ok(Packet::Data { block, payload }) => write.data(now, block, payload, intake),
@@ -333,14 +343,13 @@ impl Server {
     fn on_read_port(
         &mut self,
         now: Instant,
-        peer: SocketAddrV4,
-        datagram: &[u8],
+        datagram: &Datagram<'_>,
         out: &mut [u8],
     ) -> Option<Reply> {
         let read = self.read.as_mut()?;
-        let packet = Packet::decode(datagram);
-        if read.peer != peer {
-            return stranger(read.port, peer, &packet, out);
+        let packet = Packet::decode(datagram.bytes);
+        if read.peer != datagram.peer {
+            return stranger(datagram, &packet, out);
         }
         match packet {
             Ok(Packet::Ack { block }) => read.ack(now, block),

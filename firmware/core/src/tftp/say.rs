@@ -7,7 +7,7 @@ use iap_protocol::ErrorCode;
 use iap_protocol::error::Refusal;
 use iap_protocol::tftp::{Mode, Options, Packet, PacketError};
 
-use super::Reply;
+use super::{Datagram, Reply};
 use crate::intake::{Source, Transport};
 
 /// What a transfer wants to say.
@@ -86,14 +86,21 @@ pub(super) fn unknown_transfer(port: u16) -> Refusal {
 
 /// Answers somebody who is not the peer of the transfer, which goes on undisturbed (RFC 1350 section 4).
 pub(super) fn stranger(
-    port: u16,
-    peer: SocketAddrV4,
+    datagram: &Datagram<'_>,
     packet: &Result<Packet<'_>, PacketError>,
     out: &mut [u8],
 ) -> Option<Reply> {
     match packet {
         Ok(Packet::Error { .. }) => None,
-        _ => reply(port, peer, &Say::Error(unknown_transfer(port)), out),
+        _ => {
+            let refusal = unknown_transfer(datagram.local_port);
+            reply(
+                datagram.local_port,
+                datagram.peer,
+                &Say::Error(refusal),
+                out,
+            )
+        }
     }
 }
 

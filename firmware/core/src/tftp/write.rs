@@ -194,8 +194,15 @@ impl Write {
         !self.is_running() && now >= self.heard + MAX_SILENCE
     }
 
+    /// Shifts what had not come about before the board stopped listening, `duration` ago. Many short stalls in a row, as programming
+    /// makes them, do not put off an answer: between them the board did listen.
     pub(super) fn stalled(&mut self, now: Instant, duration: Duration) {
         self.heard = now.min(self.heard + duration);
+        let is_long = duration > DUPLICATE_DELAY;
+        let due = self.due.filter(|&due| is_long && due + duration > now);
+        if let Some(due) = due {
+            self.due = Some(due + duration);
+        }
     }
 
     /// Ends the transfer from this side.

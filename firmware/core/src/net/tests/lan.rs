@@ -20,11 +20,45 @@ pub(super) const RECEIVE_RING: usize = 10;
 
 type Queue = Rc<RefCell<VecDeque<Vec<u8>>>>;
 
+/// What a bad wire does to frames; nothing with `per_mille` 0.
+#[derive(Default)]
+pub(super) struct Faults {
+    /// How many of 1000 frames are dropped, as many are doubled, and as many overtake the one before.
+    pub(super) per_mille: u32,
+    pub(super) seed: u32,
+    /// How many frames it has done something to.
+    pub(super) count: u32,
+}
+
+impl Faults {
+    fn strikes(&mut self) -> bool {
+        self.seed = self
+            .seed
+            .wrapping_mul(1_664_525)
+            .wrapping_add(1_013_904_223);
+        let strikes = (self.seed >> 16) % 1000 < self.per_mille;
+        self.count += u32::from(strikes);
+        strikes
+    }
+
+    fn pass(&mut self, frame: Vec<u8>, queue: &mut VecDeque<Vec<u8>>) {
+        if self.strikes() {
+            return;
+        }
+        if self.strikes() {
+            queue.push_back(frame.clone());
+        }
+        let at = queue.len().saturating_sub(usize::from(self.strikes()));
+        queue.insert(at, frame);
+    }
+}
+
 /// The frames under way.
 #[derive(Default)]
 pub(super) struct Lan {
     pub(super) to_board: Queue,
     pub(super) to_client: Queue,
+    pub(super) faults: Rc<RefCell<Faults>>,
 }
 
 impl Lan {
@@ -33,6 +67,7 @@ impl Lan {
             rx: self.to_board.clone(),
             tx: self.to_client.clone(),
             lost: Rc::default(),
+            faults: self.faults.clone(),
             burst: Some(8),
         }
     }
@@ -42,6 +77,7 @@ impl Lan {
             rx: self.to_client.clone(),
             tx: self.to_board.clone(),
             lost: Rc::default(),
+            faults: self.faults.clone(),
             burst: None,
         }
     }
@@ -56,6 +92,7 @@ pub(super) struct Port {
     rx: Queue,
     tx: Queue,
     pub(super) lost: Rc<RefCell<usize>>,
+    faults: Rc<RefCell<Faults>>,
     burst: Option<usize>,
 }
 
@@ -99,7 +136,7 @@ impl TxToken for Sending<'_> {
         if self.0.burst.is_none() && queue.len() >= RECEIVE_RING {
             *self.0.lost.borrow_mut() += 1;
         } else {
-            queue.push_back(frame);
+            self.0.faults.borrow_mut().pass(frame, &mut queue);
         }
         result
     }

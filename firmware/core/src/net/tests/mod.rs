@@ -4,6 +4,7 @@ extern crate std;
 
 mod address;
 mod lan;
+mod loss;
 mod transfer;
 mod web;
 

@@ -183,3 +183,22 @@ fn sockets_are_used_again_and_again() {
         bench.wait(11_000);
     }
 }
+
+#[test]
+fn uploads_over_a_bad_wire_end_with_the_right_bytes_in_flash() {
+    for seed in 0..8 {
+        let mut bench = Bench::new();
+        *bench.lan.faults.borrow_mut() = lan::Faults {
+            per_mille: 30,
+            seed,
+            count: 0,
+        };
+        let image = application(100_000);
+        let answer = exchange(&mut bench, 0, &upload(&image));
+        assert!(answer.starts_with("HTTP/1.1 200"), "seed {seed}: {answer}");
+        let flash = &bench.board.updater().flash().bytes;
+        let right = flash[0x2_0000..0x2_0000 + image.len()] == image;
+        assert!(right, "seed {seed}");
+        assert!(bench.lan.faults.borrow().count > 0, "the wire was bad");
+    }
+}

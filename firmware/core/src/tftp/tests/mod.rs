@@ -15,7 +15,7 @@ use iap_protocol::error::Refusal;
 use iap_protocol::tftp::{Mode, Options, PORT, Packet, Request};
 use smoltcp::time::{Duration, Instant};
 
-use super::{Limits, MAX_REPLY_LEN, Reply, Server};
+use super::{Datagram, Limits, MAX_REPLY_LEN, Reply, Server};
 use crate::intake::{Intake, Outcome, Source, Ticket};
 
 const CLIENT: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(192, 168, 0, 1), 4000);
@@ -170,8 +170,13 @@ impl Bench {
             json[..status.len()].copy_from_slice(status);
             status.len()
         };
+        let datagram = Datagram {
+            local_port: port,
+            peer,
+            bytes: datagram,
+        };
         let (server, fake) = (&mut self.server, &mut self.fake);
-        let reply = server.process(self.now, port, peer, datagram, fake, write_status, &mut out);
+        let reply = server.process(self.now, &datagram, fake, write_status, &mut out);
         sent(reply, &out)
     }
 

@@ -67,3 +67,16 @@ fn a_reset_request_at_work_keeps_other_writers_away() {
     let busy = error(ErrorCode::Busy, "tftp from 192.168.0.1");
     assert_eq!(bench.wrq(OTHER_HOST, Options::default()), busy);
 }
+
+#[test]
+fn a_write_that_begins_before_the_reset_keeps_the_board_up() {
+    let mut bench = Bench::new();
+    begin(&mut bench);
+    bench.data(1, b"reset");
+    assert_eq!(
+        bench.wrq(OTHER_HOST, Options::default()),
+        Some(Said::Ack(0))
+    );
+    bench.now += Duration::from_secs(5);
+    assert!(!bench.server.is_reset_due(bench.now));
+}

@@ -225,6 +225,17 @@ fn the_board_s_own_stalls_do_not_count_as_silence() {
 }
 
 #[test]
+fn a_window_interrupted_by_a_stall_is_not_acked_before_the_rest_was_looked_at() {
+    let mut bench = Bench::new();
+    bench.wrq(CLIENT, windows(512, 4));
+    bench.data(1, &[1; 512]);
+    bench.now += Duration::from_secs(2);
+    bench.server.stalled(bench.now, Duration::from_secs(2));
+    assert_eq!(bench.polled(), None);
+    assert_eq!(bench.wait_ms(100), [Said::Ack(1)]);
+}
+
+#[test]
 fn a_duplicate_block_is_acked_but_not_accepted_again() {
     let mut bench = Bench::new();
     bench.wrq(CLIENT, PLAIN);
