@@ -43,6 +43,12 @@ fn free_port() -> u16 {
     socket.local_addr().unwrap().port()
 }
 
+/// Other packages install a server of the same name.
+fn is_installed() -> bool {
+    let version = Command::new(SERVER).arg("--version").output();
+    version.is_ok_and(|output| output.stdout.starts_with(b"tftp-hpa"))
+}
+
 /// tftp-hpa's server on a port of its own; stopped when dropped.
 struct Server {
     process: Child,
@@ -53,7 +59,7 @@ struct Server {
 impl Server {
     /// `None`, with a word about it, where tftp-hpa is not installed; under CI that is a failure.
     fn start(extra: &[&str]) -> Option<Self> {
-        if !Path::new(SERVER).exists() {
+        if !is_installed() {
             println!("SKIPPED: tftpd-hpa (apt-get install tftpd-hpa)");
             let ci = std::env::var_os("CI").is_some_and(|value| value == "true");
             assert!(!ci, "tftpd-hpa is missing and CI=true allows no skips");

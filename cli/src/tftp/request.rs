@@ -10,10 +10,16 @@ use iap_protocol::tftp::{MAX_REQUEST_LEN, Mode, Options, Packet, Request};
 
 use super::error::Reason;
 
-/// Waits after the first, second and every later request.
-const WAITS: [Duration; 3] = [
+/// Waits after the first, second and every later write request.
+const WRITE_WAITS: [Duration; 3] = [
     Duration::from_millis(2500),
     Duration::from_secs(4),
+    Duration::from_secs(5),
+];
+/// The same for read requests: a second session does no harm there.
+const READ_WAITS: [Duration; 3] = [
+    Duration::from_secs(1),
+    Duration::from_secs(2),
     Duration::from_secs(5),
 ];
 /// RFC 2347: "the options were refused".
@@ -107,15 +113,15 @@ impl RequestState {
         if now < self.next_at {
             return false;
         }
-        let wait = WAITS
-            .get(self.sent as usize)
-            .or(WAITS.last())
-            .copied()
-            .unwrap_or(Duration::from_secs(5));
+        let waits = match self.direction {
+            Direction::Read => READ_WAITS,
+            Direction::Write => WRITE_WAITS,
+        };
+        let wait = waits.get(self.sent as usize).or(waits.last());
         self.sent += 1;
         self.refusable += u32::from(!self.options.is_empty());
         self.last_at = now;
-        self.next_at = now + wait;
+        self.next_at = now + wait.copied().unwrap_or_default();
         self.encode(out)
     }
 

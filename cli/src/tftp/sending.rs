@@ -22,6 +22,8 @@ use super::rtt::Estimator;
 const MAX_BURST_BYTES: u64 = 64 * 1024;
 const MIN_PAUSE: Duration = Duration::from_millis(1);
 const MAX_PAUSE: Duration = Duration::from_millis(5);
+/// A timer that an erase has made long is cut to this when the peer goes on.
+const MAX_FIRST_TIMEOUT: Duration = Duration::from_secs(1);
 /// Single blocks go out at least every 20 ms.
 const MAX_STRETCH: u32 = 4;
 /// An acknowledgement repeated sooner than this is a copy the network or the peer made, whatever the round trip.
@@ -41,6 +43,9 @@ pub(crate) struct Sending {
     round: Round,
     /// Timeouts since the last progress.
     timeouts: u32,
+    /// Timeouts since the last round trip that could be measured: their longer timer is kept (RFC 6298 section 5), or every window
+    /// of a board that programs slower than it receives would be sent twice.
+    backoff: u32,
     /// Blocks to repeat out of order.
     probes: [Option<u64>; 2],
     sent_at: Duration,
@@ -102,6 +107,7 @@ impl Sending {
                 believed: false,
             },
             timeouts: 0,
+            backoff: 0,
             probes: [None; 2],
             sent_at: now,
             progress_at: now,
@@ -169,7 +175,11 @@ impl Sending {
     }
 
     fn timeout_at(&self) -> Duration {
-        self.sent_at.saturating_add(self.rtt.timeout(self.timeouts))
+        let timeout = self.rtt.timeout(self.backoff);
+        self.sent_at.saturating_add(match self.timeouts {
+            0 => timeout.min(MAX_FIRST_TIMEOUT),
+            _ => timeout,
+        })
     }
 
     fn take_probe(&mut self) -> Option<u64> {
@@ -193,6 +203,7 @@ impl Sending {
 
     fn on_timeout(&mut self, now: Duration) {
         self.timeouts += 1;
+        self.backoff += 1;
         self.sent_at = now;
         self.burst.shrink();
         if self.timeouts == 1 {
@@ -238,6 +249,7 @@ impl Sending {
         let window_done = block + 1 >= self.next;
         if window_done && !self.round.repeats && self.timeouts == 0 {
             self.rtt.sample(now.saturating_sub(self.sent_at));
+            self.backoff = 0;
             self.burst.grow();
         }
         self.acked = block;

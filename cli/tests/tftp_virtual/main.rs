@@ -250,6 +250,20 @@ fn a_stall_does_not_slow_down_what_follows() {
 }
 
 #[test]
+fn a_board_that_programs_slower_than_it_receives_does_not_get_everything_twice() {
+    // 8 blocks of 1468 bytes are programmed in 47 ms (16 us per word); each acknowledgement waits for that.
+    let stalls = (1..90).map(|window| (8 * window, ms(47))).collect();
+    let habits = Habits {
+        stalls,
+        buffer: 64,
+        ..Habits::default()
+    };
+    let mut world = world(windowed(8), 1_000_000, Wire::new(ms(0)), habits);
+    let upload = delivered(&mut world, 1_000_000);
+    assert!(upload.repeated < 60, "{upload:?}");
+}
+
+#[test]
 fn doubled_acknowledgements_do_not_multiply_data() {
     for (config, blocks) in [(plain(), 201), (windowed(1), 71), (windowed(8), 71)] {
         for habits in [
