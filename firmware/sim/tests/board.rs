@@ -3,7 +3,8 @@
 
 mod common;
 
-use std::net::UdpSocket;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use common::{PATIENCE, application, put, put_from};
@@ -11,6 +12,7 @@ use iap_profile::Profile;
 use iap_sim::board::{AfterStart, Reset};
 use iap_sim::event::Event;
 use iap_sim::nor::{Cut, Fault, Moment};
+use iap_sim::settings::FlashSpeed;
 use iap_sim::sim::{FlashSource, Sim, SimOptions};
 use iap_sim::wire::Conditions;
 
@@ -143,6 +145,45 @@ fn a_second_host_is_told_who_is_updating() {
     first.recv_from(&mut packet).unwrap();
     let told = put_from(&second, sim.tftp(), b"x").unwrap_err();
     assert!(told.contains("tftp from 192.168.0.1"), "{told}");
+}
+
+#[test]
+fn an_upload_by_http_after_one_by_tftp_is_answered_and_not_cut_off_by_the_automatic_start() {
+    let options = SimOptions {
+        flash_speed: FlashSpeed::Maximum,
+        ..fast()
+    };
+    let sim = Sim::start(options).unwrap();
+    put(sim.tftp(), &application((1, 0, 0), 3000).1).unwrap();
+    // Four sectors of 2 s: longer than the 5 s from the commit to the automatic start.
+    let answer = upload(sim.http(), &application((2, 0, 0), 500_000).1);
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let committed =
+        |event: &Event| matches!(event, Event::Committed { version, .. } if version == "2.0.0");
+    let heard = sim.wait_for(0, PATIENCE, committed).unwrap();
+    let reset = |event: &Event| matches!(event, Event::Reset { .. });
+    let patience = Duration::from_millis(500);
+    assert!(
+        sim.wait_for(heard, patience, reset).is_err(),
+        "the reset button is for that"
+    );
+}
+
+/// Uploads a file in one request, with the default login, and returns the answer.
+fn upload(http: SocketAddr, file: &[u8]) -> String {
+    let mut stream = TcpStream::connect(http).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    // user:stm32
+    let head = format!(
+        "POST /upload.cgi HTTP/1.1\r\nhost: board\r\nauthorization: Basic dXNlcjpzdG0zMg==\r\nconnection: close\r\n\
+         content-type: application/octet-stream\r\ncontent-length: {}\r\n\r\n",
+        file.len()
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(file).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
 }
 
 #[test]

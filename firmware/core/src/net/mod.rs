@@ -31,10 +31,10 @@ pub use storage::{HTTP_RX, HTTP_SOCKETS, HTTP_TX, Storage, UPLOAD_RX};
 
 use crate::config::Config;
 use crate::flash::Flash;
-use crate::intake::Intake;
+use crate::intake::{Intake, Transport};
 use crate::mode::{self, ResetReason, Situation};
 use crate::tftp::{Datagram, Limits, MAX_REPLY_LEN, Server};
-use crate::update::{RING_RESERVE, Step, Updater};
+use crate::update::{Progress, RING_RESERVE, Step, Updater};
 use address::Addressing;
 use board::BoardState;
 use ports::{Ports, sender};
@@ -334,11 +334,14 @@ impl<'a, F: Flash> Iap<'a, F> {
     }
 
     fn situation(&self) -> Situation {
+        // An upload over HTTP after the commit over TFTP has its own end: its answer, and the reset button.
+        let is_tftp_s = |progress: Progress| progress.source.transport == Transport::Tftp;
+        let was_last = self.updater.progress().is_some_and(is_tftp_s);
         Situation {
             started_at: self.board.started_at,
             iap_reason: self.board.iap_reason,
             last_heard: self.tftp.last_heard().max(self.web.last_heard()),
-            commit_acked_at: self.tftp.commit_acked_at(),
+            commit_acked_at: self.tftp.commit_acked_at().filter(|_| was_last),
             phase: self.updater.phase(),
             is_busy: self.updater.is_busy(),
             is_startable: self.board.application.is_startable(),
