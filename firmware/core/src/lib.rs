@@ -3,8 +3,9 @@
 //!
 //! ```text
 //!  Ethernet frames ─ net ─┬─ tftp ─┐
-//!                         └─ http ─┴─ intake ─ update ─┬─ record ─┐
-//!                                                      └──────────┴─ flash
+//!                         ├─ http ─┴─ intake ─ update ─┬─ record ─┐
+//!                         ├─ status                    └──────────┴─ flash
+//!                         └─ mode ─ reset
 //!  reset ─ boot ─ record ─ flash
 //! ```
 #![no_std]

@@ -145,3 +145,71 @@ fn text<const N: usize>(value: fmt::Arguments<'_>) -> String<N> {
     let _ = fmt::write(&mut text, value);
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Clock, Nor, config};
+    use crate::update::Ring;
+    use iap_protocol::status::MAX_LEN;
+    use iap_protocol::version::Version;
+
+    /// An image over the first two sectors of user flash.
+    fn application() -> Application {
+        let mut sector_crc32 = [0; MAX_SECTORS];
+        (sector_crc32[5], sector_crc32[6]) = (55, 66);
+        Application::Committed(ImageHeader {
+            version: Version::new(1, 2, 3),
+            load_address: 0x0802_0000,
+            payload_size: 130 * 1024,
+            sector_crc32,
+            ..ImageHeader::default()
+        })
+    }
+
+    fn status(config: &Config, application: &Application) -> Status {
+        let flash = Nor::new(&Clock::default());
+        let updater = Updater::new(flash, config, Ring::new([&mut [], &mut []])).unwrap();
+        let report = Report {
+            config,
+            application,
+            iap_reason: IapReason::Requested,
+            uptime_ms: 1234,
+        };
+        let mut json = [0; MAX_LEN];
+        let len = report.write(&updater, &mut json);
+        let (parsed, read) = serde_json_core::from_slice::<Status>(&json[..len]).unwrap();
+        assert_eq!((read, &parsed), (len, &report.status(&updater)));
+        parsed
+    }
+
+    #[test]
+    fn sector_crcs_are_public_unless_the_policy_is_login() {
+        for (policy, crcs) in [
+            (Policy::Open, &[55, 66][..]),
+            (Policy::Signed, &[55, 66]),
+            (Policy::Login, &[]),
+        ] {
+            let config = Config { policy, ..config() };
+            let shown = status(&config, &application()).application.unwrap();
+            assert_eq!(shown.sector_crc32, crcs, "{policy:?}");
+            assert_eq!((shown.version.as_str(), shown.size), ("1.2.3", 130 * 1024));
+        }
+    }
+
+    #[test]
+    fn an_application_from_a_probe_is_shown_without_a_version() {
+        let shown = status(&config(), &Application::Bare).application.unwrap();
+        assert_eq!(shown.version, "0.0.0");
+        assert_eq!((shown.load_address, shown.size), (0x0802_0000, 0));
+        assert_eq!(status(&config(), &Application::None).application, None);
+    }
+
+    #[test]
+    fn the_well_known_login_is_told_from_one_of_the_owner_s_choice() {
+        assert!(status(&config(), &Application::None).default_password);
+        let mut own = config();
+        own.password = String::try_from("other").unwrap();
+        assert!(!status(&own, &Application::None).default_password);
+    }
+}

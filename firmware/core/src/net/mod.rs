@@ -49,8 +49,8 @@ const _: () =
 const FRAMES_PER_TURN: usize = 32;
 /// Rounds of sending in one turn: more than all sockets' buffers hold packets.
 const EGRESS_ROUNDS: usize = 64;
-/// Turns an erase waits for the transmitter to take what is pending; without a link it never would.
-const MAX_POSTPONED: u8 = 16;
+/// How long an erase waits for the transmitter to take what is pending; without a link it never would.
+const MAX_POSTPONED: Duration = Duration::from_millis(5);
 /// When the transmitter is tried again.
 const EGRESS_RETRY: Duration = Duration::from_millis(1);
 /// When a step that found the supply low is tried again.
@@ -72,7 +72,8 @@ pub struct Iap<'a, F> {
     reply: &'a mut [u8; MAX_REPLY_LEN],
     board: BoardState,
     shown: Option<Indication>,
-    postponed: u8,
+    /// Since when an erase waits for the transmitter.
+    postponed_since: Option<Instant>,
 }
 
 impl<'a, F: Flash> Iap<'a, F> {
@@ -121,7 +122,7 @@ impl<'a, F: Flash> Iap<'a, F> {
             reply: &mut storage.reply,
             board: BoardState::new(now, iap_reason),
             shown: None,
-            postponed: 0,
+            postponed_since: None,
         }
     }
 
@@ -263,18 +264,24 @@ impl<'a, F: Flash> Iap<'a, F> {
         }
     }
 
-    fn step<P: Platform>(&mut self, now: Instant, platform: &mut P) -> Step {
-        if self.updater.next_step_is_long() && self.is_unsent(now) && self.postponed < MAX_POSTPONED
-        {
-            self.postponed += 1;
-            return Step::More;
+    /// Lets the update do its next step; when the one after it is due.
+    fn step<P: Platform>(&mut self, now: Instant, platform: &mut P) -> Option<Instant> {
+        if self.updater.next_step_is_long() && self.is_unsent(now) {
+            let since = *self.postponed_since.get_or_insert(now);
+            if now < since + MAX_POSTPONED {
+                return Some(now + EGRESS_RETRY);
+            }
         }
-        self.postponed = 0;
+        self.postponed_since = None;
         let before = platform.now();
         let step = self.updater.step();
         let after = platform.now();
         self.tftp.stalled(after, after - before);
-        step
+        match step {
+            Step::More => Some(after),
+            Step::SupplyLow => Some(after + SUPPLY_RETRY),
+            Step::Idle => None,
+        }
     }
 
     /// Whether a packet waits that could be sent.
@@ -294,12 +301,12 @@ impl<'a, F: Flash> Iap<'a, F> {
         }
     }
 
-    fn poll_at(&mut self, now: Instant, more_frames: bool, step: Step) -> Option<Instant> {
-        let step = match step {
-            Step::More => Some(now),
-            Step::SupplyLow => Some(now + SUPPLY_RETRY),
-            Step::Idle => None,
-        };
+    fn poll_at(
+        &mut self,
+        now: Instant,
+        more_frames: bool,
+        step: Option<Instant>,
+    ) -> Option<Instant> {
         [
             more_frames.then_some(now),
             step,
