@@ -1,0 +1,278 @@
+//! What must not be installed, pushed to the virtual board over both transports: what is refused costs no flash operation, the old
+//! application stays, and the client hears the sentence. Only an image that is larger than the RAM ring and turns out bad at its end
+//! costs the old application; then the board says so and takes the next push.
+#![allow(clippy::unwrap_used)] // tests
+
+mod common;
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::thread;
+use std::time::Duration;
+
+use common::{PATIENCE, application, put, put_from};
+use iap_protocol::ErrorCode;
+use iap_protocol::header::ImageHeader;
+use iap_sim::board::Reset;
+use iap_sim::event::Event;
+use iap_sim::sim::{Sim, SimOptions};
+
+/// Fits the 96 KiB ring.
+const SMALL: usize = 20_001;
+/// Does not.
+const LARGE: usize = 200_003;
+/// `user:stm32` (RFC 7617).
+const LOGIN: &str = "authorization: Basic dXNlcjpzdG0zMg==\r\n";
+
+/// A board with version 1.0.0 on it.
+fn board() -> Sim {
+    let sim = Sim::start(SimOptions::fast("sim").unwrap()).unwrap();
+    put(sim.tftp(), &application((1, 0, 0), SMALL).1).unwrap();
+    sim
+}
+
+/// What a client hears: the sentence of a refusal, or nothing.
+type Push = fn(&Sim, &[u8]) -> Result<(), String>;
+
+fn tftp(sim: &Sim, file: &[u8]) -> Result<(), String> {
+    put(sim.tftp(), file)
+}
+
+/// As `curl --user user:stm32 -F datafile=@app.iap` does: the board does not learn the length of the file before its end.
+fn http(sim: &Sim, file: &[u8]) -> Result<(), String> {
+    let (status, body) = upload(sim.http(), LOGIN, file);
+    if status == 200 { Ok(()) } else { Err(body) }
+}
+
+const TRANSPORTS: [(&str, Push); 2] = [("tftp", tftp), ("http", http)];
+
+fn upload(server: SocketAddr, login: &str, file: &[u8]) -> (u16, String) {
+    let head = "--B\r\ncontent-disposition: form-data; name=\"datafile\"; filename=\"a\"\r\n\r\n";
+    let body = [head.as_bytes(), file, b"\r\n--B--\r\n"].concat();
+    let fields = format!(
+        "{login}accept: application/json\r\ncontent-type: multipart/form-data; boundary=B\r\n"
+    );
+    request(server, "/upload.cgi", &fields, &body)
+}
+
+/// Sends a request and reads the answer at the same time, as clients do; its status and body.
+fn request(server: SocketAddr, path: &str, fields: &str, body: &[u8]) -> (u16, String) {
+    let mut stream = TcpStream::connect(server).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: board\r\nconnection: close\r\n{fields}content-length: {}\r\n\r\n",
+        body.len()
+    );
+    let mut sender = stream.try_clone().unwrap();
+    let bytes = [head.as_bytes(), body].concat();
+    let sending = thread::spawn(move || {
+        // The board may answer and close before all is sent.
+        let _ = sender.write_all(&bytes);
+    });
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    sending.join().unwrap();
+    let answer = String::from_utf8(answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, body.to_owned())
+}
+
+/// A `.iap` of version 2.0.0 that `change` has spoilt; the header's CRC is made right again.
+fn spoilt(size: usize, change: impl Fn(&mut ImageHeader, &mut Vec<u8>)) -> Vec<u8> {
+    let (mut payload, file) = application((2, 0, 0), size);
+    let mut header = ImageHeader::decode(&file).unwrap();
+    change(&mut header, &mut payload);
+    [&header.encode()[..], &payload].concat()
+}
+
+fn operations(sim: &Sim) -> (u64, u64) {
+    (sim.erases(), sim.words())
+}
+
+/// The version that starts after a reset.
+fn starts(sim: &Sim) -> Option<String> {
+    let from = sim.events().len();
+    sim.remote().reset(Reset::plain("test"));
+    let mut version = None;
+    let decided = |event: &Event| match event {
+        Event::WouldStart {
+            version: starts, ..
+        } => {
+            version = Some(starts.clone());
+            true
+        }
+        Event::IapMode { .. } => true,
+        _ => false,
+    };
+    sim.wait_for(from, PATIENCE, decided).unwrap();
+    // Ready for the next client once it has an address again.
+    sim.wait_for(from, PATIENCE, |event| {
+        matches!(event, Event::Address { address: Some(_) })
+    })
+    .unwrap();
+    version
+}
+
+/// Asserts that `file` is refused with `code` over both transports, without a flash operation.
+fn costs_nothing(sim: &Sim, name: &str, code: ErrorCode, file: &[u8]) {
+    for (transport, push) in TRANSPORTS {
+        let before = operations(sim);
+        let told = push(sim, file).expect_err(name);
+        assert!(
+            told.contains(code.sentence()),
+            "{name} over {transport}: expected {code:?}, got: {told}"
+        );
+        assert_eq!(operations(sim), before, "{name} over {transport}");
+    }
+}
+
+#[test]
+fn what_a_header_shows_is_refused_without_a_flash_operation() {
+    let sim = board();
+    for size in [SMALL, LARGE] {
+        let good = spoilt(size, |_, _| {});
+        let flipped = |at: usize| {
+            let mut file = good.clone();
+            file[at] ^= 0x40;
+            file
+        };
+        // Without its magic a header is no header: what comes is judged as a raw image, and has no vector table.
+        costs_nothing(&sim, "bad magic", ErrorCode::VectorTable, &flipped(0));
+        costs_nothing(
+            &sim,
+            "unknown version",
+            ErrorCode::HeaderVersion,
+            &flipped(4),
+        );
+        costs_nothing(&sim, "header CRC", ErrorCode::HeaderCrc, &flipped(300));
+        let file = spoilt(size, |header, _| {
+            header.board = "other-board".try_into().unwrap()
+        });
+        costs_nothing(&sim, "wrong board", ErrorCode::WrongBoard, &file);
+        let file = spoilt(size, |header, _| header.payload_size = 896 * 1024 + 1);
+        costs_nothing(&sim, "too large", ErrorCode::TooLarge, &file);
+        let file = spoilt(size, |header, _| header.load_address = 0x0800_0000);
+        costs_nothing(
+            &sim,
+            "wrong load address",
+            ErrorCode::WrongLoadAddress,
+            &file,
+        );
+    }
+    assert_eq!(starts(&sim).as_deref(), Some("1.0.0"));
+}
+
+#[test]
+fn a_bad_image_that_fits_the_ring_is_refused_without_a_flash_operation() {
+    let sim = board();
+    let truncated = spoilt(SMALL, |_, payload| payload.truncate(SMALL - 1));
+    costs_nothing(&sim, "truncated", ErrorCode::Truncated, &truncated);
+    let trailing = spoilt(SMALL, |_, payload| payload.push(0));
+    costs_nothing(&sim, "trailing bytes", ErrorCode::TrailingBytes, &trailing);
+    let crc = spoilt(SMALL, |_, payload| payload[SMALL - 1] ^= 1);
+    costs_nothing(&sim, "payload CRC", ErrorCode::PayloadCrc, &crc);
+    assert_eq!(starts(&sim).as_deref(), Some("1.0.0"));
+}
+
+#[test]
+fn a_bad_image_larger_than_the_ring_leaves_iap_mode_with_the_reason_and_the_next_push_heals_it() {
+    type Change = fn(&mut Vec<u8>);
+    let changes: [(ErrorCode, Change); 3] = [
+        (ErrorCode::Truncated, |payload| payload.truncate(LARGE - 1)),
+        (ErrorCode::TrailingBytes, |payload| payload.push(0)),
+        (ErrorCode::PayloadCrc, |payload| payload[LARGE - 1] ^= 1),
+    ];
+    for (transport, push) in TRANSPORTS {
+        for (code, change) in changes {
+            let sim = board();
+            let told = push(&sim, &spoilt(LARGE, |_, payload| change(payload))).unwrap_err();
+            assert!(
+                told.contains(code.sentence()),
+                "{transport}: expected {code:?}, got: {told}"
+            );
+            assert_eq!(
+                starts(&sim),
+                None,
+                "{transport}, {code:?}: the board stays in IAP mode"
+            );
+            push(&sim, &application((3, 0, 0), LARGE).1).unwrap();
+            assert_eq!(starts(&sim).as_deref(), Some("3.0.0"));
+        }
+    }
+}
+
+#[test]
+fn uploads_without_a_login_or_with_a_wrong_password_are_refused_without_a_flash_operation() {
+    let sim = board();
+    let before = operations(&sim);
+    let (_, file) = application((2, 0, 0), SMALL);
+    let (status, told) = upload(sim.http(), "", &file);
+    assert_eq!(
+        (status, told.contains(ErrorCode::LoginRequired.sentence())),
+        (401, true),
+        "{told}"
+    );
+    let stale = "cookie: iap-session=00000000000000000000000000000000\r\n";
+    assert_eq!(upload(sim.http(), stale, &file).0, 401);
+    let wrong = "authorization: Basic dXNlcjp3cm9uZw==\r\n";
+    let (status, told) = upload(sim.http(), wrong, &file);
+    assert_eq!(
+        (status, told.contains(ErrorCode::WrongPassword.sentence())),
+        (401, true),
+        "{told}"
+    );
+    assert_eq!(operations(&sim), before);
+    assert_eq!(starts(&sim).as_deref(), Some("1.0.0"));
+}
+
+#[test]
+fn a_second_uploader_is_told_who_is_first_and_disturbs_nobody() {
+    for (transport, push) in TRANSPORTS {
+        let sim = board();
+        let before = operations(&sim);
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket
+            .set_read_timeout(Some(Duration::from_secs(5)))
+            .unwrap();
+        let mut answer = [0; 600];
+        socket.send_to(b"\0\x02first\0octet\0", sim.tftp()).unwrap();
+        let (_, first) = socket.recv_from(&mut answer).unwrap();
+        assert_eq!(answer[..4], [0, 4, 0, 0], "the first client may send");
+        let told = push(&sim, &application((2, 0, 0), SMALL).1).unwrap_err();
+        assert!(
+            told.contains(ErrorCode::Busy.sentence()),
+            "{transport}: {told}"
+        );
+        assert!(told.contains("tftp from 192.168.0."), "{transport}: {told}");
+        assert_eq!(operations(&sim), before);
+        // The first one goes on as if nothing had happened.
+        let (_, file) = application((2, 1, 0), 400);
+        for (number, block) in (1u8..).zip(file.chunks(512)) {
+            socket
+                .send_to(&[&[0, 3, 0, number], block].concat(), first)
+                .unwrap();
+            socket.recv_from(&mut answer).unwrap();
+            assert_eq!(answer[..4], [0, 4, 0, number]);
+        }
+        assert_eq!(starts(&sim).as_deref(), Some("2.1.0"), "{transport}");
+    }
+}
+
+#[test]
+fn netascii_is_refused_with_what_to_type() {
+    let sim = board();
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let before = operations(&sim);
+    socket
+        .send_to(b"\0\x02app.bin\0netascii\0", sim.tftp())
+        .unwrap();
+    let mut answer = [0; 600];
+    let (len, _) = socket.recv_from(&mut answer).unwrap();
+    assert_eq!(answer[..4], [0, 5, 0, 4]);
+    let told = String::from_utf8_lossy(&answer[4..len - 1]).into_owned();
+    assert_eq!(told, ErrorCode::Netascii.sentence());
+    put_from(&socket, sim.tftp(), &application((2, 0, 0), SMALL).1).unwrap();
+    assert!(operations(&sim) > before, "octet goes through");
+}
