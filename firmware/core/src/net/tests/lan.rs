@@ -69,6 +69,7 @@ impl Lan {
             lost: Rc::default(),
             faults: self.faults.clone(),
             burst: Some(8),
+            is_blocked: false,
         }
     }
 
@@ -79,6 +80,7 @@ impl Lan {
             lost: Rc::default(),
             faults: self.faults.clone(),
             burst: None,
+            is_blocked: false,
         }
     }
 
@@ -94,6 +96,8 @@ pub(super) struct Port {
     pub(super) lost: Rc<RefCell<usize>>,
     faults: Rc<RefCell<Faults>>,
     burst: Option<usize>,
+    /// The transmitter takes nothing, as without a link.
+    pub(super) is_blocked: bool,
 }
 
 impl Device for Port {
@@ -106,7 +110,7 @@ impl Device for Port {
     }
 
     fn transmit(&mut self, _: Instant) -> Option<Sending<'_>> {
-        Some(Sending(self))
+        (!self.is_blocked).then(|| Sending(self))
     }
 
     fn capabilities(&self) -> DeviceCapabilities {

@@ -151,3 +151,25 @@ fn an_idle_board_sleeps() {
     bench.wait(10_000);
     assert_eq!(bench.turn.poll_at, None, "until a frame comes");
 }
+
+#[test]
+fn an_update_that_has_come_completely_is_installed_even_if_the_link_goes_down() {
+    let mut bench = Bench::new();
+    let (port, _) = bench.begin(Options::default()).unwrap();
+    let image = application(700);
+    let payload = &image[..512];
+    bench.send(port, &Packet::Data { block: 1, payload });
+    assert_eq!(bench.answer(100), Ok((port, 1)));
+    let payload = &image[512..];
+    bench.send(port, &Packet::Data { block: 2, payload });
+    // The status cannot be sent: something waits for the transmitter when the erase is due.
+    bench.port.is_blocked = true;
+    bench
+        .client
+        .send(BOARD, PORT, b"\0\x01status.json\0octet\0");
+    bench.wait(3000);
+    assert_eq!(bench.board.updater().phase(), Phase::Committed);
+    bench.port.is_blocked = false;
+    bench.wait(100);
+    assert_eq!(flashed(&bench, 700), image);
+}
