@@ -110,7 +110,7 @@ impl Device for Port {
     }
 
     fn transmit(&mut self, _: Instant) -> Option<Sending<'_>> {
-        (!self.is_blocked).then(|| Sending(self))
+        (!self.is_blocked).then_some(Sending(self))
     }
 
     fn capabilities(&self) -> DeviceCapabilities {
