@@ -187,7 +187,8 @@ impl fmt::Display for Event {
                 ms,
             } => write!(
                 f,
-                "committed: version {version}, {bytes} bytes, {written} sectors written, {skipped} skipped, {}.{:03} s",
+                "committed: version {version}, {bytes} bytes, {written} {} written, {skipped} skipped, {}.{:03} s",
+                if *written == 1 { "sector" } else { "sectors" },
                 ms / 1000,
                 ms % 1000
             ),

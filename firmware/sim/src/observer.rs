@@ -156,3 +156,142 @@ impl UploadSeen {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use iap_core::intake::Transport;
+    use iap_protocol::version::Version;
+    use smoltcp::time::Duration;
+
+    fn observer() -> Observer {
+        let map = FlashMap::new(0x0800_0000, &[1024; 4]).unwrap();
+        Observer::new(map, vec![0; 4])
+    }
+
+    fn seen(phase: Phase, progress: Option<Progress>, erases: [u32; 4]) -> Seen {
+        Seen {
+            address: None,
+            phase,
+            progress,
+            error: None,
+            erases: erases.to_vec(),
+        }
+    }
+
+    fn progress() -> Progress {
+        Progress {
+            source: Source {
+                transport: Transport::Tftp,
+                peer: Ipv4Address::new(192, 168, 0, 1),
+            },
+            begun_at: Instant::from_millis(10),
+            version: None,
+            received: 0,
+            total: Some(2000),
+            written: 0,
+            skipped: 0,
+            sector: None,
+        }
+    }
+
+    /// The events of a sequence of turns, as lines without the first one's address.
+    fn told(turns: Vec<Seen>) -> Vec<String> {
+        let mut observer = observer();
+        let now = Instant::from_millis(10) + Duration::from_millis(1500);
+        let events = turns.into_iter().flat_map(|seen| observer.look(now, seen));
+        let lines = events.map(|event| event.to_string());
+        lines.filter(|line| !line.contains("address")).collect()
+    }
+
+    #[test]
+    fn an_update_is_told_once_step_by_step() {
+        let begun = progress();
+        let known = Progress {
+            version: Some(Version::new(1, 0, 0)),
+            received: 600,
+            ..begun.clone()
+        };
+        let skipping = Progress {
+            skipped: 1,
+            sector: Some(2),
+            ..known.clone()
+        };
+        let writing = Progress {
+            written: 1,
+            sector: Some(3),
+            ..skipping.clone()
+        };
+        let done = Progress {
+            received: 2000,
+            sector: None,
+            ..writing.clone()
+        };
+        let turns = vec![
+            seen(Phase::Idle, None, [0; 4]),
+            seen(Phase::Receiving, Some(begun), [0; 4]),
+            seen(Phase::Receiving, Some(known.clone()), [0; 4]),
+            seen(Phase::Receiving, Some(known), [0; 4]),
+            seen(Phase::Receiving, Some(skipping), [0; 4]),
+            // A record sector is erased in the same turn: not the update's business.
+            seen(Phase::Programming, Some(writing.clone()), [0, 1, 0, 1]),
+            seen(Phase::Programming, Some(writing), [0, 1, 0, 1]),
+            seen(Phase::Verifying, Some(done.clone()), [0, 1, 0, 1]),
+            seen(Phase::Committed, Some(done.clone()), [0, 1, 0, 1]),
+            seen(Phase::Committed, Some(done), [0, 1, 0, 1]),
+        ];
+        assert_eq!(
+            told(turns),
+            [
+                "update begun: tftp from 192.168.0.1, 2000 bytes",
+                "image accepted: version 1.0.0, 2000 bytes",
+                "skipped, right already: sector 2, 0x08000800..0x08000c00 (1 KiB)",
+                "erased: sector 3, 0x08000c00..0x08001000 (1 KiB)",
+                "programmed and verified: sector 3, 0x08000c00..0x08001000 (1 KiB)",
+                "committed: version 1.0.0, 2000 bytes, 1 sector written, 1 skipped, 1.500 s",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_failure_is_told_with_its_sentence_and_its_sector_is_not_called_programmed() {
+        let writing = Progress {
+            version: Some(Version::default()),
+            written: 1,
+            sector: Some(3),
+            ..progress()
+        };
+        let mut failed = seen(
+            Phase::Failed,
+            Some(Progress {
+                sector: None,
+                ..writing.clone()
+            }),
+            [0, 0, 0, 1],
+        );
+        let refusal = iap_protocol::error::Refusal::new(iap_protocol::ErrorCode::PayloadCrc);
+        failed.error = Some((&refusal).into());
+        let writing = seen(Phase::Programming, Some(writing), [0, 0, 0, 1]);
+        let lines = told(vec![writing, failed.clone(), failed]);
+        assert_eq!(
+            lines[1..],
+            [
+                "image accepted: version unknown, 2000 bytes",
+                "erased: sector 3, 0x08000c00..0x08001000 (1 KiB)",
+                "refused: image damaged: the CRC of its payload is wrong (error 17)",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_second_upload_of_the_same_client_is_a_new_one() {
+        let later = Progress {
+            begun_at: Instant::from_millis(20),
+            ..progress()
+        };
+        let turn = |progress| seen(Phase::Receiving, Some(progress), [0; 4]);
+        let lines = told(vec![turn(progress()), turn(later)]);
+        assert_eq!(lines.len(), 2);
+        assert_eq!(lines[0], lines[1]);
+    }
+}

@@ -103,7 +103,7 @@ fn an_update_is_told_line_by_line_and_survives_the_end_of_the_program() {
     board.says("image accepted: version 1.2.3");
     board.says("erased: sector 5, 0x08020000..0x08040000 (128 KiB)");
     board.says("programmed and verified: sector 5");
-    board.says("committed: version 1.2.3, 5513 bytes, 1 sectors written, 0 skipped");
+    board.says("committed: version 1.2.3, 5513 bytes, 1 sector written, 0 skipped");
     // The demo kills it; everything must be in the file all the same.
     drop(board);
     let content = fs::read(&flash).unwrap();

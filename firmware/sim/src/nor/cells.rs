@@ -44,9 +44,25 @@ impl Cells {
         };
         let bytes = &mut bytes[range];
         bytes.copy_from_slice(&self.content[offset..offset + bytes.len()]);
-        if self.is_shaky() {
+        let draws = Draws::new(seed, boot, self.region);
+        self.read_torn(offset, bytes, &draws);
+        if let Some(before) = &self.half_erased {
             for (at, byte) in (offset..).zip(bytes) {
-                *byte = self.shaky_byte(at, seed, boot);
+                *byte &= draws.half_erased_byte(before[at], at as u32);
+            }
+        }
+    }
+
+    /// Sets the torn bits in `bytes`, which were read from `offset` on, that have not been cleared as it seems.
+    fn read_torn(&self, offset: usize, bytes: &mut [u8], draws: &Draws) {
+        let first = offset as u32 & !3;
+        for (&word, &bits) in self.torn.range(first..(offset + bytes.len()) as u32) {
+            let seen = torn_bits(bits, draws.word(1, word)).to_le_bytes();
+            for (at, bits) in (word as usize..).zip(seen) {
+                let byte = at.checked_sub(offset).and_then(|i| bytes.get_mut(i));
+                if let Some(byte) = byte {
+                    *byte |= bits;
+                }
             }
         }
     }
@@ -97,31 +113,6 @@ impl Cells {
             (here, there(start)..there(end))
         })
     }
-
-    fn shaky_byte(&self, offset: usize, seed: u64, boot: u64) -> u8 {
-        let (word, shift) = (offset as u32 & !3, 8 * (offset as u32 & 3));
-        let draw = |salt: u64| {
-            let address = u64::from(self.region.start + word);
-            mix(seed ^ mix(boot ^ mix(address ^ (salt << 32))))
-        };
-        let mut byte = self.content[offset];
-        if let Some(&bits) = self.torn.get(&word) {
-            byte |= (torn_bits(bits, draw(1)) >> shift) as u8;
-        }
-        let Some(before) = &self.half_erased else {
-            return byte;
-        };
-        let sector_draw = mix(seed ^ mix(boot ^ mix(u64::from(self.region.start) ^ (2 << 32))));
-        let word_count = self.region.len / 4;
-        byte & half_erased_byte(
-            before[offset],
-            sector_draw,
-            draw(3),
-            word / 4,
-            word_count,
-            shift,
-        )
-    }
 }
 
 /// Which of the `bits` that a cut operation was to clear still read as 1.
@@ -136,28 +127,51 @@ fn torn_bits(bits: u32, draw: u64) -> u32 {
     }
 }
 
-/// How a byte reads in a sector whose erase was cut: `sector_draw` is the same for the whole sector, `word_draw` for its word.
-fn half_erased_byte(
-    before: u8,
-    sector_draw: u64,
-    word_draw: u64,
-    word: u32,
-    words: u32,
-    shift: u32,
-) -> u8 {
-    let random = (word_draw >> (16 + shift)) as u8;
-    let boundary = ((sector_draw >> 32) % u64::from(words.max(1))) as u32;
-    match sector_draw % 4 {
-        0 => before,
-        1 => 0xFF,
-        2 if word < boundary => 0xFF,
-        2 if word == boundary => random,
-        2 => before,
-        _ => match word_draw % 4 {
+/// The random numbers of one sector at one boot.
+struct Draws {
+    region: Region,
+    boot: u64,
+    /// The same for all of the sector.
+    sector: u64,
+}
+
+impl Draws {
+    fn new(seed: u64, boot: u64, region: Region) -> Self {
+        let boot = mix(seed ^ mix(boot));
+        let sector = mix(boot ^ mix(u64::from(region.start)));
+        Self {
+            region,
+            boot,
+            sector,
+        }
+    }
+
+    fn word(&self, salt: u64, offset: u32) -> u64 {
+        let address = u64::from(self.region.start) + u64::from(offset & !3);
+        mix(self.boot ^ mix(address ^ (salt << 32)))
+    }
+
+    /// How the byte at `offset` reads, which was `before` when the erase was cut.
+    fn half_erased_byte(&self, before: u8, offset: u32) -> u8 {
+        let boundary = (self.sector >> 32) % u64::from(self.region.len.max(1));
+        let boundary = boundary as u32 & !3;
+        let random = |word: u64| (word >> (16 + 8 * (offset & 3))) as u8;
+        match self.sector % 4 {
             0 => before,
             1 => 0xFF,
-            2 => before | random,
-            _ => random,
-        },
+            // Erased up to some word, and that one is anything.
+            2 if offset < boundary => 0xFF,
+            2 if offset & !3 == boundary => random(self.word(2, offset)),
+            2 => before,
+            _ => {
+                let word = self.word(3, offset);
+                match word % 4 {
+                    0 => before,
+                    1 => 0xFF,
+                    2 => before | random(word),
+                    _ => random(word),
+                }
+            }
+        }
     }
 }
