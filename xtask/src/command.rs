@@ -2,8 +2,9 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, ExitStatus, Output, Stdio};
 
 use anyhow::{Context, Result, bail};
 
@@ -81,6 +82,21 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
         bail!("{} failed: {status}", line(command));
     }
     Ok(())
+}
+
+/// Runs `command` and keeps what it prints, results and messages in the order in which it printed them.
+pub(crate) fn printed(command: &mut Command) -> Result<(ExitStatus, String)> {
+    let typed = line(command);
+    let cannot = || format!("cannot start {typed}");
+    let (mut reader, writer) = io::pipe().with_context(cannot)?;
+    let copy = writer.try_clone().with_context(cannot)?;
+    command.stdin(Stdio::null()).stdout(writer).stderr(copy);
+    let mut child = command.spawn().with_context(cannot)?;
+    // The command holds the writing ends too: without them the pipe ends when the child does.
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut bytes = Vec::new();
+    reader.read_to_end(&mut bytes)?;
+    Ok((child.wait()?, String::from_utf8_lossy(&bytes).into_owned()))
 }
 
 /// Runs `command` and keeps what it prints.

@@ -2,7 +2,7 @@
 
 use iap_protocol::header::ImageHeader;
 use iap_protocol::memory::Region;
-use iap_protocol::status::{ApplicationStatus, IapReason, Phase, Policy, Status};
+use iap_protocol::status::{ApplicationStatus, IapReason, Phase, Policy, Status, UpdateStatus};
 use iap_protocol::version::Version;
 
 /// What a person who uses this board should know.
@@ -33,10 +33,20 @@ pub fn describe(status: &Status) -> String {
     };
     match (&status.update, is_busy(status.phase)) {
         (Some(update), true) => format!(
-            "an update from {} is in progress ({} of {} bytes)",
-            update.peer, update.received, update.total
+            "an update from {} is in progress ({})",
+            update.peer,
+            received(update)
         ),
         _ => format!("{application}{error}"),
+    }
+}
+
+/// How much of an update came, for people.
+pub fn received(update: &UpdateStatus) -> String {
+    match update.total {
+        // The board has not learnt it: a form upload, or TFTP without tsize.
+        0 => format!("{} bytes", update.received),
+        total => format!("{} of {total} bytes", update.received),
     }
 }
 

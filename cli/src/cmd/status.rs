@@ -83,11 +83,10 @@ impl Human for BoardStatus {
         if let Some(update) = &status.update {
             writeln!(
                 f,
-                "  update       {} from {}: {} of {} bytes, {} sectors written, {} unchanged",
+                "  update       {} from {}: {}, {} sectors written, {} unchanged",
                 update.transport,
                 update.peer,
-                update.received,
-                update.total,
+                state::received(update),
                 update.sectors_written,
                 update.sectors_skipped
             )?;
