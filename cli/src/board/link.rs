@@ -163,12 +163,14 @@ impl Board {
                 UploadEvent::Board(status) => Event::Board(status),
             });
         });
-        let upload = async {
-            let answer = upload.await;
-            answer.map_err(|error| trouble::http(&self.target, &error))
+        tokio::select! {
+            biased;
+            () = interrupt.pressed() => {
+                let message = format!("{}: upload: interrupted", self.target);
+                return Err(Failure::new(Exit::Interrupted, message));
+            }
+            answer = upload => answer.map_err(|error| trouble::http(&self.target, &error))?,
         };
-        let what = format!("{}: the upload ran", self.target);
-        interrupt.guard(&what, upload).await?;
         Ok(Sent {
             bytes: request.content_length(),
             repeated_blocks: 0,

@@ -7,6 +7,7 @@ pub mod interrupt;
 mod link;
 pub mod plan;
 pub mod progress;
+pub mod reset;
 pub mod state;
 mod target;
 mod trouble;

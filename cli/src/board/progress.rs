@@ -22,6 +22,7 @@ pub struct View<'a> {
     name: String,
     total: u64,
     bytes: Cell<u64>,
+    board_counts: Cell<bool>,
     moved_at: Cell<Instant>,
     line_at: Cell<Option<Instant>>,
     doing: RefCell<String>,
@@ -37,6 +38,7 @@ impl<'a> View<'a> {
             name: target.to_string(),
             total,
             bytes: Cell::new(0),
+            board_counts: Cell::new(false),
             moved_at: Cell::new(Instant::now()),
             line_at: Cell::new(None),
             doing: RefCell::new(String::new()),
@@ -52,10 +54,13 @@ impl<'a> View<'a> {
                 self.set_bytes(progress.bytes);
                 self.guess(progress.phase);
             }
-            // The board's own count is nearer to the truth, once there is one.
-            Event::Sent(bytes) => self.set_bytes((*bytes).max(self.bytes.get())),
+            // The board's own count is nearer to the truth, once there is one: the rest is in buffers.
+            Event::Sent(_) if self.board_counts.get() => {}
+            Event::Sent(bytes) => self.set_bytes(*bytes),
             Event::Board(status) => match (&status.update, state::is_busy(status.phase)) {
                 (Some(update), true) => {
+                    self.board_counts.set(true);
+                    self.set_bytes(update.received.into());
                     let sector = update.sector.map(|sector| format!(" sector {sector}"));
                     let sector = sector.unwrap_or_default();
                     self.doing(&format!("{}{sector}", state::phase(status.phase)));

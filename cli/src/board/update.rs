@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use iap_protocol::status::{Phase, Status};
+use iap_protocol::status::Status;
 use tokio::time::sleep;
 
 use super::interrupt::Interrupt;
@@ -34,7 +34,7 @@ pub struct Update {
 pub struct Done {
     /// What the board said afterwards.
     pub status: Status,
-    /// What it took; `None` if the connection was lost after everything was sent.
+    /// What it took; `None` if the transfer was cut off, and the status alone proves the update.
     pub sent: Option<Sent>,
     /// From the first to the last byte.
     pub time: Duration,
@@ -132,20 +132,28 @@ impl Update {
 
     /// The transfer failed, or its last acknowledgement was lost: what does the board say?
     async fn after_failure(&self, board: &Board, failure: Failure) -> Result<Status, Failure> {
-        let status = match board.status(LAST_QUESTION).await {
-            Ok(status) => status,
-            Err(_) => {
-                return Err(
-                    failure.help("the board does not say in what state it is: iapctl status")
-                );
-            }
+        let Some(status) = settled_status(board, &failure).await else {
+            return Err(failure.help("the board does not say in what state it is: iapctl status"));
         };
-        let committed = status.phase == Phase::Committed
-            && status.update.is_some()
-            && self.expected.is_met_by(&status).is_ok();
-        if committed && failure.exit == Exit::Unreachable {
+        // An application in the status is one that was committed and checked, whichever transfer brought it.
+        let holds_it = !state::is_busy(status.phase) && self.expected.is_met_by(&status).is_ok();
+        if holds_it && failure.exit == Exit::Unreachable {
             return Ok(status);
         }
         Err(failure.help(format!("the board: {}", state::describe(&status))))
+    }
+}
+
+/// The board's status once it has noticed that the transfer is over, or as it is when that takes too long. A board that refused
+/// has nothing to notice.
+async fn settled_status(board: &Board, failure: &Failure) -> Option<Status> {
+    let begun = Instant::now();
+    let settled = failure.exit == Exit::Refused;
+    loop {
+        let status = board.status(LAST_QUESTION).await.ok()?;
+        if settled || !state::is_busy(status.phase) || begun.elapsed() >= LAST_QUESTION {
+            return Some(status);
+        }
+        sleep(WAIT_PAUSE).await;
     }
 }

@@ -16,6 +16,7 @@ use crate::board::args::{LoginArgs, TargetArgs};
 use crate::board::interrupt::Interrupt;
 use crate::board::plan::Plan;
 use crate::board::progress::View;
+use crate::board::reset::{self, AfterReset};
 use crate::board::state::{self, Expected};
 use crate::board::update::{self, Done, Update};
 use crate::board::{Board, Login, Target};
@@ -241,15 +242,11 @@ impl Push<'_> {
         let mut outcome = Outcome::new(&done);
         if self.args.reset {
             let during = format!("resetting {}; the update is committed", board.target());
-            self.interrupt
-                .guard(&during, board.reset())
-                .await
-                .map_err(|failure| {
-                    failure.help(
-                        "the update itself is committed: iapctl reset, or reset the board by hand",
-                    )
-                })?;
-            outcome.reset = true;
+            let reset = reset::reset(board, &done.status);
+            let reset = self.interrupt.guard(&during, reset).await;
+            outcome.reset = Some(reset.map_err(|failure| {
+                failure.help("the update itself is committed: iapctl reset, or reset it by hand")
+            })?);
         }
         Ok(outcome)
     }
@@ -267,15 +264,17 @@ struct Pushed {
 struct Outcome {
     /// Version the board says it holds.
     version: String,
-    sectors_written: u8,
-    sectors_unchanged: u8,
+    /// None if the board was reset since and does not know any more.
+    sectors_written: Option<u8>,
+    sectors_unchanged: Option<u8>,
     bytes: u64,
     time_ms: u64,
     /// TFTP blocks that were sent more than once.
     repeated_blocks: u64,
-    /// The connection was lost at the end; the board's status proves the update.
-    connection_lost: bool,
-    reset: bool,
+    /// The transfer was cut off; the board's status alone proves the update.
+    cut_off: bool,
+    /// What became of a reset that was asked for.
+    reset: Option<AfterReset>,
 }
 
 impl Outcome {
@@ -286,13 +285,13 @@ impl Outcome {
             version: (application.as_ref())
                 .map(|application| application.version.to_string())
                 .unwrap_or_default(),
-            sectors_written: update.as_ref().map_or(0, |update| update.sectors_written),
-            sectors_unchanged: update.as_ref().map_or(0, |update| update.sectors_skipped),
+            sectors_written: update.as_ref().map(|update| update.sectors_written),
+            sectors_unchanged: update.as_ref().map(|update| update.sectors_skipped),
             bytes: sent.bytes,
             time_ms: u64::try_from(done.time.as_millis()).unwrap_or(u64::MAX),
             repeated_blocks: sent.repeated_blocks,
-            connection_lost: done.sent.is_none(),
-            reset: false,
+            cut_off: done.sent.is_none(),
+            reset: None,
         }
     }
 }
@@ -310,27 +309,23 @@ impl Human for Pushed {
 
 impl Human for Outcome {
     fn human(&self, f: &mut dyn io::Write, paint: Paint) -> io::Result<()> {
-        let sectors = if self.sectors_written == 1 {
-            "sector"
-        } else {
-            "sectors"
-        };
         let seconds = Duration::from_millis(self.time_ms).as_secs_f64();
         let committed = paint.good("committed");
-        writeln!(
-            f,
-            "  {committed}: version {}, {} {sectors} written, {} unchanged ({seconds:.1} s)",
-            self.version, self.sectors_written, self.sectors_unchanged
-        )?;
-        if self.connection_lost {
+        write!(f, "  {committed}: version {}", self.version)?;
+        if let (Some(written), Some(unchanged)) = (self.sectors_written, self.sectors_unchanged) {
+            let sectors = if written == 1 { "sector" } else { "sectors" };
+            write!(f, ", {written} {sectors} written, {unchanged} unchanged")?;
+        }
+        writeln!(f, " ({seconds:.1} s)")?;
+        if self.cut_off {
             writeln!(
                 f,
-                "  the connection was lost at the end; the board's status proves the update"
+                "  the transfer was cut off, but the board's status proves the update"
             )?;
         }
-        match self.reset {
-            true => writeln!(f, "  reset: it starts version {}", self.version),
-            false => Ok(()),
+        match &self.reset {
+            Some(reset) => writeln!(f, "  {reset}"),
+            None => Ok(()),
         }
     }
 }

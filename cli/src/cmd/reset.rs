@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::boards::{self, BoardResult};
 use crate::board::args::{LoginArgs, TargetArgs};
 use crate::board::interrupt::Interrupt;
+use crate::board::reset::{self, AfterReset};
 use crate::board::{Board, Login, Target};
 use crate::failure::Failure;
 use crate::output::{Human, Output, Paint};
@@ -31,11 +32,11 @@ pub fn run(args: &ResetArgs, output: &Output) -> Result<ExitCode, Failure> {
     let targets = args.boards.targets();
     let login = args.login.for_targets(&targets)?;
     boards::run(&targets, output, async |target, interrupt| {
-        reset(target, login.as_ref(), interrupt).await
+        reset_one(target, login.as_ref(), interrupt).await
     })
 }
 
-async fn reset(
+async fn reset_one(
     target: &Target,
     login: Option<&Login>,
     interrupt: &Interrupt,
@@ -44,11 +45,8 @@ async fn reset(
         let mut board = Board::find(target).await?;
         let status = board.status(PATIENCE).await?;
         board.log_in(login).await?;
-        board.reset().await?;
-        Ok(BoardReset {
-            reset: true,
-            starts: (status.application).map(|application| application.version.to_string()),
-        })
+        let reset = reset::reset(&mut board, &status).await?;
+        Ok(BoardReset { reset })
     };
     interrupt.guard(&format!("resetting {target}"), work).await
 }
@@ -56,21 +54,13 @@ async fn reset(
 /// A reset that was done.
 #[derive(Debug, Serialize)]
 struct BoardReset {
-    reset: bool,
-    /// Version of the application that it starts; none if it stays in IAP mode.
-    starts: Option<String>,
+    reset: AfterReset,
 }
 
 impl BoardResult for BoardReset {}
 
 impl Human for BoardReset {
     fn human(&self, f: &mut dyn io::Write, _paint: Paint) -> io::Result<()> {
-        match &self.starts {
-            Some(version) => writeln!(f, "  reset: it starts application {version}"),
-            None => writeln!(
-                f,
-                "  reset: it has no valid application and stays in IAP mode"
-            ),
-        }
+        writeln!(f, "  {}", self.reset)
     }
 }

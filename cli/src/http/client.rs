@@ -234,7 +234,11 @@ impl<'a, F: Fn(UploadEvent)> Watch<'a, F> {
                 result = &mut exchange => {
                     return result.map_err(|error| classify(Step::Upload, self.so_far(), &error));
                 }
-                () = &mut questions => {}
+                () = &mut questions => {
+                    let what = "the board was reset meanwhile".to_owned();
+                    let (step, sent) = (Step::Upload, self.so_far());
+                    return Err(HttpError::Broken { step, sent, what });
+                }
                 () = sleep(Duration::from_millis(100)) => {}
             }
             let (_, board) = self.seen.get();
@@ -261,13 +265,16 @@ impl<'a, F: Fn(UploadEvent)> Watch<'a, F> {
         }
     }
 
-    /// Never ends. A board that does not answer is asked less and less often.
+    /// Ends when the board was reset: it will never answer then. A board that does not answer is asked less and less often.
     async fn ask_the_board(&self) {
         let mut pause = self.client.config.poll_interval;
+        let mut uptime_ms = 0;
         loop {
             sleep(pause).await;
             match self.client.status(Duration::from_secs(2)).await {
+                Ok(status) if status.uptime_ms < uptime_ms => return,
                 Ok(status) => {
+                    uptime_ms = status.uptime_ms;
                     pause = self.client.config.poll_interval;
                     self.note((self.seen.get().0, board_at(&status)));
                     (self.events)(UploadEvent::Board(Box::new(status)));

@@ -74,7 +74,7 @@ impl fmt::Display for TransferError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.reason {
             Reason::Refused { code, message } => {
-                write!(f, "TFTP error {code}: {message} ({})", self.phase)?;
+                write!(f, "TFTP error {code}: {message} ({})", self.phase.place())?;
             }
             Reason::Silent => {
                 write!(f, "{} for {}", self.phase, Seconds(self.waited))?;
@@ -82,21 +82,12 @@ impl fmt::Display for TransferError {
                     write!(f, " ({} requests sent)", self.requests)?;
                 }
             }
-            Reason::Network(NetworkError::PortClosed) => {
-                write!(
-                    f,
-                    "the port is closed (ICMP port unreachable; {})",
-                    self.phase
-                )?;
-            }
-            Reason::Network(NetworkError::HostUnreachable) => {
-                write!(f, "the host cannot be reached ({})", self.phase)?;
-            }
+            Reason::Network(error) => write!(f, "{error} ({})", self.phase.place())?,
             Reason::BadOptions(what) => {
                 write!(f, "the answer to the request makes no sense: {what}")?;
             }
             Reason::TooLong(limit) => write!(f, "the file is longer than {limit} bytes")?,
-            Reason::Cancelled => write!(f, "interrupted ({})", self.phase)?,
+            Reason::Cancelled => write!(f, "interrupted ({})", self.phase.place())?,
         }
         match self.malformed {
             0 => Ok(()),
@@ -107,12 +98,37 @@ impl fmt::Display for TransferError {
 
 impl std::error::Error for TransferError {}
 
+impl fmt::Display for NetworkError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::PortClosed => "the port is closed: ICMP port unreachable",
+            Self::HostUnreachable => "the host cannot be reached",
+        })
+    }
+}
+
+impl Phase {
+    /// Where a transfer was when something else than silence ended it.
+    fn place(self) -> String {
+        match self {
+            Self::Request => "in answer to the request".to_owned(),
+            Self::Data { block, blocks: 0 } => format!("at block {block}"),
+            Self::Data { block, blocks } => format!("at block {block} of {blocks}"),
+            Self::LastAck { block } => format!("after the last block, {block}"),
+            Self::Complete => "after the end".to_owned(),
+        }
+    }
+}
+
+/// What a transfer waits for, as the beginning of a sentence about how long.
 impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Request => f.write_str("no answer to the request"),
-            Self::Data { block, blocks: 0 } => write!(f, "waiting at block {block}"),
-            Self::Data { block, blocks } => write!(f, "waiting at block {block} of {blocks}"),
+            Self::Data { block, blocks: 0 } => write!(f, "no DATA for block {block}"),
+            Self::Data { block, blocks } => {
+                write!(f, "no acknowledgement of block {block} of {blocks}")
+            }
             Self::LastAck { block } => {
                 write!(f, "all sent, no acknowledgement of the last block, {block}")
             }

@@ -35,6 +35,14 @@ pub(crate) struct State {
     fault: Fault,
 }
 
+impl State {
+    fn reset(&mut self) {
+        self.resets += 1;
+        self.status["uptime_ms"] = json!(1);
+        self.status["update"] = Value::Null;
+    }
+}
+
 #[derive(Clone)]
 pub(crate) struct Stub {
     pub(crate) state: Arc<Mutex<State>>,
@@ -94,8 +102,7 @@ impl Stub {
         state.files.push((name.to_owned(), content.to_vec()));
         if name == "iap-reset" {
             assert_eq!(content, b"reset");
-            state.resets += 1;
-            return;
+            return state.reset();
         }
         let (header, payload) = match ImageHeader::decode(content) {
             Ok(header) => (Some(header), &content[HEADER_LEN..]),
@@ -238,7 +245,7 @@ impl Stub {
                 }
             },
             "/resetmcu.cgi" => {
-                self.state.lock().unwrap().resets += 1;
+                self.state.lock().unwrap().reset();
                 (200, "", answer(0, "resetting"))
             }
             _ => (200, "", answer(0, "ok")),
@@ -253,7 +260,7 @@ pub(crate) fn empty_status() -> Value {
     json!({
         "status_version": 1, "board": "sim", "iap_version": "0.1.0", "policy": "open", "default_password": true,
         "phase": "idle", "iap_reason": "no-application", "user_flash_first_page_address": 0x0802_0000u32,
-        "user_flash_size": 917_504, "uptime_ms": 1234, "security_counter": 0, "application": null, "update": null,
+        "user_flash_size": 917_504, "uptime_ms": 123_456, "security_counter": 0, "application": null, "update": null,
         "last_error": null, "flash_erases": 0, "flash_words": 0,
     })
 }

@@ -335,7 +335,7 @@ fn an_error_of_the_peer_is_shown_verbatim_with_the_block() {
     let error = world.run(HOUR).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "TFTP error 3: image does not fit (waiting at block 5 of 10)"
+        "TFTP error 3: image does not fit (at block 5 of 10)"
     );
     assert!(world.errors_sent().is_empty(), "no ERROR answers an ERROR");
 }

@@ -1,0 +1,87 @@
+//! A reset that is seen to happen: a board answers the request first and resets a moment later, and a command that follows at once
+//! would still meet it before.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use iap_protocol::status::{IapReason, Status};
+use serde::Serialize;
+use tokio::time::sleep;
+
+use super::{Board, state};
+use crate::failure::Failure;
+
+/// How long a reset may take to be seen.
+const LIMIT: Duration = Duration::from_secs(3);
+/// How long a question may take; no answer is an answer.
+const PATIENCE: Duration = Duration::from_millis(700);
+const PAUSE: Duration = Duration::from_millis(100);
+/// What a board's clock may be behind without having been reset.
+const CLOCK_ERROR: Duration = Duration::from_millis(100);
+
+/// What became of a board that was reset.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AfterReset {
+    /// It left the IAP mode.
+    Started {
+        /// The version its status named before.
+        version: String,
+    },
+    /// It came back in IAP mode.
+    IapMode {
+        /// Why.
+        reason: IapReason,
+    },
+    /// It took the request; it was not seen to do it.
+    NotSeen,
+}
+
+/// Resets a board of which `before` is the status, and looks what becomes of it.
+pub async fn reset(board: &mut Board, before: &Status) -> Result<AfterReset, Failure> {
+    let asked_at = Instant::now();
+    board.reset().await?;
+    while asked_at.elapsed() < LIMIT {
+        match board.status(PATIENCE).await {
+            Ok(now) if was_reset(before, &now, asked_at.elapsed()) => {
+                return Ok(AfterReset::IapMode {
+                    reason: now.iap_reason,
+                });
+            }
+            Ok(_) => sleep(PAUSE).await,
+            Err(_) => {
+                return Ok(match &before.application {
+                    Some(application) => AfterReset::Started {
+                        version: application.version.to_string(),
+                    },
+                    None => AfterReset::NotSeen,
+                });
+            }
+        }
+    }
+    Ok(AfterReset::NotSeen)
+}
+
+/// `elapsed` is the time since the status `before`, or less.
+fn was_reset(before: &Status, now: &Status, elapsed: Duration) -> bool {
+    let uptime = Duration::from_millis(before.uptime_ms.into()) + elapsed;
+    let is_younger = Duration::from_millis(now.uptime_ms.into()) + CLOCK_ERROR < uptime;
+    is_younger || (before.update.is_some() && now.update.is_none())
+}
+
+impl fmt::Display for AfterReset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Started { version } => write!(
+                f,
+                "reset: the board went silent, it starts version {version}"
+            ),
+            Self::IapMode { reason } => write!(
+                f,
+                "reset: it is in IAP mode again ({})",
+                state::reason(*reason)
+            ),
+            Self::NotSeen => f.write_str("reset: it took the request, but was not seen to reset"),
+        }
+    }
+}
