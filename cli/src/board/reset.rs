@@ -85,3 +85,29 @@ impl fmt::Display for AfterReset {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::board::state::tests::status;
+
+    fn up(uptime_ms: u32) -> Status {
+        Status {
+            uptime_ms,
+            ..status()
+        }
+    }
+
+    #[test]
+    fn a_clock_that_went_on_is_no_reset_and_a_younger_board_is_one() {
+        let second = Duration::from_secs(1);
+        assert!(!was_reset(&up(5000), &up(6000), second));
+        assert!(
+            !was_reset(&up(5000), &up(5950), second),
+            "a clock a little slow"
+        );
+        assert!(!was_reset(&up(5000), &up(9000), second), "asked late");
+        assert!(was_reset(&up(5000), &up(400), second));
+        assert!(was_reset(&up(300), &up(500), second), "reset 500 ms ago");
+    }
+}

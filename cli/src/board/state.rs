@@ -20,16 +20,18 @@ pub fn warnings(status: &Status) -> Vec<String> {
         .collect()
 }
 
-/// In what state a board is after something went wrong.
-pub fn describe(status: &Status) -> String {
+/// In what state a board is after something went wrong; `told` is what the user knows already.
+pub fn describe(status: &Status, told: &str) -> String {
     let application = match &status.application {
         Some(application) => format!("application {} is intact", name(application)),
         None => "there is no application it would start; it stays in IAP mode and takes a new push"
             .to_owned(),
     };
     let error = match &status.last_error {
-        Some(error) => format!("; its last error: {}", error.text),
-        None => String::new(),
+        Some(error) if !told.contains(error.text.as_str()) => {
+            format!("; its last error: {}", error.text)
+        }
+        _ => String::new(),
     };
     match (&status.update, is_busy(status.phase)) {
         (Some(update), true) => format!(
@@ -165,5 +167,116 @@ pub fn policy(policy: Policy) -> &'static str {
         Policy::Open => "open",
         Policy::Login => "login",
         Policy::Signed => "signed",
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use iap_protocol::error::{ErrorCode, Refusal};
+    use iap_protocol::status::UpdateStatus;
+
+    /// A board with an application of 4000 bytes.
+    pub(in crate::board) fn status() -> Status {
+        let text = r#"{"status_version":1,"board":"sim","iap_version":"0.1.0","policy":"signed","default_password":false,
+            "phase":"committed","iap_reason":"requested","user_flash_first_page_address":134348800,"user_flash_size":917504,
+            "uptime_ms":5000,"security_counter":0,"application":{"version":"1.2.3","board":"any","load_address":134348800,
+            "size":4000,"crc32":7,"sector_crc32":[7]},"update":null,"last_error":null,"flash_erases":0,"flash_words":0}"#;
+        serde_json::from_str(text).unwrap()
+    }
+
+    fn header() -> ImageHeader {
+        ImageHeader {
+            version: Version::new(1, 2, 3),
+            load_address: 0x0802_0000,
+            payload_size: 4000,
+            payload_crc32: 7,
+            ..ImageHeader::default()
+        }
+    }
+
+    #[test]
+    fn a_board_meets_the_expectation_only_with_the_same_place_content_and_version() {
+        let met = |header: &ImageHeader, raw| Expected::new(header, raw).is_met_by(&status());
+        assert_eq!(met(&header(), false), Ok(()));
+        for other in [
+            ImageHeader {
+                load_address: 0x0801_0000,
+                ..header()
+            },
+            ImageHeader {
+                payload_size: 4001,
+                ..header()
+            },
+            ImageHeader {
+                payload_crc32: 8,
+                ..header()
+            },
+            ImageHeader {
+                version: Version::new(1, 2, 4),
+                ..header()
+            },
+        ] {
+            let held = "version 1.2.3, 0x08020000..0x08020fa0 (4000 bytes), CRC-32 0x00000007";
+            assert_eq!(met(&other, false), Err(held.into()));
+        }
+        let unversioned = ImageHeader {
+            version: Version::default(),
+            ..header()
+        };
+        assert_eq!(
+            met(&unversioned, true),
+            Ok(()),
+            "a raw binary has no header"
+        );
+        let empty = Status {
+            application: None,
+            ..status()
+        };
+        assert!(Expected::new(&header(), false).is_met_by(&empty).is_err());
+    }
+
+    #[test]
+    fn the_state_after_a_failure_is_told_without_repetition() {
+        assert_eq!(
+            describe(&status(), ""),
+            "application 1.2.3 (CRC-32 0x00000007) is intact"
+        );
+        let failed = Status {
+            application: None,
+            last_error: Some((&Refusal::new(ErrorCode::PayloadCrc)).into()),
+            ..status()
+        };
+        let known = ErrorCode::PayloadCrc.sentence();
+        assert!(describe(&failed, "").ends_with(known));
+        assert!(!describe(&failed, &format!("refused: {known}")).contains(known));
+        let busy = Status {
+            phase: Phase::Erasing,
+            update: Some(UpdateStatus {
+                transport: "tftp".try_into().unwrap(),
+                peer: "192.168.0.2".try_into().unwrap(),
+                received: 10,
+                total: 20,
+                sectors_written: 0,
+                sectors_skipped: 0,
+                sector: None,
+            }),
+            ..status()
+        };
+        assert_eq!(
+            describe(&busy, ""),
+            "an update from 192.168.0.2 is in progress (10 of 20 bytes)"
+        );
+    }
+
+    #[test]
+    fn open_boards_and_default_passwords_are_warned_about() {
+        assert!(warnings(&status()).is_empty());
+        let open = Status {
+            policy: Policy::Open,
+            default_password: true,
+            ..status()
+        };
+        assert_eq!(warnings(&open).len(), 2);
     }
 }

@@ -140,7 +140,8 @@ impl Update {
         if holds_it && failure.exit == Exit::Unreachable {
             return Ok(status);
         }
-        Err(failure.help(format!("the board: {}", state::describe(&status))))
+        let state = state::describe(&status, &failure.message);
+        Err(failure.help(format!("the board: {state}")))
     }
 }
 

@@ -171,11 +171,13 @@ impl Push<'_> {
         let (mut board, status) = self.interrupt.guard(&during, self.find(target)).await?;
         let (label, chosen) = self.args.profile_for(status.as_ref())?;
         let prepared = self.args.prepare(label, chosen)?;
+        let warnings = warnings(&prepared.profile, status.as_ref());
         let plan = self.plan(target, &prepared, status.as_ref());
-        self.show(target, &plan, status.as_ref());
+        self.show(target, &plan, &warnings);
         if self.args.dry_run {
             return Ok(Pushed {
                 plan,
+                warnings,
                 outcome: None,
             });
         }
@@ -183,6 +185,7 @@ impl Push<'_> {
         board.log_out().await;
         Ok(Pushed {
             plan,
+            warnings,
             outcome: Some(outcome?),
         })
     }
@@ -215,8 +218,8 @@ impl Push<'_> {
         )
     }
 
-    fn show(&self, target: &Target, plan: &Plan, status: Option<&Status>) {
-        for warning in status.map(state::warnings).unwrap_or_default() {
+    fn show(&self, target: &Target, plan: &Plan, warnings: &[String]) {
+        for warning in warnings {
             self.output
                 .message(format_args!("warning: {target}: {warning}"));
         }
@@ -252,10 +255,29 @@ impl Push<'_> {
     }
 }
 
+/// What a person should know who pushes an image checked for `profile` to a board that says `status`.
+fn warnings(profile: &Profile, status: Option<&Status>) -> Vec<String> {
+    let Some(status) = status else {
+        return Vec::new();
+    };
+    let wanted = profile.settings.board_id.as_str();
+    let other_board = (status.board != wanted).then(|| {
+        format!(
+            "it is a {}, the image was checked for {wanted} (profile {})",
+            status.board, profile.name
+        )
+    });
+    other_board
+        .into_iter()
+        .chain(state::warnings(status))
+        .collect()
+}
+
 /// What was done to a board, or would be.
 #[derive(Debug, Serialize)]
 struct Pushed {
     plan: Plan,
+    warnings: Vec<String>,
     /// None in a dry run.
     outcome: Option<Outcome>,
 }

@@ -176,6 +176,20 @@ fn a_dry_run_does_without_the_board() {
 }
 
 #[test]
+fn a_profile_of_another_board_is_pointed_out() {
+    let (folder, board) = (Folder::new(), Stub::start(Fault::Nothing));
+    let app = folder.app();
+    let profile = ["--profile", "stm324xg-eval"];
+    let output = iapctl(&["push", &board.tftp(), app.to_str().unwrap()])
+        .args(profile)
+        .output()
+        .unwrap();
+    assert_exit(&output, 0);
+    let expected = "it is a sim, the image was checked for stm324xg-eval";
+    assert!(stderr(&output).contains(expected), "{}", stderr(&output));
+}
+
+#[test]
 fn scripts_get_one_document() {
     let (folder, board) = (Folder::new(), Stub::start(Fault::Nothing));
     let app = folder.app();
