@@ -218,6 +218,10 @@ impl Server {
             return Err(ErrorCode::TftpNotAllowed.into());
         }
         check_write_mode(request.mode)?;
+        if self.reset_at.is_some() {
+            // The reset was promised to its client. This one's repetition finds what the reset starts.
+            return Ok(None);
+        }
         if let Some(write) = self.write.as_mut().filter(|write| write.is_running()) {
             let silent = write.is_silent(now, TAKE_OVER_SILENCE);
             if write.peer == peer && !(write.has_data() && silent) {
@@ -233,8 +237,6 @@ impl Server {
         let mut write = Write::new(now, port, peer, target, &request.options, &self.limits);
         let answer = write.first_answer(now);
         self.write = Some(write);
-        // Whoever writes now wants the board to stay.
-        self.reset_at = None;
         Ok(answer)
     }
 
