@@ -130,10 +130,7 @@ impl<M: Machine> Driver<M> {
         let reported = match error.kind() {
             ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset => NetworkError::PortClosed,
             ErrorKind::HostUnreachable => NetworkError::HostUnreachable,
-            // The queue of the interface is full, or a signal came: as if the datagram was lost.
-            ErrorKind::WouldBlock | ErrorKind::Interrupted | ErrorKind::OutOfMemory => {
-                return Ok(());
-            }
+            _ if is_loss(&error) => return Ok(()),
             _ => return Err(RunError::Io(error)),
         };
         self.machine.network_error(self.started.elapsed(), reported);
@@ -151,6 +148,19 @@ impl<M: Machine> Driver<M> {
         }
         Ok(())
     }
+}
+
+/// Whether a datagram was lost on this machine, and the next one may not be: the queue of the interface is full, a signal came, or a
+/// router asked for smaller fragments, which the kernel sends from now on.
+fn is_loss(error: &Error) -> bool {
+    #[cfg(target_os = "linux")]
+    if error.raw_os_error() == Some(nix::errno::Errno::EMSGSIZE as i32) {
+        return true;
+    }
+    matches!(
+        error.kind(),
+        ErrorKind::WouldBlock | ErrorKind::Interrupted | ErrorKind::OutOfMemory
+    )
 }
 
 async fn open_socket() -> Result<UdpSocket, Error> {
