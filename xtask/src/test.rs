@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything that must hold before a change lands, in the order in which it fails fastest.
 
-use std::env;
 use std::process::Command;
+use std::{env, fs};
 
 use anyhow::{Result, bail};
 use iap_profile::Profile;
@@ -9,6 +9,8 @@ use iap_profile::Profile;
 use crate::command::{cargo, in_root, output, run as execute};
 use crate::sample_app::{self, TARGET};
 use crate::setup::{self, Peer};
+
+const OBJCOPY: &str = "arm-none-eabi-objcopy";
 
 /// How strict to be.
 #[derive(clap::Args)]
@@ -32,6 +34,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             ..Default::default()
         })?;
     }
+    sample_app_converts_as_objcopy_does()?;
     demo()?;
     for mut tests in test_runs()? {
         // Tests fail instead of skipping when CI is true.
@@ -93,6 +96,35 @@ fn checks() -> Vec<Command> {
         ]));
     }
     checks
+}
+
+/// The sample application's .bin has the bytes that objcopy gives it.
+fn sample_app_converts_as_objcopy_does() -> Result<()> {
+    if setup::install_line_unless_here(OBJCOPY).is_some() {
+        // Said already, among the peers that are missing.
+        return Ok(());
+    }
+    let elf = sample_app::build(&sample_app::Options::default())?;
+    let (ours, theirs) = (elf.with_extension("bin"), elf.with_extension("objcopy"));
+    let mut iapctl = cargo();
+    iapctl.args(["run", "--quiet", "--package", "iapctl", "--", "convert"]);
+    execute(
+        iapctl
+            .args(["--profile", "sim"])
+            .arg(&elf)
+            .arg("-o")
+            .arg(&ours),
+    )?;
+    execute(
+        in_root(OBJCOPY)
+            .args(["-O", "binary"])
+            .arg(&elf)
+            .arg(&theirs),
+    )?;
+    if fs::read(&ours)? != fs::read(&theirs)? {
+        bail!("{} and {} differ", ours.display(), theirs.display());
+    }
+    Ok(())
 }
 
 /// The demo, heard only when it fails.

@@ -61,10 +61,9 @@ fn size(image: &Image, map: &MemoryMap) -> Finding {
         .min(u64::from(user.len));
     let len = u64::from(region.len);
     if len > room {
-        let what = format!(
-            "image {region} is too large: {} bytes more than fit into user flash {user}",
-            len - room
-        );
+        let excess = Size(u32::try_from(len - room).unwrap_or(u32::MAX));
+        let what =
+            format!("image {region} is too large: {excess} more than fits into user flash {user}");
         return error("size", what)
             .why("what does not fit would be cut off, so the board refuses the image as a whole")
             .mend_c("compile with -Os -flto, link with -Wl,--gc-sections (and compile with -ffunction-sections -fdata-sections)")
