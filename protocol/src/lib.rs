@@ -9,6 +9,7 @@ pub mod error;
 pub mod header;
 pub mod http;
 pub mod info;
+pub mod mailbox;
 pub mod memory;
 pub mod record;
 pub mod status;
