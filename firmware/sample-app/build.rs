@@ -2,6 +2,7 @@
 //!
 //! - `IAP_PROFILE`: name or file of the profile, default `sim`
 //! - `IAP_APP_VERSION`: the version in `.iap_info`, default the version of this package
+//! - `IAP_APP_CONFIRM=1`: the image has the CONFIRM flag, and the application confirms its start and feeds the watchdog
 //! - `IAP_APP_BASE`: links the application at another address than USER_FLASH_FIRST_PAGE_ADDRESS. An IAP firmware must refuse
 //!   the result; the demo shows that it does.
 
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::{env, fs};
 
-use iap_profile::{Level, PinSettings, Profile};
+use iap_profile::{KeySettings, Level, Pin, PinSettings, Profile};
 use iap_protocol::memory::{MemoryMap, Region};
 use iap_protocol::version::Version;
 
@@ -38,11 +39,12 @@ fn generate() -> Result<()> {
         None => user_flash(map),
     };
     let version = setting("IAP_APP_VERSION").map_or_else(|| env::var("CARGO_PKG_VERSION"), Ok)?;
+    let confirm = parse_switch("IAP_APP_CONFIRM")?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("memory.x"), linker_script(flash, stack_ram(map)?))?;
     fs::write(
         out.join("board.rs"),
-        constants(&profile, &parse_version(&version)?),
+        constants(&profile, &parse_version(&version)?, confirm),
     )?;
     if env::var("CARGO_CFG_TARGET_OS")? == "none" {
         link(&out);
@@ -59,6 +61,14 @@ fn setting(name: &str) -> Option<String> {
 fn parse_version(text: &str) -> Result<Version> {
     let version = text.parse();
     version.map_err(|error| format!("IAP_APP_VERSION is `{text}`: {error}").into())
+}
+
+fn parse_switch(name: &str) -> Result<bool> {
+    match setting(name).as_deref() {
+        None | Some("0") => Ok(false),
+        Some("1") => Ok(true),
+        Some(other) => Err(format!("{name} is `{other}`, expected 1 or 0").into()),
+    }
 }
 
 fn parse_address(text: &str) -> Result<u32> {
@@ -113,27 +123,44 @@ SECTIONS
     )
 }
 
-fn constants(profile: &Profile, version: &Version) -> String {
-    let leds: String = profile.settings.leds.iter().map(led).collect();
+fn constants(profile: &Profile, version: &Version, confirm: bool) -> String {
+    let settings = &profile.settings;
+    let leds: String = settings.leds.iter().map(led).collect();
     format!(
         "const BOARD: &str = {:?};
 const VERSION: (u16, u16, u16) = {:?};
 const VERSION_SUFFIX: &str = {:?};
-const LEDS: [Led; {}] = [{leds}];
+const CONFIRM: bool = {confirm};
+const IAP: Iap = Iap::new({}, {});
+const LEDS: [Pin; {}] = [{leds}];
+const KEY: Option<Pin> = {};
 ",
-        profile.settings.board_id,
+        settings.board_id,
         version.numbers(),
         version.suffix.as_str(),
-        profile.settings.leds.len(),
+        settings.iap.request_backup_register,
+        settings.iap.reset_cause_backup_register,
+        settings.leds.len(),
+        key(&settings.iap_key),
     )
 }
 
 fn led(led: &PinSettings) -> String {
+    format!("{}, ", pin(led.pin, led.active))
+}
+
+fn key(key: &KeySettings) -> String {
+    match key.pin {
+        Some(number) => format!("Some({})", pin(number, key.active)),
+        None => "None".into(),
+    }
+}
+
+fn pin(pin: Pin, active: Level) -> String {
+    let active_low = active == Level::Low;
     format!(
-        "Led {{ port: {:?}, pin: {}, active_low: {} }}, ",
-        led.pin.port,
-        led.pin.number,
-        led.active == Level::Low
+        "Pin {{ port: {:?}, number: {}, active_low: {active_low} }}",
+        pin.port, pin.number
     )
 }
 

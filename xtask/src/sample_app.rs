@@ -24,6 +24,9 @@ pub(crate) struct Options {
     /// Version it says it has, in `.iap_info`
     #[arg(long, default_value = "1.0.0")]
     pub(crate) version: String,
+    /// The image has the CONFIRM flag: the application confirms its start and feeds the watchdog
+    #[arg(long)]
+    pub(crate) confirm: bool,
     /// Link it at this address instead of the profile's USER_FLASH_FIRST_PAGE_ADDRESS: an image that boards must refuse
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) base: Option<String>,
@@ -34,6 +37,7 @@ impl Default for Options {
         Self {
             profile: "sim".into(),
             version: "1.0.0".into(),
+            confirm: false,
             base: None,
         }
     }
@@ -69,6 +73,11 @@ fn cargo_build(options: &Options) -> Command {
         .args(["--target", TARGET, "--profile", "firmware"])
         .env("IAP_PROFILE", absolute_if_file(&options.profile))
         .env("IAP_APP_VERSION", &options.version);
+    if options.confirm {
+        build.env("IAP_APP_CONFIRM", "1");
+    } else {
+        build.env_remove("IAP_APP_CONFIRM");
+    }
     if let Some(base) = &options.base {
         build.env("IAP_APP_BASE", base);
     }
@@ -88,7 +97,8 @@ fn absolute_if_file(profile: &str) -> PathBuf {
 fn file_name(options: &Options) -> String {
     let base = options.base.as_ref();
     let base = base.map_or(String::new(), |base| format!("-at-{base}"));
-    format!("sample-app-{}{base}.elf", options.version)
+    let confirm = if options.confirm { "-confirm" } else { "" };
+    format!("sample-app-{}{confirm}{base}.elf", options.version)
 }
 
 /// What it takes on the chip, from the program headers.

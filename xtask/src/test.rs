@@ -29,10 +29,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         execute(&mut check)?;
     }
     for board in Profile::builtins() {
-        sample_app::run(&sample_app::Options {
-            profile: board.into(),
-            ..Default::default()
-        })?;
+        for confirm in [false, true] {
+            sample_app::run(&sample_app::Options {
+                profile: board.into(),
+                confirm,
+                ..Default::default()
+            })?;
+        }
     }
     sample_app_converts_as_objcopy_does()?;
     demo()?;
