@@ -1,0 +1,411 @@
+//! A board: core, chip and memory, run as one in virtual time.
+//!
+//! [`Board::run`] executes until something happens that the caller has to know: the time is over, a frame left, the chip was reset, the power
+//! went, or the run cannot go on. Between two instructions everything that is due happens, so a device never lags behind the core.
+
+use std::sync::{Arc, MutexGuard};
+
+use iap_profile::{Level, Profile};
+use iap_sim::nor::Nor;
+use iap_sim::wire::Port;
+use smoltcp::time::Instant;
+
+use crate::chip::{Chip, Shared};
+use crate::core::Core;
+use crate::eth::{Ethernet, EthernetUse};
+use crate::fault;
+use crate::flash::{Flash, FlashUse, Wear};
+use crate::gpio::LedChange;
+use crate::image::Symbols;
+use crate::memory::{self, Rams};
+use crate::rcc::ResetCause;
+use crate::report::{Kind, Report};
+use crate::time::{Clock, Time};
+use crate::wires::Clocks;
+
+const HARD_FAULT: u16 = 3;
+
+/// How a board is made.
+#[derive(Clone, Debug)]
+pub struct BoardOptions {
+    /// Typical or maximum times of the flash.
+    pub wear: Wear,
+    /// Decides what power-on leaves in RAM, how torn cells read, the unique id, and the random numbers.
+    pub seed: u64,
+    /// How long the PHY negotiates.
+    pub link_up: Time,
+}
+
+impl Default for BoardOptions {
+    fn default() -> Self {
+        Self {
+            wear: Wear::Typical,
+            seed: 1,
+            link_up: Time::from_millis(1500),
+        }
+    }
+}
+
+/// Why [`Board::run`] came back.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Stop {
+    /// The time is over.
+    Limit,
+    /// A frame is on the wire.
+    Sent,
+    /// The chip was reset and is about to start again.
+    Reset(ResetCause),
+    /// A planned cut took the power away; [`Board::power_on`] brings it back.
+    PowerLost,
+    /// The run cannot go on, and why.
+    Failed(String),
+}
+
+/// A board.
+#[derive(Debug)]
+pub struct Board {
+    core: Core,
+    shared: Arc<Shared>,
+    rams: Rams,
+    clock: Clock,
+    symbols: Symbols,
+    key: Option<iap_profile::KeySettings>,
+    port: Option<PortEnd>,
+    seed: u64,
+    boots: u64,
+    /// Taken over from the chip whenever it called.
+    hz: u64,
+    next_event: Time,
+    busy_until: Time,
+    stalled_until: Time,
+}
+
+/// The board's end of the Ethernet segment.
+struct PortEnd(Port);
+
+impl std::fmt::Debug for PortEnd {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Port")
+    }
+}
+
+fn instant(micros: u64) -> Instant {
+    Instant::from_micros(i64::try_from(micros).unwrap_or(i64::MAX))
+}
+
+impl Board {
+    /// A board of this profile under power, with this content of the whole flash.
+    pub fn new(
+        profile: &Profile,
+        options: &BoardOptions,
+        content: &[u8],
+        symbols: Symbols,
+    ) -> anyhow::Result<Self> {
+        let rams = Rams::new(options.seed);
+        let flash = Flash::new(profile, options.wear, content, options.seed);
+        let eth = Ethernet::new(profile, Arc::clone(&rams.sram), options.link_up);
+        let shared = Arc::new(Shared::new(Chip::new(profile, flash, eth, options.seed)));
+        let space = Arc::new(memory::space(&shared, &rams)?);
+        let mut board = Self {
+            core: Core::new(space),
+            shared,
+            rams,
+            clock: Clock::default(),
+            symbols,
+            key: profile
+                .settings
+                .iap_key
+                .pin
+                .map(|_| profile.settings.iap_key),
+            port: None,
+            seed: options.seed,
+            boots: 0,
+            hz: Clocks::RESET.hclk_hz,
+            next_event: Time::ZERO,
+            busy_until: Time::ZERO,
+            stalled_until: Time::ZERO,
+        };
+        board.press_key(false);
+        board.reset(ResetCause::PowerOn);
+        Ok(board)
+    }
+
+    /// Plugs in the Ethernet cable.
+    pub fn connect(&mut self, port: Port) {
+        self.port = Some(PortEnd(port));
+    }
+
+    /// Virtual time since the board was made. It goes on over resets and power cuts.
+    pub fn now(&self) -> Time {
+        self.clock.now()
+    }
+
+    /// Holds the IAP key, or lets it go.
+    pub fn press_key(&mut self, pressed: bool) {
+        let Some(key) = self.key else { return };
+        let Some(pin) = key.pin else { return };
+        let level = if pressed == (key.active == Level::High) {
+            Level::High
+        } else {
+            Level::Low
+        };
+        self.chip().devices.gpio.drive(pin, level);
+    }
+
+    /// Sets the supply, in mV. Nothing but PVD and the flash cares.
+    pub fn set_supply(&mut self, millivolts: u32) {
+        self.chip().wires.supply_mv = millivolts;
+    }
+
+    /// Plugs the cable in or out at the PHY.
+    pub fn set_link(&mut self, up: bool) {
+        let now = self.now();
+        self.chip().devices.eth.set_cable(up, now);
+        self.shared.call();
+    }
+
+    /// The next so many frames reach the board with a wrong check sequence.
+    pub fn break_frames(&mut self, count: u32) {
+        self.chip().devices.eth.break_frames(count);
+    }
+
+    /// Pulls NRST.
+    pub fn press_reset(&mut self) {
+        self.reset(ResetCause::Pin);
+    }
+
+    /// Takes the power away and brings it back: RAM and backup domain are lost.
+    pub fn power_on(&mut self) {
+        self.boots += 1;
+        self.rams
+            .scramble(iap_sim::rng::mix(self.seed ^ self.boots));
+        self.reset(ResetCause::PowerOn);
+    }
+
+    /// Whether each LED is on.
+    pub fn leds(&self) -> Vec<bool> {
+        self.chip().devices.gpio.leds().to_vec()
+    }
+
+    /// Every change of an LED so far.
+    pub fn led_changes(&self) -> Vec<LedChange> {
+        self.chip().devices.gpio.led_changes().to_vec()
+    }
+
+    /// What the firmware did that it should not have done.
+    pub fn reports(&self) -> Vec<Report> {
+        self.chip().reports.list().to_vec()
+    }
+
+    /// Looks at the flash's cells, or plans cuts and faults.
+    pub fn with_flash<T>(&mut self, f: impl FnOnce(&mut Nor) -> T) -> T {
+        f(self.chip().devices.flash.nor_mut())
+    }
+
+    /// Write-protects a sector, as option bytes do.
+    pub fn protect(&mut self, sector: u8) {
+        self.chip().devices.flash.protect(sector);
+    }
+
+    /// The content of the whole flash.
+    pub fn flash_content(&self) -> Vec<u8> {
+        self.chip().devices.flash.nor().content()
+    }
+
+    /// What the flash did.
+    pub fn flash_use(&self) -> FlashUse {
+        self.chip().devices.flash.usage()
+    }
+
+    /// What the Ethernet did.
+    pub fn ethernet_use(&self) -> EthernetUse {
+        self.chip().devices.eth.usage()
+    }
+
+    /// The clocks of the chip.
+    pub fn clocks(&self) -> Clocks {
+        self.chip().wires.clocks
+    }
+
+    /// An RTC backup register.
+    pub fn backup_register(&self, index: usize) -> Option<u32> {
+        self.chip().devices.backup.word(index)
+    }
+
+    /// A word of RAM or flash.
+    pub fn word(&self, address: u32) -> Option<u32> {
+        self.core.peek(address)
+    }
+
+    /// Writes a word of RAM, as a debug probe does.
+    pub fn set_word(&mut self, address: u32, value: u32) {
+        self.core.poke(address, value);
+    }
+
+    /// The program counter, and where that is.
+    pub fn pc(&self) -> (u32, String) {
+        let pc = self.core.registers().r[15];
+        (pc, self.symbols.describe(pc))
+    }
+
+    fn chip(&self) -> MutexGuard<'_, Chip> {
+        memory::lock(&self.shared)
+    }
+
+    fn reset(&mut self, cause: ResetCause) {
+        let now = self.now();
+        self.chip().reset(cause, now);
+        self.core.reset();
+        self.shared.call();
+    }
+
+    /// Executes until `limit`, or until something happens.
+    pub fn run(&mut self, limit: Time) -> Stop {
+        loop {
+            if (self.shared.take_call() || self.now() >= self.next_event)
+                && let Some(stop) = self.attend()
+            {
+                return stop;
+            }
+            if self.now() >= limit {
+                return Stop::Limit;
+            }
+            if let Some(stop) = self.advance(limit.min(self.next_event)) {
+                return stop;
+            }
+        }
+    }
+
+    /// One instruction, or the time until `limit` if there is none to execute.
+    fn advance(&mut self, limit: Time) -> Option<Stop> {
+        let registers = self.core.registers();
+        if registers.exception().0 == HARD_FAULT || self.core.is_locked_up() {
+            let text = fault::describe(&self.core, &self.symbols);
+            return Some(Stop::Failed(format!(
+                "{} at {}",
+                text.trim_end(),
+                self.now()
+            )));
+        }
+        let waiting = self.waits_for_flash(registers.r[15]);
+        if waiting > self.now() {
+            self.idle(waiting.min(limit), false);
+            return None;
+        }
+        self.shared.publish(self.now(), registers.r[15]);
+        let step = self.core.step(&registers);
+        self.clock.advance(step.cycles, self.hz);
+        if self.core.take_reset_request() {
+            self.reset(ResetCause::Software);
+            return Some(Stop::Reset(ResetCause::Software));
+        }
+        if step.asleep && limit > self.now() {
+            return self.sleep(limit);
+        }
+        None
+    }
+
+    fn sleep(&mut self, limit: Time) -> Option<Stop> {
+        if self.core.uses_slow_systick() {
+            return Some(Stop::Failed(
+                "not modelled: SysTick on HCLK/8 (SYST_CSR.CLKSOURCE = 0)".to_owned(),
+            ));
+        }
+        self.idle(limit, true);
+        None
+    }
+
+    /// Until when the core stands still: an access to the flash waits, and so does the fetch of code that lies there (RM0090 section 3.6).
+    fn waits_for_flash(&self, pc: u32) -> Time {
+        let runs_from_flash = pc < 0x1000_0000;
+        if runs_from_flash {
+            self.stalled_until.max(self.busy_until)
+        } else {
+            self.stalled_until
+        }
+    }
+
+    fn idle(&mut self, until: Time, asleep: bool) {
+        let cycles = until.since(self.now()).cycles_ceil(self.hz);
+        let passed = self.core.idle(cycles, asleep);
+        self.clock.advance(passed, self.hz);
+    }
+
+    /// The chip called, or something is due in it.
+    fn attend(&mut self) -> Option<Stop> {
+        let (now, pc) = (self.now(), self.shared.pc());
+        let shared = Arc::clone(&self.shared);
+        let mut chip = memory::lock(&shared);
+        self.receive(&mut chip, now);
+        let watchdog = chip.advance(now, pc);
+        for (number, level) in chip.interrupts() {
+            self.core.set_interrupt(number, level);
+        }
+        self.hz = chip.wires.clocks.hclk_hz;
+        self.busy_until = chip.devices.flash.busy_until();
+        self.stalled_until = chip.devices.flash.stalled_until();
+        self.next_event = chip.next_event(now).min(self.next_arrival());
+        let stop = self.outcome(&mut chip);
+        drop(chip);
+        match (stop, watchdog) {
+            (None, Some(cause)) => {
+                self.reset(cause);
+                Some(Stop::Reset(cause))
+            }
+            (stop, _) => stop,
+        }
+    }
+
+    fn outcome(&self, chip: &mut Chip) -> Option<Stop> {
+        if chip.devices.flash.nor().is_off() {
+            return Some(Stop::PowerLost);
+        }
+        if chip.reports.is_fatal() {
+            let fatal = chip
+                .reports
+                .list()
+                .iter()
+                .find(|report| report.kind == Kind::NotModelled);
+            let text =
+                fatal.map(|report| format!("{report}, in {}", self.symbols.describe(report.pc)));
+            return Some(Stop::Failed(text.unwrap_or_default()));
+        }
+        self.send(chip).then_some(Stop::Sent)
+    }
+
+    /// Frames whose first bit arrives now.
+    fn receive(&self, chip: &mut Chip, now: Time) {
+        let Some(PortEnd(port)) = &self.port else {
+            return;
+        };
+        while let Some(frame) = port.take_frame(instant(now.micros())) {
+            chip.devices.eth.arrive(frame, now);
+        }
+    }
+
+    fn next_arrival(&self) -> Time {
+        let arrival = self
+            .port
+            .as_ref()
+            .and_then(|PortEnd(port)| port.next_arrival());
+        arrival.map_or(Time::NEVER, |at| {
+            Time::from_micros(u64::try_from(at.total_micros()).unwrap_or(0))
+        })
+    }
+
+    fn send(&self, chip: &mut Chip) -> bool {
+        let frames = chip.devices.eth.take_sent();
+        let sent = !frames.is_empty();
+        if let Some(PortEnd(port)) = &self.port {
+            for (at, frame) in frames {
+                port.send_frame(instant(at.micros_ceil()), frame);
+            }
+        }
+        sent
+    }
+
+    /// Whoever sends frames to the board between two runs has to say so.
+    pub fn look_at_wire(&mut self) {
+        self.shared.call();
+    }
+}

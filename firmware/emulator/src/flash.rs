@@ -1,0 +1,388 @@
+//! The flash and its interface (RM0090 section 3): registers, lock, errors, the time operations take, and what reading costs meanwhile.
+//!
+//! The cells are those of `iap-sim`: torn words, half-erased sectors, planned cuts, faults. This module adds what a driver sees:
+//! - any access to the array during an operation stalls the core until it ends (section 3.6), and so does a write to FLASH_CR;
+//! - the data cache answers with old content after an erase (`cache`);
+//! - a reset in the middle of an erase leaves the sector half erased (section 3.6).
+//!
+//! An operation changes the array when it begins: nobody can read it before it has ended.
+
+mod cache;
+mod registers;
+
+use std::sync::Arc;
+
+use iap_core::flash::{Flash as _, FlashFault};
+use iap_profile::Profile;
+use iap_protocol::memory::{FlashMap, Sector};
+use iap_sim::nor::{Cut, FlashTimes, Moment, Nor};
+use rsemu::core::space::RamStore;
+
+use crate::register::{Context, Refusal};
+use crate::time::Time;
+use cache::{Cache, LINE_BYTES};
+use registers::{Control, Status};
+
+/// Which of the datasheet's times operations take.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Wear {
+    /// The typical ones.
+    #[default]
+    Typical,
+    /// The longest.
+    Maximum,
+}
+
+/// The times of a flash, from its profile.
+#[derive(Clone, Debug)]
+struct Times {
+    program: Time,
+    /// Per sector: x8, x16, x32.
+    erase: Vec<[Time; 3]>,
+}
+
+impl Times {
+    fn new(profile: &Profile, wear: Wear) -> Self {
+        let flash = &profile.settings.flash;
+        let pick = |[typical, maximum]: [u32; 2]| match wear {
+            Wear::Typical => typical,
+            Wear::Maximum => maximum,
+        };
+        let run = |run: &iap_profile::SectorRun| {
+            let times = [run.erase_ms.x8, run.erase_ms.x16, run.erase_ms.x32];
+            let times = times.map(|times| Time::from_millis(pick(times).into()));
+            std::iter::repeat_n(times, run.count.into())
+        };
+        Self {
+            program: Time::from_micros(pick([flash.program_typ_us, flash.program_max_us]).into()),
+            erase: flash.sectors.iter().flat_map(run).collect(),
+        }
+    }
+
+    /// PSIZE 0, 1, 2: x8, x16, x32; 3, x64, erases no slower than x32.
+    fn erase(&self, sector: u8, psize: u32) -> Time {
+        let times = self.erase.get(usize::from(sector));
+        times.map_or(Time::ZERO, |times| times[psize.min(2) as usize])
+    }
+}
+
+/// An operation under way.
+#[derive(Debug)]
+struct Operation {
+    ends: Time,
+    /// What an erase took away, should a reset interrupt it.
+    before: Option<(Box<Nor>, Vec<Sector>)>,
+}
+
+/// What the flash did.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct FlashUse {
+    /// Time spent erasing.
+    pub erasing: Time,
+    /// Time spent programming.
+    pub programming: Time,
+}
+
+/// The flash.
+#[derive(Debug)]
+pub(crate) struct Flash {
+    nor: Nor,
+    map: FlashMap,
+    times: Times,
+    /// The array as it reads now: what the core executes from.
+    store: Arc<RamStore>,
+    status: Status,
+    control: Control,
+    cache: Cache,
+    operation: Option<Operation>,
+    stalled_until: Time,
+    usage: FlashUse,
+}
+
+impl Flash {
+    pub(crate) fn new(profile: &Profile, wear: Wear, content: &[u8], seed: u64) -> Self {
+        let map = profile.memory_map().flash.clone();
+        let mut nor = Nor::new(map.clone(), FlashTimes::ZERO, seed);
+        nor.load(map.region().start, content);
+        let mut flash = Self {
+            nor,
+            times: Times::new(profile, wear),
+            store: Arc::new(RamStore::new(map.region().len.into())),
+            map,
+            status: Status::default(),
+            control: Control::RESET,
+            cache: Cache::default(),
+            operation: None,
+            stalled_until: Time::ZERO,
+            usage: FlashUse::default(),
+        };
+        flash.refresh();
+        flash
+    }
+
+    /// The array as memory to execute from.
+    pub(crate) fn store(&self) -> Arc<RamStore> {
+        Arc::clone(&self.store)
+    }
+
+    pub(crate) fn nor(&self) -> &Nor {
+        &self.nor
+    }
+
+    pub(crate) fn nor_mut(&mut self) -> &mut Nor {
+        &mut self.nor
+    }
+
+    pub(crate) fn usage(&self) -> FlashUse {
+        self.usage
+    }
+
+    pub(crate) fn latency(&self) -> u32 {
+        self.control.acr & 7
+    }
+
+    /// The write protection of the option bytes, as a production line sets it.
+    pub(crate) fn protect(&mut self, sector: u8) {
+        self.control.optcr &= !(1 << (16 + sector));
+    }
+
+    /// Until when the core stands still.
+    pub(crate) fn stalled_until(&self) -> Time {
+        self.stalled_until
+    }
+
+    /// Until when an operation runs.
+    pub(crate) fn busy_until(&self) -> Time {
+        self.operation
+            .as_ref()
+            .map_or(Time::ZERO, |operation| operation.ends)
+    }
+
+    pub(crate) fn next_event(&self) -> Time {
+        self.operation
+            .as_ref()
+            .map_or(Time::NEVER, |operation| operation.ends)
+    }
+
+    pub(crate) fn interrupt(&self) -> bool {
+        self.control.end_interrupt() && self.status.end
+            || self.control.error_interrupt() && self.status.operation_error
+    }
+
+    /// An operation that has ended by `now` is over.
+    pub(crate) fn advance(&mut self, now: Time) {
+        if self
+            .operation
+            .as_ref()
+            .is_some_and(|operation| operation.ends <= now)
+        {
+            self.operation = None;
+            self.status.end |= self.control.end_interrupt();
+        }
+    }
+
+    /// A reset of the chip: the registers forget, an erase under way is cut.
+    pub(crate) fn reset(&mut self, now: Time) {
+        self.advance(now);
+        if let Some((before, sectors)) =
+            self.operation.take().and_then(|operation| operation.before)
+        {
+            self.nor = *before;
+            for sector in sectors {
+                self.nor.plan_cut(Cut::new(0, Moment::Inside));
+                // The cut makes it fail: that is the point.
+                let _ = self.nor.erase(sector);
+                self.nor.power_on();
+            }
+        }
+        self.nor.power_on();
+        self.refresh();
+        self.status = Status::default();
+        let optcr = self.control.optcr;
+        self.control = Control::RESET;
+        self.control.optcr = optcr;
+        self.cache.clear();
+        self.stalled_until = Time::ZERO;
+    }
+
+    /// A read of the array by the core's data port.
+    pub(crate) fn read(&mut self, offset: u32, bytes: &mut [u8], now: Time) -> Result<(), Refusal> {
+        self.stall(now);
+        self.store
+            .read_at(offset.into(), bytes)
+            .map_err(|_| Refusal::BusError)?;
+        if self.control.data_cache_on()
+            && let Some(stale) = self.cache.touch(offset)
+        {
+            let stale = stale.iter().skip((offset % LINE_BYTES) as usize);
+            bytes
+                .iter_mut()
+                .zip(stale)
+                .for_each(|(byte, stale)| *byte = *stale);
+        }
+        Ok(())
+    }
+
+    /// A write to the array: programs, if the control register says so.
+    pub(crate) fn program(
+        &mut self,
+        offset: u32,
+        bytes: &[u8],
+        context: &mut Context<'_>,
+    ) -> Result<(), Refusal> {
+        let start = self.stall(context.now);
+        if !self.may_program(offset, bytes, context) {
+            return Ok(());
+        }
+        let address = self.map.region().start + (offset & !3);
+        let old = self.word(offset & !3);
+        let lane = (offset % 4) as usize;
+        let mut new = old;
+        let slots = new.iter_mut().skip(lane).zip(bytes);
+        slots.for_each(|(slot, byte)| *slot &= byte);
+        if new[lane..].iter().zip(bytes).any(|(new, byte)| new != byte) {
+            context.guest_error(format!(
+                "programming {address:#010x} would set bits: it holds {old:02x?}, written is {bytes:02x?} (RM0090 section 3.6)"
+            ));
+        }
+        let done = self.nor.program(address, &new);
+        self.finish(done.map_err(|error| error.fault));
+        self.cache.update(offset, bytes);
+        self.usage.programming += self.times.program;
+        self.operation = Some(Operation {
+            ends: start + self.times.program,
+            before: None,
+        });
+        Ok(())
+    }
+
+    /// Whether the control register and the option bytes allow this; sets the error flags if not (RM0090 section 3.8.5).
+    fn may_program(&mut self, offset: u32, bytes: &[u8], context: &mut Context<'_>) -> bool {
+        let width_matches = bytes.len() == 1 << self.control.psize();
+        let sector = self.map.sector_at(self.map.region().start + offset);
+        let protected = sector.is_none_or(|sector| self.control.is_protected(sector.index));
+        let error = match () {
+            () if self.control.is_locked() || !self.control.programming() => Status::SEQUENCE_ERROR,
+            () if offset % 16 + bytes.len() as u32 > 16 => Status::ALIGNMENT_ERROR,
+            () if !width_matches => Status::PARALLELISM_ERROR,
+            () if protected => Status::PROTECTION_ERROR,
+            () => {
+                self.check_supply(context);
+                return true;
+            }
+        };
+        self.refuse(error, context);
+        false
+    }
+
+    fn refuse(&mut self, error: u32, context: &mut Context<'_>) {
+        self.status.errors |= error;
+        self.status.operation_error |= self.control.error_interrupt();
+        context.guest_error(format!(
+            "a flash operation is refused, FLASH_SR shows {error:#04x} (RM0090 section 3.8.5)"
+        ));
+    }
+
+    /// RM0090 section 3.6.2, table 7: x32 needs 2.7 V, x16 2.1 V.
+    fn check_supply(&self, context: &mut Context<'_>) {
+        let needed = [1800, 2100, 2700, 2700][self.control.psize() as usize];
+        let supply = context.wires.supply_mv;
+        if supply < needed {
+            context.guest_error(format!("a flash operation at {supply} mV with a width that needs {needed} mV (RM0090 section 3.6.2)"));
+        }
+    }
+
+    /// FLASH_CR.STRT.
+    fn start_erase(&mut self, start: Time, context: &mut Context<'_>) {
+        let sectors = match self.control.erase_target() {
+            Some(registers::Target::Sector(index)) => self.map.sector(index).into_iter().collect(),
+            Some(registers::Target::All) => self.map.sectors().collect(),
+            None => Vec::new(),
+        };
+        if sectors.is_empty() {
+            return self.refuse(Status::SEQUENCE_ERROR, context);
+        }
+        if sectors
+            .iter()
+            .any(|sector: &Sector| self.control.is_protected(sector.index))
+        {
+            return self.refuse(Status::PROTECTION_ERROR, context);
+        }
+        self.check_supply(context);
+        let before = Box::new(self.nor.clone());
+        let mut ends = start;
+        for sector in &sectors {
+            let offset = sector.region.start - self.map.region().start;
+            let store = &self.store;
+            self.cache
+                .keep_stale(offset, sector.region.len, |line| line_of(store, line));
+            ends += self.times.erase(sector.index, self.control.psize());
+            let done = self.nor.erase(*sector);
+            self.finish(done.map_err(|error| error.fault));
+        }
+        self.usage.erasing += ends - start;
+        self.operation = Some(Operation {
+            ends,
+            before: Some((before, sectors)),
+        });
+    }
+
+    fn finish(&mut self, done: Result<(), FlashFault>) {
+        // Other faults are those that a test injected, or the power is gone: the chip sees nothing of either.
+        if done == Err(FlashFault::WriteProtected) {
+            self.status.errors |= Status::PROTECTION_ERROR;
+        }
+        self.refresh();
+    }
+
+    /// Whoever needs the array waits for the operation under way. When the next one can begin.
+    fn stall(&mut self, now: Time) -> Time {
+        self.advance(now);
+        match self.operation.take() {
+            Some(operation) => {
+                self.stalled_until = operation.ends;
+                // Only an erase is long enough to be cut while the core waits for it.
+                let ends = operation.ends;
+                self.operation = operation.before.is_some().then_some(operation);
+                if self.operation.is_none() {
+                    self.status.end |= self.control.end_interrupt();
+                }
+                ends
+            }
+            None => now,
+        }
+    }
+
+    fn word(&self, offset: u32) -> [u8; 4] {
+        let mut bytes = [0; 4];
+        // Inside the array: the caller has found its sector.
+        let _ = self.store.read_at(offset.into(), &mut bytes);
+        bytes
+    }
+
+    /// Copies what changed in the cells to where it is read.
+    fn refresh(&mut self) {
+        let region = self.map.region();
+        if let Some(range) = self.nor.take_changed() {
+            let mut bytes = vec![0; (range.end - range.start) as usize];
+            if self.nor.read(range.start, &mut bytes).is_ok() {
+                let _ = self
+                    .store
+                    .write_at((range.start - region.start).into(), &bytes);
+            }
+        }
+        if self
+            .map
+            .sectors()
+            .any(|sector| self.nor.is_touched_by_cut(sector.index))
+        {
+            let _ = self.store.write_at(0, &self.nor.content());
+        }
+    }
+}
+
+fn line_of(store: &RamStore, offset: u32) -> [u8; LINE_BYTES as usize] {
+    let mut bytes = [0; LINE_BYTES as usize];
+    let _ = store.read_at(offset.into(), &mut bytes);
+    bytes
+}

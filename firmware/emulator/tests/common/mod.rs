@@ -1,0 +1,86 @@
+//! Guest programs: built once per test run, loaded into a board.
+
+#![allow(dead_code, clippy::unwrap_used)] // a test: no test file uses all of it
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use iap_emulator::{Board, BoardOptions, Image, Kind, Stop, Time};
+use iap_profile::Profile;
+
+/// Where guests leave results; see `guests/src/lib.rs`.
+pub(crate) const RESULTS: u32 = 0x2001_F000;
+pub(crate) const ARGUMENT: u32 = 0x2001_E000;
+pub(crate) const DONE: u32 = 0xD00D_D00D;
+const FLASH: u32 = 0x0800_0000;
+
+/// Builds all guests.
+fn guests() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("guests");
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests");
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["build", "--release", "--quiet", "--target", "thumbv7em-none-eabihf"]);
+        cargo.arg("--manifest-path").arg(source.join("Cargo.toml")).arg("--target-dir").arg(&target);
+        // The flags of the host's build are not for the chip.
+        cargo.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
+        let status = cargo.status().expect("cargo can be started");
+        assert!(status.success(), "the guests do not build; is the target installed? rustup target add thumbv7em-none-eabihf");
+        target.join("thumbv7em-none-eabihf/release")
+    })
+}
+
+/// A guest as a file.
+pub(crate) fn image(name: &str) -> Image {
+    Image::load(&guests().join(name), FLASH).unwrap()
+}
+
+/// A board of `profile` with a guest in its flash; sector 5 begins with a word that is not erased.
+pub(crate) fn board_of(profile: &str, name: &str, argument: u32) -> Board {
+    let image = image(name);
+    let mut content = vec![0xFF; 1024 * 1024];
+    image.place(FLASH, &mut content).unwrap();
+    content[0x2_0000..0x2_0004].copy_from_slice(&0x1234_5678u32.to_le_bytes());
+    let profile = Profile::load(profile).unwrap();
+    let mut board =
+        Board::new(&profile, &BoardOptions::default(), &content, image.symbols).unwrap();
+    board.set_word(ARGUMENT, argument);
+    board
+}
+
+pub(crate) fn board(name: &str, argument: u32) -> Board {
+    board_of("stm324xg-eval", name, argument)
+}
+
+/// A result of the guest.
+pub(crate) fn result(board: &Board, index: u32) -> u32 {
+    board.word(RESULTS + 4 * index).unwrap()
+}
+
+/// Runs until the guest has finished.
+pub(crate) fn finish(board: &mut Board, limit: Time) {
+    let end = board.now() + limit;
+    while result(board, 0) != DONE {
+        let step = (board.now() + Time::from_micros(500)).min(end);
+        match board.run(step) {
+            Stop::Limit | Stop::Sent | Stop::Reset(_) => {}
+            other => panic!("{other:?}"),
+        }
+        assert!(
+            board.now() < end,
+            "not finished after {limit}: {:?}",
+            board.pc()
+        );
+    }
+}
+
+/// The guest errors, without their times.
+pub(crate) fn guest_errors(board: &Board) -> Vec<String> {
+    let reports = board.reports().into_iter();
+    reports
+        .filter(|report| report.kind == Kind::GuestError)
+        .map(|report| report.text)
+        .collect()
+}
