@@ -129,7 +129,7 @@ impl Demo {
             println!("SKIPPED: curl is not on this machine ({line})");
             return Ok(());
         }
-        let raw = self.folder.path().join("misplaced.bin");
+        let raw = self.file("misplaced.bin");
         let mut convert = self.iapctl("convert");
         self.succeeds(
             convert
@@ -155,8 +155,12 @@ impl Demo {
         Ok(())
     }
 
+    fn file(&self, name: &str) -> PathBuf {
+        command::relative(self.folder.path()).join(name)
+    }
+
     fn flash(&self) -> PathBuf {
-        self.folder.path().join("flash.bin")
+        self.file("flash.bin")
     }
 
     fn iapctl(&self, subcommand: &str) -> Command {
@@ -179,7 +183,7 @@ impl Demo {
     }
 
     fn cookies(&self) -> PathBuf {
-        self.folder.path().join("cookies.txt")
+        self.file("cookies.txt")
     }
 
     fn curl_login(&self, board: &VirtualBoard) -> Command {
@@ -197,7 +201,7 @@ impl Demo {
 
     fn curl_upload(&self, board: &VirtualBoard, file: &Path) -> Command {
         let mut curl = self.curl();
-        curl.args(["--write-out", "\nHTTP %{http_code}\n", "--cookie"])
+        curl.args(["--write-out", r"\nHTTP %{http_code}\n", "--cookie"])
             .arg(self.cookies())
             .args(["--header", &format!("accept: {}", http::MEDIA_JSON)])
             .arg("--form")
@@ -242,7 +246,7 @@ impl Demo {
 
     /// The board's flash holds exactly the application in `elf`.
     fn expect_in_flash(&self, elf: &Path) -> Result<()> {
-        let payload = self.folder.path().join("expected.bin");
+        let payload = self.file("expected.bin");
         self.succeeds(self.iapctl("convert").arg(elf).arg("-o").arg(&payload))?;
         let read =
             |file: &Path| fs::read(file).with_context(|| format!("cannot read {}", file.display()));
