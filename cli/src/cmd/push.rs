@@ -55,8 +55,14 @@ pub struct PushArgs {
     )]
     pub wait: Option<u64>,
     /// Sends the bare binary without the image header; the board can then check less
-    #[arg(long)]
+    #[arg(
+        long,
+        conflicts_with_all = ["version", "board", "confirm", "data", "security_counter", "min_iap"]
+    )]
     pub raw: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub header: HeaderOverrides,
 }
 
 /// Pushes to each board.
@@ -112,8 +118,7 @@ impl PushArgs {
     fn prepare(&self, label: String, chosen: Chosen) -> Result<Prepared, Failure> {
         let target = chosen.target();
         let image = image::load(&self.file, &LoadOptions::new(target.map))?;
-        let (header, file) =
-            ready_to_send(&self.file, &image, &HeaderOverrides::default(), &target)?;
+        let (header, file) = ready_to_send(&self.file, &image, &self.header, &target)?;
         Ok(Prepared {
             summary: Summary::new(&image, &header, &target),
             update: self.update(&image, &header, file),

@@ -83,7 +83,7 @@ impl Human for BoardStatus {
         if let Some(update) = &status.update {
             writeln!(
                 f,
-                "  update       {} from {}: {}, {} sectors written, {} unchanged",
+                "  update       {} from {}: {}, sectors: {} written, {} unchanged",
                 update.transport,
                 update.peer,
                 state::received(update),

@@ -74,6 +74,28 @@ fn assert_exit(output: &Output, code: i32) {
 }
 
 #[test]
+fn options_of_push_override_what_the_application_says() {
+    let (folder, board) = (Folder::new(), Stub::start(Fault::Nothing));
+    let app = folder.app();
+    let app = app.to_str().unwrap();
+    let output = run(&[
+        "push",
+        &board.tftp(),
+        "--version",
+        "7.8.9",
+        "--dry-run",
+        app,
+    ]);
+    assert_exit(&output, 0);
+    let said = stdout(&output) + &stderr(&output);
+    assert!(said.contains("version 7.8.9"), "{said}");
+    assert_exit(
+        &run(&["push", &board.tftp(), "--raw", "--version", "7.8.9", app]),
+        2,
+    );
+}
+
+#[test]
 fn a_push_over_tftp_wraps_the_binary_and_proves_the_commit() {
     let (folder, board) = (Folder::new(), Stub::start(Fault::Nothing));
     let output = run(&["push", &board.tftp(), folder.app().to_str().unwrap()]);
