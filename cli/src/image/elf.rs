@@ -113,6 +113,15 @@ impl<'a> File<'a> {
         if self.with_content().next().is_none() {
             return self.segment_pieces();
         }
+        // Sections share no bytes of a sound file, so their content is no larger than it.
+        let content: u64 = self.with_content().map(|s| u64::from(s.sh_size(Le))).sum();
+        if content > self.bytes.len() as u64 {
+            let len = self.bytes.len();
+            let what = format!(
+                "damaged ELF file: its sections claim {content} bytes of content, the file has {len}"
+            );
+            return Err(bad(what).help(LINK_AGAIN));
+        }
         let mut pieces = Vec::new();
         for section in self.with_content() {
             match self.loads().find(|segment| holds(segment, section)) {

@@ -13,6 +13,8 @@ mod srec;
 mod text;
 mod wrap;
 
+use std::fs::File;
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 use iap_protocol::header::ImageHeader;
@@ -26,6 +28,9 @@ pub use wrap::HeaderOverrides;
 
 /// The fill for gaps between sections unless another is asked for: what erased flash reads as, so gaps cost no programming.
 pub const DEFAULT_FILL: u8 = 0xFF;
+
+/// The largest file that is read. An ELF with debug information can have hundreds of MiB, a device file has no end.
+const MAX_FILE_LEN: u64 = 1 << 30;
 
 /// How a file is read.
 #[derive(Clone, Copy, Debug)]
@@ -172,8 +177,15 @@ fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
         return Err(failed("is a directory, an image file was expected".into())
             .help("name the file that the linker wrote, for example build/app.elf"));
     }
-    std::fs::read(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => failed("no such file".into()),
-        _ => failed(format!("cannot read: {error}")),
-    })
+    let mut bytes = Vec::new();
+    let read =
+        File::open(path).and_then(|file| file.take(MAX_FILE_LEN + 1).read_to_end(&mut bytes));
+    match read {
+        Ok(len) if len as u64 > MAX_FILE_LEN => {
+            Err(failed("is larger than 1 GiB, which no image is".into()))
+        }
+        Ok(_) => Ok(bytes),
+        Err(error) if error.kind() == ErrorKind::NotFound => Err(failed("no such file".into())),
+        Err(error) => Err(failed(format!("cannot read: {error}"))),
+    }
 }

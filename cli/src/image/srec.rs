@@ -85,3 +85,67 @@ fn split(content: &[u8], len: usize) -> Option<(u32, &[u8])> {
         )
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str =
+        "S00600004844521B\nS3060802000001EE\nS3060802000102EC\nS5030002FA\nS70508020001EF\n";
+
+    fn error(text: &str) -> String {
+        read(text.as_bytes()).unwrap_err().message
+    }
+
+    #[test]
+    fn addresses_of_two_three_and_four_bytes_are_read() {
+        let pieces = read(GOOD.as_bytes()).unwrap();
+        assert_eq!(pieces.len(), 1);
+        assert_eq!(
+            (pieces[0].address, pieces[0].data.as_slice()),
+            (0x0802_0000, &[1, 2][..])
+        );
+        let short = read(b"S1041234AA0B\nS205123456AAB4\nS9030000FC\n").unwrap();
+        assert_eq!(
+            short.iter().map(|piece| piece.address).collect::<Vec<_>>(),
+            [0x1234, 0x12_3456]
+        );
+    }
+
+    #[test]
+    fn faults_name_their_line() {
+        let change = |from: &str, to: &str| error(&GOOD.replace(from, to));
+        assert_eq!(
+            change("01EE", "01EF"),
+            "S-record file: line 2 has the checksum 0xef, expected 0xee"
+        );
+        assert_eq!(
+            change("0001EE", "01EE"),
+            "S-record file: line 2 says 6 bytes and has 5: is the file cut off?"
+        );
+        assert_eq!(
+            change("EE", "E"),
+            "S-record file: line 2 is not an even number of hexadecimal digits"
+        );
+        assert_eq!(
+            change("S5030002FA", "S5030003F9"),
+            "S-record file: line 4 counts 3 data records, the file has 2"
+        );
+        assert_eq!(
+            change("S5030002FA", "S4030002FA"),
+            "S-record file: line 4 is a record of unknown type"
+        );
+        assert_eq!(
+            error(&format!("{GOOD}{GOOD}")),
+            "S-record file: line 6 is a record after the termination record"
+        );
+        assert_eq!(
+            change("S70508020001EF", ""),
+            "S-record file without a termination record (S7, S8 or S9): it was cut off"
+        );
+        assert_eq!(
+            error("S306FFFFFFFF01FC\nS307FFFFFFFF0102F9\n"),
+            "S-record file: line 2 passes 4 GiB"
+        );
+    }
+}
