@@ -46,6 +46,8 @@ pub enum Command {
     Status(cmd::status::StatusArgs),
     /// Resets boards in IAP mode, so that they start their application
     Reset(cmd::reset::ResetArgs),
+    /// Writes IAP firmware, boot record and application into one file for a production line
+    Factory(cmd::factory::FactoryArgs),
     /// Shows what is in an image file
     Inspect(cmd::inspect::InspectArgs),
     /// Lists, shows and checks board profiles
@@ -83,6 +85,7 @@ fn dispatch(command: Command, output: &Output) -> Result<ExitCode, Failure> {
         Command::Push(args) => cmd::push::run(&args, output),
         Command::Status(args) => cmd::status::run(&args, output),
         Command::Reset(args) => cmd::reset::run(&args, output),
+        Command::Factory(args) => cmd::factory::run(&args, output).map(done),
         Command::Inspect(args) => cmd::inspect::run(&args, output),
         Command::Profiles(args) => cmd::profiles::run(&args, output).map(done),
         Command::Completions(args) => cmd::completions::run(&args, output).map(done),

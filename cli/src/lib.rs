@@ -3,6 +3,7 @@
 pub mod app;
 pub mod board;
 pub mod cmd;
+pub mod factory;
 pub mod failure;
 pub mod http;
 pub mod image;

@@ -114,8 +114,8 @@ pub fn run(args: &ConvertArgs, output: &Output) -> Result<(), Failure> {
     let chosen = args.profile.choose()?;
     let target = chosen.target();
     let options = LoadOptions {
-        map: target.map,
         fill: args.fill,
+        ..LoadOptions::new(target.map)
     };
     let image = image::load(&args.file, &options)?;
     let (header, file) = image.to_iap(&args.header, target.map)?;
@@ -144,7 +144,7 @@ pub fn run(args: &ConvertArgs, output: &Output) -> Result<(), Failure> {
 }
 
 /// Writes a temporary file beside `path` and renames it, so that nobody ever sees a part of it.
-fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let failed = |error: io::Error| {
         Failure::new(
             Exit::Local,

@@ -3,6 +3,7 @@
 mod boards;
 pub mod completions;
 pub mod convert;
+pub mod factory;
 pub mod inspect;
 pub mod profile_args;
 pub mod profiles;

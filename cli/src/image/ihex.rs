@@ -1,4 +1,6 @@
-//! Reading Intel HEX (Intel "Hexadecimal Object File Format Specification", revision A, 1988). Faults name their line.
+//! Reading and writing Intel HEX (Intel "Hexadecimal Object File Format Specification", revision A, 1988). Faults name their line.
+
+use std::fmt::Write;
 
 use super::Piece;
 use super::text::{Run, bytes_of, fault, lines};
@@ -71,6 +73,48 @@ pub(super) fn read(text: &[u8]) -> Result<Vec<Piece>, Failure> {
     Ok(run.finish())
 }
 
+/// Data bytes per record when writing: what every tool reads.
+const RECORD_LEN: usize = 16;
+
+/// Writes the pieces: an extended linear address (type 04) wherever the upper half of the address changes, and no record across a
+/// multiple of 64 KiB.
+pub fn write(pieces: &[Piece]) -> String {
+    let mut text = String::new();
+    // What a reader assumes before the first extended address.
+    let mut upper = 0;
+    for piece in pieces {
+        let mut address = piece.address;
+        let mut rest = piece.data.as_slice();
+        while !rest.is_empty() {
+            // Up to the next multiple of the length: no record can cross 64 KiB, and rows line up.
+            let room = RECORD_LEN - address as usize % RECORD_LEN;
+            let (data, tail) = rest.split_at(room.min(rest.len()));
+            let [high, low, offset @ ..] = address.to_be_bytes();
+            if upper != address >> 16 {
+                upper = address >> 16;
+                record(&mut text, [0, 0], 4, &[high, low]);
+            }
+            record(&mut text, offset, 0, data);
+            address = address.wrapping_add(data.len() as u32);
+            rest = tail;
+        }
+    }
+    record(&mut text, [0, 0], 1, &[]);
+    text
+}
+
+fn record(text: &mut String, offset: [u8; 2], kind: u8, data: &[u8]) {
+    let head = [data.len() as u8, offset[0], offset[1], kind];
+    let bytes = || head.iter().chain(data).copied();
+    let checksum = bytes().fold(0u8, u8::wrapping_add).wrapping_neg();
+    text.push(':');
+    for byte in bytes().chain([checksum]) {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02X}");
+    }
+    text.push('\n');
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,5 +176,45 @@ mod tests {
             error(":02000004FFFFFC\n:02FFFF0001AB54\n"),
             "Intel HEX file: line 2 passes 4 GiB"
         );
+    }
+
+    fn piece(address: u32, data: Vec<u8>) -> Piece {
+        Piece {
+            name: String::new(),
+            address,
+            run_address: address,
+            data,
+        }
+    }
+
+    #[test]
+    fn records_are_those_of_the_specification() {
+        let pieces = [
+            piece(0x0800_0000, vec![0, 4, 0, 0x20]),
+            piece(0x0801_FFFE, vec![1, 2, 3]),
+        ];
+        assert_eq!(
+            write(&pieces),
+            ":020000040800F2\n:0400000000040020D8\n:020000040801F1\n:02FFFE000102FE\n:020000040802F0\n:0100000003FC\n:00000001FF\n"
+        );
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let bytes = |len: usize| (0..len).map(|i| (i * 7 + i / 256) as u8).collect();
+        let pieces = [
+            piece(0x0000_0010, bytes(3)),
+            piece(0x0800_0007, bytes(200_001)),
+            piece(0x1FFF_FFF0, bytes(33)),
+            piece(0xFFFF_FFF1, bytes(15)),
+        ];
+        let again = read(write(&pieces).as_bytes()).unwrap();
+        let content = |pieces: &[Piece]| -> Vec<(u32, Vec<u8>)> {
+            pieces
+                .iter()
+                .map(|piece| (piece.address, piece.data.clone()))
+                .collect()
+        };
+        assert_eq!(content(&again), content(&pieces));
     }
 }

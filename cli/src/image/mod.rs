@@ -7,7 +7,7 @@ mod elf;
 pub mod finding;
 mod format;
 mod iap;
-mod ihex;
+pub mod ihex;
 pub mod report;
 mod srec;
 mod text;
@@ -35,18 +35,21 @@ const MAX_FILE_LEN: u64 = 1 << 30;
 /// How a file is read.
 #[derive(Clone, Copy, Debug)]
 pub struct LoadOptions<'a> {
-    /// The board the image is for: says where raw binaries go and where flash is.
+    /// The board the image is for: says where flash is.
     pub map: &'a MemoryMap,
     /// The byte for gaps between sections.
     pub fill: u8,
+    /// Where the first byte of a raw binary goes.
+    pub bin_address: u32,
 }
 
 impl<'a> LoadOptions<'a> {
-    /// The defaults for a board.
+    /// The defaults for an application on a board.
     pub const fn new(map: &'a MemoryMap) -> Self {
         Self {
             map,
             fill: DEFAULT_FILL,
+            bin_address: map.application.start,
         }
     }
 }
@@ -163,11 +166,7 @@ pub fn parse(bytes: &[u8], options: &LoadOptions) -> Result<Image, Failure> {
         Format::Elf => elf::read(bytes, options),
         Format::IntelHex => assemble::assemble(format, ihex::read(bytes)?, options),
         Format::Srec => assemble::assemble(format, srec::read(bytes)?, options),
-        Format::Bin => Ok(Image::new(
-            format,
-            options.map.user_flash_first_page_address(),
-            bytes.to_vec(),
-        )),
+        Format::Bin => Ok(Image::new(format, options.bin_address, bytes.to_vec())),
     }
 }
 

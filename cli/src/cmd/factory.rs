@@ -1,0 +1,223 @@
+//! `iapctl factory`: IAP firmware, boot record and application in one file for a production line, after all checks.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use iap_protocol::header::ImageHeader;
+use iap_protocol::memory::{MemoryMap, Region};
+use iap_protocol::status::Policy;
+use serde::Serialize;
+
+use super::convert::write_whole;
+use super::profile_args::{Chosen, ProfileArgs};
+use crate::factory::{self, Application, Content};
+use crate::failure::{Exit, Failure};
+use crate::image::check::{Target, require_good};
+use crate::image::report::{Summary, ready_to_send, sector_list};
+use crate::image::{self, HeaderOverrides, LoadOptions, Piece, ihex};
+use crate::output::{Human, Output, Paint};
+
+/// Arguments of `iapctl factory`.
+#[derive(clap::Args, Debug)]
+pub struct FactoryArgs {
+    /// The application: ELF, BIN, IAP, Intel HEX or S-records; without one the board waits in IAP mode
+    pub application: Option<PathBuf>,
+    /// The IAP firmware for this board: ELF, Intel HEX or BIN
+    #[arg(long, value_name = "FILE")]
+    pub firmware: PathBuf,
+    /// The file to write; its extension chooses the format: .hex, or .bin for the raw content of the whole flash
+    #[arg(short, long, value_name = "OUT")]
+    pub output: PathBuf,
+    #[command(flatten)]
+    #[allow(missing_docs)] // would replace clap's own text
+    pub profile: ProfileArgs,
+    /// The board refuses images with a lower security counter from the first day on
+    #[arg(long, value_name = "N")]
+    pub security_counter: Option<u32>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Format {
+    Hex,
+    Bin,
+}
+
+impl Format {
+    fn of(path: &Path) -> Result<Self, Failure> {
+        let extension = path.extension().unwrap_or_default().to_string_lossy();
+        match extension.to_ascii_lowercase().as_str() {
+            "hex" | "ihex" => Ok(Self::Hex),
+            "bin" => Ok(Self::Bin),
+            _ => Err(Failure::new(
+                Exit::Usage,
+                format!(
+                    "{}: the format to write is chosen by the extension, expected .hex or .bin",
+                    path.display()
+                ),
+            )
+            .help("-o factory.hex: addresses are in the file, and only what is used is programmed")
+            .help("-o factory.bin: the whole flash from its first address, for gang programmers and iap-sim")),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Made {
+    output: PathBuf,
+    output_size: usize,
+    profile: String,
+    /// Where the firmware's parts lie.
+    firmware: Vec<Span>,
+    /// `None`: the board waits in IAP mode.
+    application: Option<Summary>,
+    security_counter: Option<u32>,
+    /// Sectors that hold something.
+    sectors: Vec<u8>,
+    warnings: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Span {
+    address: u32,
+    size: u32,
+}
+
+impl Span {
+    fn end(&self) -> u32 {
+        self.address.saturating_add(self.size)
+    }
+}
+
+impl Human for Made {
+    fn human(&self, f: &mut dyn io::Write, paint: Paint) -> io::Result<()> {
+        for warning in &self.warnings {
+            writeln!(f, "{}: {warning}", paint.warning("warning"))?;
+        }
+        let name = paint.strong(&self.output.display().to_string());
+        let sectors = sector_list(self.sectors.iter().copied().collect());
+        writeln!(f, "{name}: {} bytes written, {sectors}", self.output_size)?;
+        for span in &self.firmware {
+            writeln!(f, "  firmware {}", Region::new(span.address, span.size))?;
+        }
+        match &self.application {
+            Some(application) => application.human(f, paint)?,
+            None => writeln!(f, "  no application: the board waits in IAP mode")?,
+        }
+        if let Some(counter) = self.security_counter {
+            writeln!(
+                f,
+                "  counter  {counter}: images with a lower one are refused"
+            )?;
+        }
+        writeln!(f, "  profile  {}", self.profile)
+    }
+}
+
+/// Reads, checks, puts together, writes; nothing is left at OUT unless all of it succeeded.
+pub fn run(args: &FactoryArgs, output: &Output) -> Result<(), Failure> {
+    let format = Format::of(&args.output)?;
+    let chosen = args.profile.choose()?;
+    let target = chosen.target();
+    let firmware = read_firmware(&args.firmware, &target)?;
+    let application = read_application(args, &target)?;
+    let content = Content {
+        firmware,
+        application: application.as_ref().map(|read| Application {
+            header: &read.header,
+            payload: &read.image.payload,
+        }),
+        security_counter: args.security_counter,
+    };
+    let pieces = factory::pieces(&content, target.map);
+    let bytes = match format {
+        Format::Hex => ihex::write(&pieces).into_bytes(),
+        Format::Bin => factory::flash(&pieces, target.map),
+    };
+    write_whole(&args.output, &bytes)?;
+    output.result(&Made {
+        output: args.output.clone(),
+        output_size: bytes.len(),
+        warnings: warnings(&chosen, application.as_ref()),
+        profile: chosen.label(),
+        firmware: spans(&content.firmware, target.map),
+        application: application.map(|read| Summary::new(&read.image, &read.header, &target)),
+        security_counter: args.security_counter,
+        sectors: factory::sectors(&pieces, target.map).iter().collect(),
+    })
+}
+
+fn read_firmware(path: &Path, target: &Target) -> Result<Vec<Piece>, Failure> {
+    let options = LoadOptions {
+        bin_address: target.map.flash.region().start,
+        ..LoadOptions::new(target.map)
+    };
+    let image = image::load(path, &options)?;
+    let file = path.display().to_string();
+    require_good(&file, &image.findings, target)?;
+    factory::firmware_parts(&file, &image, target.map)
+}
+
+/// An application that has passed the checks of `verify-image`.
+struct Read {
+    image: image::Image,
+    header: ImageHeader,
+}
+
+fn read_application(args: &FactoryArgs, target: &Target) -> Result<Option<Read>, Failure> {
+    let Some(path) = &args.application else {
+        return Ok(None);
+    };
+    let image = image::load(path, &LoadOptions::new(target.map))?;
+    let (header, _) = ready_to_send(path, &image, &HeaderOverrides::default(), target)?;
+    match args.security_counter {
+        Some(counter) if counter > header.security_counter => Err(Failure::new(
+            Exit::BadImage,
+            format!(
+                "{}: its security counter is {}, and the board is to refuse images below {counter}",
+                path.display(),
+                header.security_counter
+            ),
+        )
+        .help(format!(
+            "raise it first: iapctl convert --security-counter {counter} {} -o app.iap",
+            path.display()
+        ))),
+        _ => Ok(Some(Read { image, header })),
+    }
+}
+
+fn warnings(chosen: &Chosen, application: Option<&Read>) -> Vec<String> {
+    let profile = &chosen.profile;
+    let mut warnings: Vec<String> = profile.warnings().iter().map(ToString::to_string).collect();
+    let unsigned = application.is_some_and(|read| !read.header.is_signed());
+    if profile.settings.iap.policy == Policy::Signed && unsigned {
+        warnings.push("the application is not signed: the board starts it, but would refuse it over the network".into());
+    }
+    warnings
+}
+
+/// Parts with nothing but the firmware's own sectors between them as one.
+fn spans(parts: &[Piece], map: &MemoryMap) -> Vec<Span> {
+    let mut spans: Vec<Span> = Vec::new();
+    for part in parts {
+        let region = part.region();
+        match spans.last_mut() {
+            Some(last) if is_firmware_s(last.end(), region.start, map) => {
+                last.size = region.start.saturating_sub(last.address) + region.len;
+            }
+            _ => spans.push(Span {
+                address: region.start,
+                size: region.len,
+            }),
+        }
+    }
+    spans
+}
+
+/// Whether all sectors in the hole from `start` to `end` are the IAP firmware's.
+fn is_firmware_s(start: u32, end: u32, map: &MemoryMap) -> bool {
+    let hole = map
+        .flash
+        .sectors_of(Region::new(start, end.saturating_sub(start)));
+    hole.intersection(map.iap_sectors) == hole
+}
