@@ -57,10 +57,10 @@ impl Start {
 }
 
 /// Decides. Writes only to make the last record entry firm before acting on it.
-pub fn decide<F: Flash>(
+pub fn decide(
     inputs: BootInputs,
     config: &Config,
-    flash: &mut F,
+    flash: &mut dyn Flash,
 ) -> Result<Decision, FlashError> {
     if inputs.key_held {
         return Ok(Decision::Stay(IapReason::KeyHeld));
@@ -84,10 +84,10 @@ pub fn decide<F: Flash>(
 }
 
 /// The application that may be started, or why none may.
-pub fn startable<F: Flash>(
+pub fn startable(
     state: &RecordState,
     config: &Config,
-    flash: &mut F,
+    flash: &mut dyn Flash,
 ) -> Result<Start, IapReason> {
     let map = &config.map;
     if let Some(image) = committed_application(state, flash, map) {
@@ -104,9 +104,9 @@ pub fn startable<F: Flash>(
 }
 
 /// The committed image, if the flash holds exactly it.
-pub fn committed_application<F: Flash>(
+pub fn committed_application(
     state: &RecordState,
-    flash: &mut F,
+    flash: &mut dyn Flash,
     map: &MemoryMap,
 ) -> Option<ImageHeader> {
     let image = state
@@ -121,9 +121,9 @@ pub fn committed_application<F: Flash>(
 }
 
 /// AN3968's check, made complete: whether the vector table in flash would start.
-fn start<F: Flash>(
+fn start(
     image: Option<ImageHeader>,
-    flash: &mut F,
+    flash: &mut dyn Flash,
     map: &MemoryMap,
 ) -> Result<Start, IapReason> {
     let mut table = [0; SYSTEM_VECTORS_LEN];

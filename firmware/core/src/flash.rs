@@ -74,15 +74,15 @@ pub trait Flash {
 }
 
 /// The part of a flash that its holder may change: some sectors and no others.
-pub struct Window<'a, F> {
-    flash: &'a mut F,
+pub struct Window<'a> {
+    flash: &'a mut dyn Flash,
     map: &'a FlashMap,
     sectors: SectorSet,
 }
 
-impl<'a, F: Flash> Window<'a, F> {
+impl<'a> Window<'a> {
     /// A window on `sectors`.
-    pub fn new(flash: &'a mut F, map: &'a FlashMap, sectors: SectorSet) -> Self {
+    pub fn new(flash: &'a mut dyn Flash, map: &'a FlashMap, sectors: SectorSet) -> Self {
         Self {
             flash,
             map,

@@ -91,7 +91,7 @@ pub(super) struct HttpSocket<'a> {
 }
 
 impl<const RX: usize> Streams<RX> {
-    const fn new() -> Self {
+    fn new() -> Self {
         Self {
             rx: [0; RX],
             tx: [0; HTTP_TX],
@@ -154,9 +154,10 @@ impl Buffers {
 
 impl Storage<'_> {
     /// Empty memory.
-    pub const fn new() -> Self {
+    // Not const: a constant of this size would lie in the chip's flash, to be copied from there.
+    pub fn new() -> Self {
         Self {
-            sockets: [const { SocketStorage::EMPTY }; SOCKETS],
+            sockets: core::array::from_fn(|_| SocketStorage::EMPTY),
             dhcp_options: [DhcpOption { kind: 0, data: &[] }],
             reply: [0; MAX_REPLY_LEN],
             buffers: Buffers {
@@ -164,7 +165,7 @@ impl Storage<'_> {
                 write: Datagrams::new(),
                 read: Datagrams::new(),
                 upload: Streams::new(),
-                http: [const { Streams::new() }; HTTP_SOCKETS - 1],
+                http: core::array::from_fn(|_| Streams::new()),
             },
         }
     }

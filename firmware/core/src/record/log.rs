@@ -6,7 +6,7 @@ use iap_protocol::record::{
     SECTOR_HEADER_LEN, Seal, SectorHeader, Slot, image_offset, log_offset,
 };
 
-use crate::flash::{Flash, FlashError, FlashFault, Window};
+use crate::flash::{FlashError, FlashFault, Window};
 
 /// The head of a record sector.
 pub(super) struct SectorLog {
@@ -41,7 +41,7 @@ impl Sealing {
 
 impl SectorLog {
     /// Reads the head of record sector `sector`.
-    pub(super) fn new<F: Flash>(window: &Window<'_, F>, sector: u8) -> Result<Self, FlashError> {
+    pub(super) fn new(window: &Window<'_>, sector: u8) -> Result<Self, FlashError> {
         let start = window.sector_start(sector)?;
         let mut head = [0; SECTOR_HEADER_LEN + SEAL_RUN_LEN];
         window.read(start, &mut head)?;
@@ -62,7 +62,7 @@ impl SectorLog {
     }
 
     /// Reads all slots: blank and dead ones do not end the log.
-    pub(super) fn scan<F: Flash>(&self, window: &Window<'_, F>) -> Result<Scan, FlashError> {
+    pub(super) fn scan(&self, window: &Window<'_>) -> Result<Scan, FlashError> {
         let mut scan = Scan {
             next_slot: 0,
             last_valid: None,
@@ -78,9 +78,9 @@ impl SectorLog {
         Ok(scan)
     }
 
-    pub(super) fn entry<F: Flash>(
+    pub(super) fn entry(
         &self,
-        window: &Window<'_, F>,
+        window: &Window<'_>,
         slot: u16,
     ) -> Result<Option<(Entry, Sealing)>, FlashError> {
         Ok(match self.slot(window, slot)? {
@@ -89,16 +89,16 @@ impl SectorLog {
         })
     }
 
-    fn slot<F: Flash>(&self, window: &Window<'_, F>, slot: u16) -> Result<Slot, FlashError> {
+    fn slot(&self, window: &Window<'_>, slot: u16) -> Result<Slot, FlashError> {
         let mut bytes = [0; ENTRY_LEN];
         window.read(self.start + log_offset(slot), &mut bytes)?;
         Ok(Entry::decode(&bytes))
     }
 
     /// The image in `slot`, if it is the one whose header ends in this CRC.
-    pub(super) fn image<F: Flash>(
+    pub(super) fn image(
         &self,
-        window: &Window<'_, F>,
+        window: &Window<'_>,
         slot: u8,
         crc32: u32,
     ) -> Result<Option<ImageHeader>, FlashError> {
@@ -124,8 +124,8 @@ pub(super) fn header_crc32(image: &ImageHeader) -> u32 {
 }
 
 /// Writes an entry and then its seal, and reads both back.
-pub(super) fn write_entry<F: Flash>(
-    window: &mut Window<'_, F>,
+pub(super) fn write_entry(
+    window: &mut Window<'_>,
     sector: u8,
     slot: u16,
     entry: Entry,
@@ -142,8 +142,8 @@ pub(super) fn write_entry<F: Flash>(
 }
 
 /// Writes a header into an image slot that was claimed for it.
-pub(super) fn write_image<F: Flash>(
-    window: &mut Window<'_, F>,
+pub(super) fn write_image(
+    window: &mut Window<'_>,
     sector: u8,
     slot: u8,
     image: &ImageHeader,
@@ -161,8 +161,8 @@ pub(super) fn write_image<F: Flash>(
 }
 
 /// Writes the sector header, then its seal run: from here on the sector counts.
-pub(super) fn write_header<F: Flash>(
-    window: &mut Window<'_, F>,
+pub(super) fn write_header(
+    window: &mut Window<'_>,
     sector: u8,
     generation: u32,
 ) -> Result<(), FlashError> {
@@ -172,10 +172,7 @@ pub(super) fn write_header<F: Flash>(
 }
 
 /// Programs what is left of the seal run. A cut in it leaves one word in doubt, and the others firm.
-pub(super) fn complete_seal_run<F: Flash>(
-    window: &mut Window<'_, F>,
-    sector: u8,
-) -> Result<(), FlashError> {
+pub(super) fn complete_seal_run(window: &mut Window<'_>, sector: u8) -> Result<(), FlashError> {
     let address = window.sector_start(sector)? + SEAL_RUN_OFFSET;
     let mut run = [0; SEAL_RUN_LEN];
     window.read(address, &mut run)?;
@@ -187,7 +184,7 @@ pub(super) fn complete_seal_run<F: Flash>(
 }
 
 /// Makes the header of a sector worthless, so that no half-erased rest of it can be taken for a valid one.
-pub(super) fn kill<F: Flash>(window: &mut Window<'_, F>, sector: u8) -> Result<(), FlashError> {
+pub(super) fn kill(window: &mut Window<'_>, sector: u8) -> Result<(), FlashError> {
     match SectorLog::new(window, sector)?.header {
         Some(_) => window.program(window.sector_start(sector)?, &[0; SECTOR_HEADER_LEN]),
         None => Ok(()),
@@ -195,8 +192,8 @@ pub(super) fn kill<F: Flash>(window: &mut Window<'_, F>, sector: u8) -> Result<(
 }
 
 /// Erases the other sector if it could one day pass for a newer generation than ours.
-pub(super) fn discard_rival<F: Flash>(
-    window: &mut Window<'_, F>,
+pub(super) fn discard_rival(
+    window: &mut Window<'_>,
     sector: u8,
     generation: u32,
 ) -> Result<(), FlashError> {
@@ -211,21 +208,13 @@ pub(super) fn discard_rival<F: Flash>(
 }
 
 /// Programs the entry in `slot` to zero.
-pub(super) fn void<F: Flash>(
-    window: &mut Window<'_, F>,
-    sector: u8,
-    slot: u16,
-) -> Result<(), FlashError> {
+pub(super) fn void(window: &mut Window<'_>, sector: u8, slot: u16) -> Result<(), FlashError> {
     let address = window.sector_start(sector)? + log_offset(slot);
     window.program(address, &[0; ENTRY_LEN])
 }
 
 /// Programs slots from `slot` on to zero until one reads back as zero; the first slot after it.
-pub(super) fn burn<F: Flash>(
-    window: &mut Window<'_, F>,
-    sector: u8,
-    slot: u16,
-) -> Result<u16, FlashError> {
+pub(super) fn burn(window: &mut Window<'_>, sector: u8, slot: u16) -> Result<u16, FlashError> {
     let start = window.sector_start(sector)?;
     for slot in slot..LOG_SLOTS {
         let mut bytes = [0; ENTRY_LEN];

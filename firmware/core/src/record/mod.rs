@@ -146,7 +146,7 @@ pub struct Record {
 
 impl Record {
     /// Reads the record. Writes nothing.
-    pub fn load<F: Flash>(flash: &mut F, map: &MemoryMap) -> Result<Self, FlashError> {
+    pub fn load(flash: &mut dyn Flash, map: &MemoryMap) -> Result<Self, FlashError> {
         let window = Window::new(flash, &map.flash, map.record_sectors.into_iter().collect());
         let mut record = Self {
             state: RecordState::unknown(),
@@ -181,10 +181,10 @@ impl Record {
         Ok(record)
     }
 
-    fn replay<F: Flash>(
+    fn replay(
         &mut self,
         scan: &Scan,
-        window: &Window<'_, F>,
+        window: &Window<'_>,
         sector: u8,
         map: &MemoryMap,
     ) -> Result<(), FlashError> {
@@ -227,11 +227,7 @@ impl Record {
     }
 
     /// Settles what is in doubt about the last entry, so that every later boot sees the same. Writes only then.
-    pub fn make_firm<F: Flash>(
-        &mut self,
-        flash: &mut F,
-        map: &MemoryMap,
-    ) -> Result<(), FlashError> {
+    pub fn make_firm(&mut self, flash: &mut dyn Flash, map: &MemoryMap) -> Result<(), FlashError> {
         if self.doubt.is_some() {
             self.open_session(flash, map)
         } else {
@@ -240,9 +236,9 @@ impl Record {
     }
 
     /// Notes that an update to `image` begins, unless it goes on with the one that was interrupted.
-    pub fn begin<F: Flash>(
+    pub fn begin(
         &mut self,
-        flash: &mut F,
+        flash: &mut dyn Flash,
         map: &MemoryMap,
         image: &ImageHeader,
     ) -> Result<(), FlashError> {
@@ -258,9 +254,9 @@ impl Record {
     }
 
     /// Notes that `sector` is about to be erased.
-    pub fn touch<F: Flash>(
+    pub fn touch(
         &mut self,
-        flash: &mut F,
+        flash: &mut dyn Flash,
         map: &MemoryMap,
         sector: u8,
     ) -> Result<(), FlashError> {
@@ -268,9 +264,9 @@ impl Record {
     }
 
     /// Notes that `sector` holds what the image wants and was verified.
-    pub fn done<F: Flash>(
+    pub fn done(
         &mut self,
-        flash: &mut F,
+        flash: &mut dyn Flash,
         map: &MemoryMap,
         sector: u8,
     ) -> Result<(), FlashError> {
@@ -278,9 +274,9 @@ impl Record {
     }
 
     /// Notes that all of `image` is in flash and was verified.
-    pub fn commit<F: Flash>(
+    pub fn commit(
         &mut self,
-        flash: &mut F,
+        flash: &mut dyn Flash,
         map: &MemoryMap,
         image: &ImageHeader,
     ) -> Result<(), FlashError> {
@@ -299,9 +295,9 @@ impl Record {
     }
 
     /// Writes a header into an image slot of its own.
-    fn store_image<F: Flash>(
+    fn store_image(
         &mut self,
-        flash: &mut F,
+        flash: &mut dyn Flash,
         map: &MemoryMap,
         image: &ImageHeader,
     ) -> Result<(u8, u32), FlashError> {
@@ -314,9 +310,9 @@ impl Record {
         Ok((slot, log::header_crc32(image)))
     }
 
-    fn append<F: Flash>(
+    fn append(
         &mut self,
-        flash: &mut F,
+        flash: &mut dyn Flash,
         map: &MemoryMap,
         entry: Entry,
         image: Option<&ImageHeader>,
@@ -333,9 +329,9 @@ impl Record {
         Ok(())
     }
 
-    fn append_to_active<F: Flash>(
+    fn append_to_active(
         &mut self,
-        flash: &mut F,
+        flash: &mut dyn Flash,
         map: &MemoryMap,
         entry: Entry,
     ) -> Result<(), FlashError> {
@@ -347,7 +343,7 @@ impl Record {
     }
 
     /// Makes the record ready to append to, once per session: see the head of the file.
-    fn open_session<F: Flash>(&mut self, flash: &mut F, map: &MemoryMap) -> Result<(), FlashError> {
+    fn open_session(&mut self, flash: &mut dyn Flash, map: &MemoryMap) -> Result<(), FlashError> {
         if self.open {
             return Ok(());
         }
@@ -381,9 +377,9 @@ impl Record {
     }
 
     /// Moves to the other sector unless this one has room for so many more log slots and images.
-    fn make_room<F: Flash>(
+    fn make_room(
         &mut self,
-        flash: &mut F,
+        flash: &mut dyn Flash,
         map: &MemoryMap,
         slots: u16,
         images: u8,
@@ -398,9 +394,9 @@ impl Record {
     }
 
     /// Writes all live state to the sector that is not active, and makes it the active one.
-    fn move_to_other_sector<F: Flash>(
+    fn move_to_other_sector(
         &mut self,
-        flash: &mut F,
+        flash: &mut dyn Flash,
         map: &MemoryMap,
     ) -> Result<(), FlashError> {
         let target = self.active.map_or(0, |active| 1 - active);
@@ -409,7 +405,7 @@ impl Record {
         log::kill(&mut window, sector)?;
         window.erase(sector)?;
         let mut next = 0;
-        let mut put = |window: &mut Window<'_, F>, entry: Entry| {
+        let mut put = |window: &mut Window<'_>, entry: Entry| {
             next += 1;
             log::write_entry(window, sector, next - 1, entry)
         };

@@ -126,9 +126,9 @@ impl Writer {
     }
 
     /// Does the next piece of work.
-    pub(super) fn step<F: Flash>(
+    pub(super) fn step(
         &mut self,
-        flash: &mut F,
+        flash: &mut dyn Flash,
         config: &Config,
         record: &mut Record,
         ring: &mut Ring<'_>,
@@ -162,9 +162,9 @@ impl Writer {
         }
     }
 
-    fn enter<F: Flash>(
+    fn enter(
         &mut self,
-        flash: &mut F,
+        flash: &mut dyn Flash,
         config: &Config,
         record: &Record,
         ring: &Ring<'_>,
@@ -228,9 +228,9 @@ impl Writer {
         }
     }
 
-    fn erase<F: Flash>(
+    fn erase(
         &mut self,
-        flash: &mut F,
+        flash: &mut dyn Flash,
         config: &Config,
         record: &mut Record,
         image: &ImageHeader,
@@ -249,9 +249,9 @@ impl Writer {
         Ok(Done::Worked)
     }
 
-    fn program<F: Flash>(
+    fn program(
         &mut self,
-        flash: &mut F,
+        flash: &mut dyn Flash,
         config: &Config,
         ring: &mut Ring<'_>,
         image: &ImageHeader,
@@ -286,9 +286,9 @@ impl Writer {
     }
 
     /// The CRC of what the sector holds up to the cursor.
-    fn running_crc<F: Flash>(
+    fn running_crc(
         &self,
-        flash: &mut F,
+        flash: &mut dyn Flash,
         image: &ImageHeader,
         sector: Sector,
     ) -> Result<Crc32, FlashError> {
@@ -300,9 +300,9 @@ impl Writer {
         Ok(Crc32::resume(flash.crc32(0, Region::new(start, len))?))
     }
 
-    fn verify<F: Flash>(
+    fn verify(
         &mut self,
-        flash: &mut F,
+        flash: &mut dyn Flash,
         config: &Config,
         record: &mut Record,
         image: &ImageHeader,
@@ -330,9 +330,9 @@ impl Writer {
         Ok(Done::Worked)
     }
 
-    fn check<F: Flash>(
+    fn check(
         &mut self,
-        flash: &mut F,
+        flash: &mut dyn Flash,
         config: &Config,
         image: &ImageHeader,
     ) -> Result<Done, Stop> {
@@ -353,7 +353,7 @@ impl Writer {
         Ok(Done::Worked)
     }
 
-    fn digest<F: Flash>(&mut self, flash: &mut F, image: &ImageHeader) -> Result<Done, Stop> {
+    fn digest(&mut self, flash: &mut dyn Flash, image: &ImageHeader) -> Result<Done, Stop> {
         let State::Digest { offset, sha256 } = &mut self.state else {
             return Ok(Done::Worked);
         };
@@ -380,9 +380,9 @@ impl Writer {
         Ok(Done::Worked)
     }
 
-    fn commit<F: Flash>(
+    fn commit(
         &mut self,
-        flash: &mut F,
+        flash: &mut dyn Flash,
         config: &Config,
         record: &mut Record,
         image: &ImageHeader,
@@ -402,7 +402,7 @@ impl Writer {
     }
 }
 
-fn application_window<'a, F: Flash>(flash: &'a mut F, config: &'a Config) -> Window<'a, F> {
+fn application_window<'a>(flash: &'a mut dyn Flash, config: &'a Config) -> Window<'a> {
     Window::new(flash, &config.map.flash, config.map.application_sectors())
 }
 
@@ -422,8 +422,8 @@ fn sector_end(sector: Sector, image: &ImageHeader, end: Option<u32>) -> u32 {
 }
 
 /// Whether the sector's content is what the image wants there.
-fn holds_already<F: Flash>(
-    flash: &mut F,
+fn holds_already(
+    flash: &mut dyn Flash,
     image: &ImageHeader,
     sector: Sector,
     end: Option<u32>,

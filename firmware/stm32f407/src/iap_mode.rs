@@ -1,0 +1,121 @@
+//! IAP mode: HSE, the network, and `iap-core`'s loop, which sleeps whenever there is nothing to do. Ends in a system reset, always.
+
+use cortex_m::peripheral::SCB;
+use iap_core::net::{Iap, Platform, Turn};
+use iap_core::update::{Ring, Updater};
+use iap_protocol::mailbox::NOTHING;
+use iap_protocol::status::Phase;
+use iap_stm32f407::board::MCO1_HZ;
+use stm32f4xx_hal::pac::RCC;
+
+use crate::boot::Stay;
+use crate::chip::backup::Backup;
+use crate::chip::ethernet::{Ethernet, LINK_PERIOD_US, Mac};
+use crate::chip::random::Random;
+use crate::chip::time::Timer;
+use crate::chip::watchdog::Watchdog;
+use crate::chip::{clocks, memory, sleep};
+use crate::platform::ChipPlatform;
+
+/// How long frames may take to leave before a reset.
+const DRAIN_US: u64 = 20_000;
+
+/// Runs IAP mode.
+pub(crate) fn run(stay: Stay) -> ! {
+    let Some(buffers) = memory::take(stay.config) else {
+        SCB::sys_reset();
+    };
+    let clock_failed = clocks::change_to_hse(&stay.rcc).is_err() && MCO1_HZ != 0;
+    let mut platform = platform(stay.tim2, stay.rng, clock_failed, &stay.rcc);
+    let station = buffers.config.network.mac.0;
+    let mac = Mac::new(stay.ethernet, station, &stay.rcc, &mut platform.timer);
+    let mut ethernet = Ethernet::new(mac, buffers.dma, &mut platform.timer);
+    let Ok(updater) = Updater::new(stay.flash, buffers.config, Ring::new(buffers.ring)) else {
+        SCB::sys_reset();
+    };
+    let mut iap = Iap::new(
+        buffers.config,
+        updater,
+        stay.reason,
+        buffers.network,
+        &mut ethernet,
+        &mut platform,
+    );
+    sleep::enable_wakers();
+    let mut housekeeping = Housekeeping::new(stay.backup, stay.watchdog);
+    loop {
+        ethernet.acknowledge();
+        sleep::acknowledge();
+        let turn = iap.poll(&mut ethernet, &mut platform);
+        housekeeping.run(&mut ethernet, &mut platform);
+        if turn.reset.is_some() {
+            leave(&ethernet, &mut platform);
+        }
+        housekeeping.sleep(turn, &mut platform);
+    }
+}
+
+fn platform(
+    tim2: stm32f4xx_hal::pac::TIM2,
+    rng: stm32f4xx_hal::pac::RNG,
+    clock_failed: bool,
+    rcc: &RCC,
+) -> ChipPlatform {
+    let timer = Timer::new(tim2, rcc);
+    let seed = crate::chip::unique_id::read();
+    let seed = seed
+        .iter()
+        .fold(0, |seed: u32, byte| seed.rotate_left(5) ^ u32::from(*byte));
+    ChipPlatform::new(timer, Random::new(rng, rcc, seed), clock_failed, rcc)
+}
+
+/// Lets the last frames leave, then resets the chip: what starts next is the boot's decision.
+fn leave(ethernet: &Ethernet, platform: &mut ChipPlatform) -> ! {
+    let deadline = platform.timer.now_us() + DRAIN_US;
+    while !ethernet.is_sent() && platform.timer.now_us() < deadline {}
+    SCB::sys_reset()
+}
+
+/// What is due now and then.
+struct Housekeeping {
+    backup: Backup,
+    watchdog: Watchdog,
+    link_due_us: u64,
+    committed: bool,
+}
+
+impl Housekeeping {
+    fn new(backup: Backup, watchdog: Watchdog) -> Self {
+        Self {
+            backup,
+            watchdog,
+            link_due_us: 0,
+            committed: false,
+        }
+    }
+
+    fn run(&mut self, ethernet: &mut Ethernet, platform: &mut ChipPlatform) {
+        self.watchdog.feed();
+        if platform.timer.now_us() >= self.link_due_us {
+            ethernet.follow_link(&mut platform.timer);
+            self.link_due_us = platform.timer.now_us() + LINK_PERIOD_US;
+        }
+        platform.refresh(ethernet.is_up());
+        // A new application has all its starts before it.
+        let committed = platform.phase() == Phase::Committed;
+        if committed && !self.committed {
+            self.backup.set_request(NOTHING);
+        }
+        self.committed = committed;
+    }
+
+    /// Sleeps until a frame comes or something is due.
+    fn sleep(&self, turn: Turn, platform: &mut ChipPlatform) {
+        let own = platform.next_slot_us().min(self.link_due_us);
+        let due = turn.poll_at.map(|at| at.total_micros().unsigned_abs());
+        let due = due.map_or(own, |due| due.min(own));
+        if platform.now().total_micros().unsigned_abs() < due && platform.timer.wake_at(due) {
+            sleep::sleep();
+        }
+    }
+}
