@@ -16,7 +16,7 @@ use iap_protocol::memory::{MemoryMap, Region, SectorSet};
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// The core's stack, at the bottom of the CCM RAM: what overflows it faults at once instead of overwriting something.
-const STACK_LEN: u32 = 16 * 1024;
+const STACK_LEN: u32 = 12 * 1024;
 
 fn main() -> ExitCode {
     match generate() {

@@ -193,7 +193,7 @@ impl Board {
         };
         let mut storage = Box::new(Storage::new());
         let mut port = self.port.clone();
-        let mut iap = Iap::new(&config, updater, reason, &mut storage, &mut port, self);
+        let mut iap = Iap::new(&config, updater, reason, storage.memory(), &mut port, self);
         let mut observer = self.observer();
         loop {
             let turn = iap.poll(&mut port, self);

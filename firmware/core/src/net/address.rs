@@ -9,7 +9,6 @@
 //! DHCP never stops trying. While an update runs nothing changes: what came in that time is applied after it.
 
 use smoltcp::iface::Interface;
-use smoltcp::socket::dhcpv4;
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{IpCidr, Ipv4Address, Ipv4Cidr};
 
@@ -17,13 +16,14 @@ use crate::config::NetworkConfig;
 
 /// An address and the gateway that goes with it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Assignment {
-    address: Ipv4Cidr,
-    gateway: Option<Ipv4Address>,
+pub(super) struct Assignment {
+    pub(super) address: Ipv4Cidr,
+    pub(super) gateway: Option<Ipv4Address>,
 }
 
 /// The state of the board's address.
 #[derive(Debug)]
+#[cfg_attr(not(feature = "dhcp"), allow(dead_code))] // no news without a client
 pub(super) struct Addressing {
     fixed: Assignment,
     fallback: Option<Duration>,
@@ -39,9 +39,8 @@ impl Addressing {
             address: config.address,
             gateway: config.gateway,
         };
-        let fallback = config
-            .use_dhcp
-            .then(|| Duration::from_secs(config.dhcp_fallback_s.into()));
+        let use_dhcp = config.use_dhcp && cfg!(feature = "dhcp");
+        let fallback = use_dhcp.then(|| Duration::from_secs(config.dhcp_fallback_s.into()));
         Self {
             fixed,
             fallback,
@@ -56,22 +55,19 @@ impl Addressing {
         self.current.is_some()
     }
 
-    /// Takes news from the DHCP client.
-    pub(super) fn dhcp(&mut self, now: Instant, event: dhcpv4::Event<'_>) {
-        match event {
-            dhcpv4::Event::Configured(lease) => {
-                self.fallback_at = None;
-                self.wanted = Some(Assignment {
-                    address: lease.address,
-                    gateway: lease.router,
-                });
-            }
-            // Also the first news after a reset, when there is nothing to lose.
-            dhcpv4::Event::Deconfigured if self.wanted == Some(self.fixed) => {}
-            dhcpv4::Event::Deconfigured => {
-                self.wanted = None;
-                self.fallback_at = self.fallback.map(|after| now + after);
-            }
+    /// Takes a lease.
+    #[cfg_attr(not(feature = "dhcp"), allow(dead_code))]
+    pub(super) fn leased(&mut self, assignment: Assignment) {
+        self.fallback_at = None;
+        self.wanted = Some(assignment);
+    }
+
+    /// There is no lease, or no longer; also the first news after a reset, when there is nothing to lose.
+    #[cfg_attr(not(feature = "dhcp"), allow(dead_code))]
+    pub(super) fn lease_lost(&mut self, now: Instant) {
+        if self.wanted != Some(self.fixed) {
+            self.wanted = None;
+            self.fallback_at = self.fallback.map(|after| now + after);
         }
     }
 

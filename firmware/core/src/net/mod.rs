@@ -9,9 +9,12 @@
 
 mod address;
 mod board;
+#[cfg_attr(not(feature = "dhcp"), path = "no_dhcp.rs")]
+mod dhcp;
 mod platform;
 mod ports;
 mod storage;
+#[cfg_attr(not(feature = "http"), path = "no_web.rs")]
 mod web;
 
 #[cfg(test)]
@@ -22,12 +25,14 @@ use smoltcp::iface::{
     self, Interface, PollIngressSingleResult, PollResult, SocketHandle, SocketSet,
 };
 use smoltcp::phy::Device;
-use smoltcp::socket::{dhcpv4, udp};
+use smoltcp::socket::udp;
 use smoltcp::time::{Duration, Instant};
-use smoltcp::wire::{DhcpOption, HardwareAddress};
+use smoltcp::wire::HardwareAddress;
 
 pub use platform::{Indication, Platform, Turn};
-pub use storage::{HTTP_RX, HTTP_SOCKETS, HTTP_TX, Storage, UPLOAD_RX};
+pub use storage::{
+    BYTES, HTTP_RX, HTTP_SOCKETS, HTTP_TX, Memory, Metadata, SOCKETS, Storage, UPLOAD_RX,
+};
 
 use crate::config::Config;
 use crate::flash::Flash;
@@ -37,6 +42,7 @@ use crate::tftp::{Datagram, Limits, MAX_REPLY_LEN, Server};
 use crate::update::{Progress, RING_RESERVE, Step, Updater};
 use address::Addressing;
 use board::BoardState;
+use dhcp::Dhcp;
 use ports::{Ports, sender};
 use web::{Service, Web};
 
@@ -55,8 +61,6 @@ const MAX_POSTPONED: Duration = Duration::from_millis(5);
 const EGRESS_RETRY: Duration = Duration::from_millis(1);
 /// When a step that found the supply low is tried again.
 const SUPPLY_RETRY: Duration = Duration::from_millis(100);
-/// DHCP option 12, host name (RFC 2132 section 3.14).
-const DHCP_HOST_NAME: u8 = 12;
 
 /// The board in IAP mode.
 pub struct Iap<'a, F> {
@@ -64,12 +68,12 @@ pub struct Iap<'a, F> {
     updater: Updater<'a, F>,
     interface: Interface,
     sockets: SocketSet<'a>,
-    dhcp: Option<SocketHandle>,
+    dhcp: Dhcp,
     addressing: Addressing,
     tftp: Server,
     ports: Ports,
     web: Web<'a>,
-    reply: &'a mut [u8; MAX_REPLY_LEN],
+    reply: &'a mut [u8],
     board: BoardState,
     shown: Option<Indication>,
     /// Since when an erase waits for the transmitter.
@@ -82,7 +86,7 @@ impl<'a, F: Flash> Iap<'a, F> {
         config: &'a Config,
         updater: Updater<'a, F>,
         iap_reason: IapReason,
-        storage: &'a mut Storage<'a>,
+        memory: Memory<'a>,
         device: &mut D,
         platform: &mut P,
     ) -> Self {
@@ -95,20 +99,17 @@ impl<'a, F: Flash> Iap<'a, F> {
         };
         let tftp = Server::new(limits, platform.random() as u16);
         let network = &config.network;
-        let mut sockets = SocketSet::new(&mut storage.sockets[..]);
-        let opened = storage.buffers.sockets();
+        let mut sockets = SocketSet::new(&mut memory.sockets[..]);
+        let mut bytes = &mut memory.bytes[..];
+        let Metadata { datagrams, dhcp } = memory.metadata;
+        let opened = storage::udp_sockets(datagrams, &mut bytes);
         let ports = Ports::new(
             sockets.add(opened.request),
             sockets.add(opened.write),
             sockets.add(opened.read),
         );
-        let web = Web::new(opened.http, &mut sockets);
-        storage.dhcp_options = [DhcpOption {
-            kind: DHCP_HOST_NAME,
-            data: network.host_name.as_bytes(),
-        }];
-        let options = &storage.dhcp_options[..];
-        let dhcp = network.use_dhcp.then(|| sockets.add(dhcp_client(options)));
+        let web = Web::new(memory.connections, &mut bytes, &mut sockets);
+        let dhcp = Dhcp::new(network, dhcp, &mut sockets);
         Self {
             config,
             updater,
@@ -119,7 +120,7 @@ impl<'a, F: Flash> Iap<'a, F> {
             tftp,
             ports,
             web,
-            reply: &mut storage.reply,
+            reply: storage::cut(&mut bytes, MAX_REPLY_LEN),
             board: BoardState::new(now, iap_reason),
             shown: None,
             postponed_since: None,
@@ -244,11 +245,7 @@ impl<'a, F: Flash> Iap<'a, F> {
     }
 
     fn assign_address(&mut self, now: Instant) {
-        if let Some(handle) = self.dhcp
-            && let Some(event) = self.sockets.get_mut::<dhcpv4::Socket<'_>>(handle).poll()
-        {
-            self.addressing.dhcp(now, event);
-        }
+        self.dhcp.news(now, &mut self.sockets, &mut self.addressing);
         let is_busy = self.updater.is_busy();
         if self.addressing.apply(now, is_busy, &mut self.interface) {
             self.web.abort(&mut self.sockets);
@@ -366,16 +363,4 @@ fn interface<D: Device + ?Sized, P: Platform>(
     let mut interface = iface::Config::new(address);
     interface.random_seed = u64::from(platform.random()) << 32 | u64::from(platform.random());
     Interface::new(interface, device, now)
-}
-
-fn dhcp_client<'a>(options: &'a [DhcpOption<'a>]) -> dhcpv4::Socket<'a> {
-    let mut socket = dhcpv4::Socket::new();
-    if options.iter().any(|option| !option.data.is_empty()) {
-        socket.set_outgoing_options(options);
-    }
-    let mut retry = socket.get_retry_config();
-    // The link is often not up yet when the first DISCOVER is sent.
-    retry.discover_timeout = Duration::from_secs(3);
-    socket.set_retry_config(retry);
-    socket
 }

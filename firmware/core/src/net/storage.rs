@@ -10,6 +10,9 @@
 //! | datagram being answered | [`MAX_REPLY_LEN`] |
 //! | state of each HTTP connection | about 2.7 KiB |
 //!
+//! [`Storage`] holds all of it, where a stack is large enough to make one on. The chip has no such stack: it makes the four parts of a
+//! [`Memory`] in place.
+//!
 //! The receive buffers of UDP hold one datagram: the network loop serves the servers after each frame, so a window of DATA waits in the
 //! receive ring of the Ethernet DMA and in the update's RAM ring, not here.
 //!
@@ -18,23 +21,19 @@
 //! connections works too, with a smaller window.
 
 use smoltcp::iface::SocketStorage;
-use smoltcp::socket::{tcp, udp};
-use smoltcp::time::Duration;
-use smoltcp::wire::DhcpOption;
+use smoltcp::socket::udp;
 
 use crate::http::Connection;
 use crate::tftp::MAX_REPLY_LEN;
 
 /// HTTP connections at a time.
-pub const HTTP_SOCKETS: usize = 4;
+pub const HTTP_SOCKETS: usize = if cfg!(feature = "http") { 4 } else { 0 };
 /// Eight segments of 1460 bytes: what a receive ring of the DMA usually holds.
 pub const UPLOAD_RX: usize = 11_680;
 /// Two segments.
 pub const HTTP_RX: usize = 2920;
 /// A page and a half; the network empties it within a round trip.
 pub const HTTP_TX: usize = 2048;
-/// Longer than the board is ever silent itself.
-const PEER_TIMEOUT: Duration = Duration::from_secs(60);
 /// A request has 512 bytes at most (RFC 2347).
 const REQUEST_RX: usize = 512;
 /// Two ERRORs.
@@ -49,124 +48,79 @@ const READ_RX: usize = 256;
 const READ_TX: usize = MAX_REPLY_LEN;
 
 /// HTTP, three for TFTP, DHCP.
-const SOCKETS: usize = HTTP_SOCKETS + 4;
+pub const SOCKETS: usize = HTTP_SOCKETS + 3 + cfg!(feature = "dhcp") as usize;
 
-/// Buffers of a UDP socket.
-struct Datagrams<const RX: usize, const TX: usize> {
-    rx_meta: [udp::PacketMetadata; 4],
-    tx_meta: [udp::PacketMetadata; 4],
-    rx: [u8; RX],
-    tx: [u8; TX],
+const TFTP_BYTES: usize = REQUEST_RX + REQUEST_TX + WRITE_RX + WRITE_TX + READ_RX + READ_TX;
+const HTTP_BYTES: usize = match HTTP_SOCKETS {
+    0 => 0,
+    sockets => UPLOAD_RX + (sockets - 1) * HTTP_RX + sockets * HTTP_TX,
+};
+/// Bytes of all buffers together.
+pub const BYTES: usize = TFTP_BYTES + HTTP_BYTES + MAX_REPLY_LEN;
+
+/// Datagrams that a UDP socket can hold in each direction.
+type Datagrams = [udp::PacketMetadata; 4];
+
+/// What the sockets need beside bytes.
+pub struct Metadata<'a> {
+    pub(super) datagrams: [Datagrams; 6],
+    pub(super) dhcp: super::dhcp::Options<'a>,
 }
 
-impl<const RX: usize, const TX: usize> Datagrams<RX, TX> {
-    const fn new() -> Self {
+impl Metadata<'_> {
+    /// Nothing in it.
+    pub const fn new() -> Self {
         Self {
-            rx_meta: [udp::PacketMetadata::EMPTY; 4],
-            tx_meta: [udp::PacketMetadata::EMPTY; 4],
-            rx: [0; RX],
-            tx: [0; TX],
-        }
-    }
-
-    fn socket(&mut self) -> udp::Socket<'_> {
-        udp::Socket::new(
-            udp::PacketBuffer::new(&mut self.rx_meta[..], &mut self.rx[..]),
-            udp::PacketBuffer::new(&mut self.tx_meta[..], &mut self.tx[..]),
-        )
-    }
-}
-
-/// Buffers of a TCP socket, and the connection on it: here, so that all four never pass over the stack together.
-struct Streams<const RX: usize> {
-    rx: [u8; RX],
-    tx: [u8; HTTP_TX],
-    connection: Option<Connection>,
-}
-
-/// A TCP socket and the connection that will be on it.
-pub(super) struct HttpSocket<'a> {
-    pub(super) socket: tcp::Socket<'a>,
-    pub(super) connection: &'a mut Connection,
-}
-
-impl<const RX: usize> Streams<RX> {
-    fn new() -> Self {
-        Self {
-            rx: [0; RX],
-            tx: [0; HTTP_TX],
-            connection: None,
-        }
-    }
-
-    fn socket(&mut self) -> HttpSocket<'_> {
-        let rx = tcp::SocketBuffer::new(&mut self.rx[..]);
-        let tx = tcp::SocketBuffer::new(&mut self.tx[..]);
-        let mut socket = tcp::Socket::new(rx, tx);
-        // An answer goes out when it is complete, and an upload wants its window back at once.
-        socket.set_nagle_enabled(false);
-        socket.set_ack_delay(None);
-        // Ends connections to peers that have vanished.
-        socket.set_timeout(Some(PEER_TIMEOUT));
-        HttpSocket {
-            socket,
-            connection: self.connection.insert(Connection::new()),
+            datagrams: [[udp::PacketMetadata::EMPTY; 4]; 6],
+            dhcp: super::dhcp::NO_OPTIONS,
         }
     }
 }
 
-/// All of it. Put it into a `static` on the chip.
+impl Default for Metadata<'_> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The memory of the network side, lent to it.
+pub struct Memory<'a> {
+    /// Places for the sockets.
+    pub sockets: &'a mut [SocketStorage<'a>; SOCKETS],
+    /// The HTTP connections.
+    pub connections: &'a mut [Connection; HTTP_SOCKETS],
+    /// The buffers.
+    pub bytes: &'a mut [u8; BYTES],
+    /// What else the sockets need.
+    pub metadata: &'a mut Metadata<'a>,
+}
+
+/// All of it in one piece.
 pub struct Storage<'a> {
-    pub(super) sockets: [SocketStorage<'a>; SOCKETS],
-    pub(super) dhcp_options: [DhcpOption<'a>; 1],
-    pub(super) reply: [u8; MAX_REPLY_LEN],
-    pub(super) buffers: Buffers,
+    sockets: [SocketStorage<'a>; SOCKETS],
+    connections: [Connection; HTTP_SOCKETS],
+    bytes: [u8; BYTES],
+    metadata: Metadata<'a>,
 }
 
-/// The sockets' buffers.
-pub(super) struct Buffers {
-    request: Datagrams<REQUEST_RX, REQUEST_TX>,
-    write: Datagrams<WRITE_RX, WRITE_TX>,
-    read: Datagrams<READ_RX, READ_TX>,
-    upload: Streams<UPLOAD_RX>,
-    http: [Streams<HTTP_RX>; HTTP_SOCKETS - 1],
-}
-
-/// Sockets on their buffers, not open yet.
-pub(super) struct Sockets<'a> {
-    pub(super) request: udp::Socket<'a>,
-    pub(super) write: udp::Socket<'a>,
-    pub(super) read: udp::Socket<'a>,
-    pub(super) http: [HttpSocket<'a>; HTTP_SOCKETS],
-}
-
-impl Buffers {
-    pub(super) fn sockets(&mut self) -> Sockets<'_> {
-        let [second, third, fourth] = self.http.each_mut().map(Streams::socket);
-        Sockets {
-            request: self.request.socket(),
-            write: self.write.socket(),
-            read: self.read.socket(),
-            http: [self.upload.socket(), second, third, fourth],
-        }
-    }
-}
-
-impl Storage<'_> {
+impl<'a> Storage<'a> {
     /// Empty memory.
-    // Not const: a constant of this size would lie in the chip's flash, to be copied from there.
     pub fn new() -> Self {
         Self {
-            sockets: core::array::from_fn(|_| SocketStorage::EMPTY),
-            dhcp_options: [DhcpOption { kind: 0, data: &[] }],
-            reply: [0; MAX_REPLY_LEN],
-            buffers: Buffers {
-                request: Datagrams::new(),
-                write: Datagrams::new(),
-                read: Datagrams::new(),
-                upload: Streams::new(),
-                http: core::array::from_fn(|_| Streams::new()),
-            },
+            sockets: [const { SocketStorage::EMPTY }; SOCKETS],
+            connections: core::array::from_fn(|_| Connection::new()),
+            bytes: [0; BYTES],
+            metadata: Metadata::new(),
+        }
+    }
+
+    /// Lends it.
+    pub fn memory(&'a mut self) -> Memory<'a> {
+        Memory {
+            sockets: &mut self.sockets,
+            connections: &mut self.connections,
+            bytes: &mut self.bytes,
+            metadata: &mut self.metadata,
         }
     }
 }
@@ -178,4 +132,43 @@ impl Default for Storage<'_> {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// The UDP sockets on their buffers, not open yet.
+pub(super) struct UdpSockets<'a> {
+    pub(super) request: udp::Socket<'a>,
+    pub(super) write: udp::Socket<'a>,
+    pub(super) read: udp::Socket<'a>,
+}
+
+/// Makes them; takes the buffers from the front of `bytes`.
+pub(super) fn udp_sockets<'a>(
+    datagrams: &'a mut [Datagrams; 6],
+    bytes: &mut &'a mut [u8],
+) -> UdpSockets<'a> {
+    let [a, b, c, d, e, f] = datagrams;
+    UdpSockets {
+        request: udp_socket([a, b], [cut(bytes, REQUEST_RX), cut(bytes, REQUEST_TX)]),
+        write: udp_socket([c, d], [cut(bytes, WRITE_RX), cut(bytes, WRITE_TX)]),
+        read: udp_socket([e, f], [cut(bytes, READ_RX), cut(bytes, READ_TX)]),
+    }
+}
+
+fn udp_socket<'a>(
+    [rx_meta, tx_meta]: [&'a mut Datagrams; 2],
+    [rx, tx]: [&'a mut [u8]; 2],
+) -> udp::Socket<'a> {
+    udp::Socket::new(
+        udp::PacketBuffer::new(&mut rx_meta[..], rx),
+        udp::PacketBuffer::new(&mut tx_meta[..], tx),
+    )
+}
+
+/// Takes `len` bytes from the front; [`BYTES`] is the sum of all that are taken.
+pub(super) fn cut<'a>(bytes: &mut &'a mut [u8], len: usize) -> &'a mut [u8] {
+    let (front, rest) = core::mem::take(bytes)
+        .split_at_mut_checked(len)
+        .unwrap_or_default();
+    *bytes = rest;
+    front
 }

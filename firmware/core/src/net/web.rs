@@ -13,7 +13,7 @@ use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{IpAddress, Ipv4Address};
 
 use super::board::BoardState;
-use super::storage::{HTTP_SOCKETS, HttpSocket};
+use super::storage::{HTTP_RX, HTTP_SOCKETS, HTTP_TX, UPLOAD_RX, cut};
 use crate::config::Config;
 use crate::flash::Flash;
 use crate::http::{Connection, Context, Server};
@@ -28,6 +28,8 @@ const SPARE_AFTER: Duration = Duration::from_millis(500);
 const MAX_CLOSING: Duration = Duration::from_secs(10);
 /// How long a closed socket waits for its RST to be sent.
 const MAX_RESETTING: Duration = Duration::from_millis(100);
+/// Longer than the board is ever silent itself.
+const PEER_TIMEOUT: Duration = Duration::from_secs(60);
 /// Rounds of taking, thinking and sending for one connection in one turn.
 const ROUNDS: usize = 16;
 
@@ -51,6 +53,16 @@ struct Slot<'a> {
     last_heard: Instant,
 }
 
+fn socket<'a>(rx: &'a mut [u8], tx: &'a mut [u8]) -> tcp::Socket<'a> {
+    let mut socket = tcp::Socket::new(tcp::SocketBuffer::new(rx), tcp::SocketBuffer::new(tx));
+    // An answer goes out when it is complete, and an upload wants its window back at once.
+    socket.set_nagle_enabled(false);
+    socket.set_ack_delay(None);
+    // Ends connections to peers that have vanished.
+    socket.set_timeout(Some(PEER_TIMEOUT));
+    socket
+}
+
 /// All of them.
 pub(super) struct Web<'a> {
     server: Server,
@@ -59,16 +71,27 @@ pub(super) struct Web<'a> {
 }
 
 impl<'a> Web<'a> {
-    pub(super) fn new(opened: [HttpSocket<'a>; HTTP_SOCKETS], sockets: &mut SocketSet<'a>) -> Self {
-        Self {
-            server: Server::new(),
-            slots: opened.map(|opened| Slot {
-                handle: sockets.add(opened.socket),
-                connection: opened.connection,
+    /// Makes the sockets; takes their buffers from the front of `bytes`.
+    pub(super) fn new(
+        connections: &'a mut [Connection; HTTP_SOCKETS],
+        bytes: &mut &'a mut [u8],
+        sockets: &mut SocketSet<'a>,
+    ) -> Self {
+        let mut rx_len = UPLOAD_RX;
+        let slots = connections.each_mut().map(|connection| {
+            let socket = socket(cut(bytes, rx_len), cut(bytes, HTTP_TX));
+            rx_len = HTTP_RX;
+            Slot {
+                handle: sockets.add(socket),
+                connection,
                 is_open: false,
                 closing_since: None,
                 last_heard: Instant::ZERO,
-            }),
+            }
+        });
+        Self {
+            server: Server::new(),
+            slots,
             last_heard: None,
         }
     }

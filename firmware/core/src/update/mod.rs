@@ -299,16 +299,15 @@ impl<F: Flash> Intake for Updater<'_, F> {
     }
 
     fn accept(&mut self, ticket: Ticket, bytes: &[u8]) -> Result<(), Refusal> {
-        let (config, state) = (self.config, self.record.state().clone());
         self.running(ticket)?;
         let Some(upload) = &mut self.upload else {
             return Ok(());
         };
-        upload
-            .accept(bytes, &mut self.ring, config, &state)
-            .inspect_err(|refusal| {
-                self.fail(refusal.clone());
-            })
+        let verdict = upload.accept(bytes, &mut self.ring, self.config, self.record.state());
+        if let Err(refusal) = &verdict {
+            self.fail(refusal.clone());
+        }
+        verdict
     }
 
     fn finish(&mut self, ticket: Ticket) -> Result<(), Refusal> {

@@ -5,21 +5,23 @@
 //! | Ethernet descriptors and buffers | SRAM (the DMA reaches nothing else) | [`rings::Memory`] |
 //! | first part of the update's ring | SRAM | [`RING_IN_SRAM`] |
 //! | second part | CCM, above the stack | [`RING_IN_CCM`] |
-//! | sockets | SRAM | [`Storage`] |
+//! | sockets and connections | SRAM | [`Memory`] |
 
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use iap_core::config::Config;
-use iap_core::net::Storage;
+use iap_core::http::Connection;
+use iap_core::net::{BYTES, HTTP_SOCKETS, Memory, Metadata, SOCKETS};
+use smoltcp::iface::SocketStorage;
 
 use super::ethernet::rings;
 
 /// Bytes of the update's ring in SRAM.
-const RING_IN_SRAM: usize = 48 * 1024;
+const RING_IN_SRAM: usize = 44 * 1024;
 /// Bytes of the update's ring in the CCM RAM: all but the stack.
-const RING_IN_CCM: usize = 48 * 1024;
+const RING_IN_CCM: usize = 52 * 1024;
 const _: () = assert!(RING_IN_SRAM + RING_IN_CCM >= 96 * 1024);
 
 #[unsafe(link_section = ".dma")]
@@ -27,7 +29,13 @@ static DMA: Once<rings::Memory> = Once::new();
 #[unsafe(link_section = ".uninit")]
 static CONFIG: Once<Config> = Once::new();
 #[unsafe(link_section = ".uninit")]
-static NETWORK: Once<Storage<'static>> = Once::new();
+static SOCKET_PLACES: Once<[SocketStorage<'static>; SOCKETS]> = Once::new();
+#[unsafe(link_section = ".uninit")]
+static CONNECTIONS: Once<[Connection; HTTP_SOCKETS]> = Once::new();
+#[unsafe(link_section = ".uninit")]
+static SOCKET_BYTES: Once<[u8; BYTES]> = Once::new();
+#[unsafe(link_section = ".uninit")]
+static METADATA: Once<Metadata<'static>> = Once::new();
 #[unsafe(link_section = ".uninit")]
 static RING_SRAM: Once<[u8; RING_IN_SRAM]> = Once::new();
 #[unsafe(link_section = ".ccm")]
@@ -43,7 +51,7 @@ pub(crate) struct Buffers {
     /// For the Ethernet DMA.
     pub(crate) dma: &'static mut rings::Memory,
     /// For the sockets.
-    pub(crate) network: &'static mut Storage<'static>,
+    pub(crate) network: Memory<'static>,
     /// For the update's ring.
     pub(crate) ring: [&'static mut [u8]; 2],
 }
@@ -57,14 +65,26 @@ pub(crate) fn take(config: Config) -> Option<Buffers> {
     TAKEN.store(true, Ordering::Relaxed);
     // SAFETY: TAKEN lets this happen once.
     let (dma, sram, ccm) = unsafe { (DMA.zeroed(), RING_SRAM.zeroed(), RING_CCM.zeroed()) };
-    // SAFETY: the same.
-    let (network, config) = unsafe { (NETWORK.holding(Storage::new()), CONFIG.holding(config)) };
     Some(Buffers {
-        config,
+        // SAFETY: the same.
+        config: unsafe { CONFIG.holding(config) },
         dma,
-        network,
+        network: network(),
         ring: [sram, ccm],
     })
+}
+
+/// To be called by [`take`] alone.
+fn network() -> Memory<'static> {
+    // SAFETY: `take` lets this happen once.
+    unsafe {
+        Memory {
+            sockets: SOCKET_PLACES.each(|| SocketStorage::EMPTY),
+            connections: CONNECTIONS.each(Connection::new),
+            bytes: SOCKET_BYTES.zeroed(),
+            metadata: METADATA.holding(Metadata::new()),
+        }
+    }
 }
 
 /// Memory that a reset leaves as it is.
@@ -97,6 +117,27 @@ impl<T> Once<T> {
     unsafe fn holding(&'static self, value: T) -> &'static mut T {
         // SAFETY: the only reference, by the caller's promise.
         unsafe { (*self.0.get()).write(value) }
+    }
+}
+
+impl<T, const N: usize> Once<[T; N]> {
+    /// The memory, holding a value from `make` in each place. One after the other: all of them at a time are too much for the stack.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Once::holding`].
+    #[allow(clippy::mut_from_ref)] // the caller promises that there is no other
+    unsafe fn each(&'static self, make: impl Fn() -> T) -> &'static mut [T; N] {
+        // SAFETY: the only reference, by the caller's promise. An array of N values begins where the first does, and after the loop
+        // each of them is there.
+        unsafe {
+            let memory = &mut *self.0.get();
+            let first: *mut T = memory.as_mut_ptr().cast();
+            for index in 0..N {
+                first.add(index).write(make());
+            }
+            memory.assume_init_mut()
+        }
     }
 }
 

@@ -82,7 +82,14 @@ impl Bench {
         ]);
         let updater = Updater::new(Nor::new(&clock), config, ring).unwrap();
         let storage: &'static mut Storage<'static> = Box::leak(Box::new(Storage::new()));
-        let board = Iap::new(config, updater, reason, storage, &mut port, &mut platform);
+        let board = Iap::new(
+            config,
+            updater,
+            reason,
+            storage.memory(),
+            &mut port,
+            &mut platform,
+        );
         let client = Client::new(&lan, CLIENT, clock.now());
         let turn = Turn {
             poll_at: None,

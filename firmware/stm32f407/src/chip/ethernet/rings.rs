@@ -14,9 +14,9 @@ use vcell::VolatileCell;
 use crate::chip::memory::Zeroable;
 
 /// Receive descriptors: the largest window of a client, and some for broadcasts that come in between.
-pub(super) const RX: usize = 20;
+pub(super) const RX: usize = 18;
 /// Transmit descriptors: answers are short and sent at once.
-const TX: usize = 4;
+const TX: usize = 3;
 
 /// An enhanced descriptor: eight words (RM0090 sections 33.6.7 and 33.6.8).
 #[repr(C, align(16))]
