@@ -6,6 +6,7 @@
 use std::sync::{Arc, MutexGuard};
 
 use iap_profile::{Level, Profile};
+use iap_protocol::memory::Region;
 use iap_sim::nor::Nor;
 use iap_sim::wire::Port;
 use smoltcp::time::Instant;
@@ -55,6 +56,8 @@ pub enum Stop {
     Sent,
     /// The chip was reset and is about to start again.
     Reset(ResetCause),
+    /// The application's first instruction is about to be executed.
+    Application,
     /// A planned cut took the power away; [`Board::power_on`] brings it back.
     PowerLost,
     /// The run cannot go on, and why.
@@ -73,6 +76,9 @@ pub struct Board {
     port: Option<PortEnd>,
     seed: u64,
     boots: u64,
+    application: Region,
+    in_application: bool,
+    started: Time,
     /// Taken over from the chip whenever it called.
     hz: u64,
     next_event: Time,
@@ -89,7 +95,7 @@ impl std::fmt::Debug for PortEnd {
     }
 }
 
-fn instant(micros: u64) -> Instant {
+pub(crate) fn instant(micros: u64) -> Instant {
     Instant::from_micros(i64::try_from(micros).unwrap_or(i64::MAX))
 }
 
@@ -120,6 +126,9 @@ impl Board {
             port: None,
             seed: options.seed,
             boots: 0,
+            application: profile.memory_map().application,
+            in_application: false,
+            started: Time::ZERO,
             hz: Clocks::RESET.hclk_hz,
             next_event: Time::ZERO,
             busy_until: Time::ZERO,
@@ -256,7 +265,19 @@ impl Board {
         let now = self.now();
         self.chip().reset(cause, now);
         self.core.reset();
+        self.in_application = false;
+        self.started = now;
         self.shared.call();
+    }
+
+    /// When the chip was reset last.
+    pub fn last_reset(&self) -> Time {
+        self.started
+    }
+
+    /// The range of flash addresses whose content changed since the last call.
+    pub fn take_changed_flash(&mut self) -> Option<std::ops::Range<u32>> {
+        self.chip().devices.flash.take_changed()
     }
 
     /// Executes until `limit`, or until something happens.
@@ -291,6 +312,10 @@ impl Board {
         if waiting > self.now() {
             self.idle(waiting.min(limit), false);
             return None;
+        }
+        if !self.in_application && self.application.contains(registers.r[15]) {
+            self.in_application = true;
+            return Some(Stop::Application);
         }
         self.shared.publish(self.now(), registers.r[15]);
         let step = self.core.step(&registers);

@@ -24,6 +24,11 @@ const IRQ_FLASH: u16 = 4;
 const IRQ_TIMERS: [u16; 4] = [28, 29, 30, 50];
 const IRQ_ETHERNET: u16 = 61;
 
+/// Signals of MDIO.
+const MANAGEMENT: [&str; 2] = ["MDIO", "MDC"];
+/// Signals that full duplex does without.
+const OPTIONAL: [&str; 3] = ["CRS", "COL", "RX_ER"];
+
 /// What core and peripherals share while an instruction runs.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -284,6 +289,7 @@ impl Chip {
         let clocked = self.board.mco1_hz == 0 || self.wires.clocks.mco1_hz == self.board.mco1_hz;
         self.wires.phy_alive = released && clocked;
         self.wires.media_fault = self.media_fault();
+        self.wires.management_fault = self.pin_fault(|signal| MANAGEMENT.contains(&signal));
         self.devices.eth.follow(&self.wires, now);
     }
 
@@ -297,9 +303,18 @@ impl Chip {
                 name(wanted)
             ));
         }
-        let wrong =
-            |(_, pin): &&(&str, Pin)| self.devices.gpio.alternate_function(*pin) != Some(11);
-        let (signal, pin) = self.board.ethernet_pins.iter().find(wrong)?;
+        self.pin_fault(|signal| !MANAGEMENT.contains(&signal) && !OPTIONAL.contains(&signal))
+    }
+
+    /// The first of the chosen signals whose pin is not connected to the MAC.
+    fn pin_fault(&self, chosen: impl Fn(&str) -> bool) -> Option<String> {
+        let mut pins = self
+            .board
+            .ethernet_pins
+            .iter()
+            .filter(|(signal, _)| chosen(signal));
+        let (signal, pin) =
+            pins.find(|(_, pin)| self.devices.gpio.alternate_function(*pin) != Some(11))?;
         Some(format!(
             "{signal} on {pin} is not alternate function 11 (RM0090 section 33.3)"
         ))

@@ -21,6 +21,7 @@ mod tests;
 mod tx;
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::Arc;
 
 use iap_profile::Profile;
@@ -66,6 +67,23 @@ pub struct EthernetUse {
     pub not_listening: u64,
     /// Accesses of the DMA to memory it does not reach.
     pub bus_errors: u64,
+}
+
+impl fmt::Display for EthernetUse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "frames: {} sent, {} received", self.sent, self.received)?;
+        let lost = [
+            (self.filtered, "for others"),
+            (self.bad_checksum, "with a wrong checksum"),
+            (self.missed, "without a descriptor"),
+            (self.overflowed, "without room in the FIFO"),
+            (self.not_listening, "while nobody listened"),
+        ];
+        for (count, what) in lost.into_iter().filter(|(count, _)| *count > 0) {
+            write!(f, ", {count} {what}")?;
+        }
+        Ok(())
+    }
 }
 
 /// The MAC's own registers.

@@ -10,6 +10,7 @@
 mod cache;
 mod registers;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use iap_core::flash::{Flash as _, FlashFault};
@@ -97,6 +98,8 @@ pub(crate) struct Flash {
     operation: Option<Operation>,
     stalled_until: Time,
     usage: FlashUse,
+    /// For whoever keeps a copy of the content.
+    changed: Option<Range<u32>>,
 }
 
 impl Flash {
@@ -115,8 +118,10 @@ impl Flash {
             operation: None,
             stalled_until: Time::ZERO,
             usage: FlashUse::default(),
+            changed: None,
         };
         flash.refresh();
+        flash.changed = None;
         flash
     }
 
@@ -135,6 +140,10 @@ impl Flash {
 
     pub(crate) fn usage(&self) -> FlashUse {
         self.usage
+    }
+
+    pub(crate) fn take_changed(&mut self) -> Option<Range<u32>> {
+        self.changed.take()
     }
 
     pub(crate) fn latency(&self) -> u32 {
@@ -364,6 +373,10 @@ impl Flash {
     fn refresh(&mut self) {
         let region = self.map.region();
         if let Some(range) = self.nor.take_changed() {
+            self.changed = Some(match self.changed.take() {
+                Some(old) => old.start.min(range.start)..old.end.max(range.end),
+                None => range.clone(),
+            });
             let mut bytes = vec![0; (range.end - range.start) as usize];
             if self.nor.read(range.start, &mut bytes).is_ok() {
                 let _ = self

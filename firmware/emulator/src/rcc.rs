@@ -26,6 +26,8 @@ const BDCR: u32 = 0x70;
 const CSR: u32 = 0x74;
 const SSCGR: u32 = 0x80;
 const PLLI2SCFGR: u32 = 0x84;
+const RESERVED: u32 = 0x88;
+const RESERVED_LAST: u32 = 0x8C;
 
 const HSION: u32 = 1;
 const HSIRDY: u32 = 1 << 1;
@@ -339,6 +341,8 @@ impl Registers for Rcc {
             CSR => self.csr,
             SSCGR => self.plain[0],
             PLLI2SCFGR => self.plain[1],
+            // PLLSAICFGR and DCKCFGR of bigger parts; drivers for the whole family look at them.
+            RESERVED..=RESERVED_LAST => 0,
             _ => return Err(Refusal::NotModelled),
         })
     }
@@ -380,6 +384,7 @@ impl Registers for Rcc {
             CSR => self.write_csr(write, context.now),
             SSCGR if write.ones() >> 31 == 0 => self.plain[0] = write.over(self.plain[0]),
             PLLI2SCFGR => self.plain[1] = write.over(self.plain[1]),
+            RESERVED..=RESERVED_LAST if write.ones() == 0 => {}
             _ => return Err(Refusal::NotModelled),
         }
         Ok(())

@@ -52,6 +52,8 @@ pub(crate) struct Wires {
     pub(crate) phy_alive: bool,
     /// Why the MAC and the PHY cannot hear each other (pins, MII against RMII), or nothing.
     pub(crate) media_fault: Option<String>,
+    /// Why MDIO does not reach the PHY, or nothing.
+    pub(crate) management_fault: Option<String>,
 }
 
 impl Wires {
@@ -65,6 +67,7 @@ impl Wires {
             mac_clocked: false,
             phy_alive: true,
             media_fault: None,
+            management_fault: None,
         }
     }
 }

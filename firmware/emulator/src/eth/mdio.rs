@@ -53,6 +53,12 @@ impl Mdio {
         let (part, register) = ((new >> 11 & 0x1F) as u8, (new >> 6 & 0x1F) as u8);
         let clock_hz = self.clock_hz(context);
         self.busy_until = context.now + Time::of_cycles(FRAME_BITS, clock_hz);
+        if let Some(fault) = &context.wires.management_fault {
+            let text = format!("MDIO does not reach the PHY: {fault}");
+            context.guest_error(text);
+            self.data = 0xFFFF;
+            return;
+        }
         match new & MW {
             0 => self.data = phy.read(part, register, context.now),
             _ => phy.write(part, register, self.data, context.now),

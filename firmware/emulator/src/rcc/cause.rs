@@ -1,5 +1,7 @@
 //! Reset causes, as RCC_CSR keeps them.
 
+use std::fmt;
+
 /// What caused a reset: the flags of RCC_CSR (RM0090 section 7.3.21).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ResetCause {
@@ -26,5 +28,17 @@ impl ResetCause {
             Self::WindowWatchdog => PIN | 1 << 30,
             Self::Pin => PIN,
         }
+    }
+}
+
+impl fmt::Display for ResetCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::PowerOn => "power-on",
+            Self::Software => "by software",
+            Self::IndependentWatchdog => "by the independent watchdog",
+            Self::WindowWatchdog => "by the window watchdog",
+            Self::Pin => "by the NRST pin",
+        })
     }
 }

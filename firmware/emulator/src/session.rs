@@ -1,0 +1,164 @@
+//! A board on a wire with `iap-sim`'s gateway: any client on this machine reaches the emulated firmware on loopback ports.
+//!
+//! Board and gateway share the virtual clock. Where real clients take part, that clock never runs ahead of the wall: neither peer's
+//! timers may see the other as slow as the emulation is fast.
+
+use std::io::Write;
+use std::time::{Duration, Instant as WallInstant};
+
+use iap_profile::Profile;
+use iap_sim::clock::Pace;
+use iap_sim::gateway::{Gateway, GatewayOptions};
+use iap_sim::settings;
+use iap_sim::wire::{self, Conditions, Port};
+
+use crate::board::{Board, Stop, instant};
+use crate::time::Time;
+
+/// The longest time between two looks at the host's sockets.
+const SLICE: Time = Time::from_micros(200);
+/// Rounds of the gateway at one point of time.
+const MAX_ROUNDS: usize = 64;
+
+/// How a session is made.
+#[derive(Clone, Debug)]
+pub struct SessionOptions {
+    /// UDP port on 127.0.0.1 for TFTP; 0: any free one.
+    pub tftp_port: u16,
+    /// TCP port on 127.0.0.1 for HTTP; 0: any free one.
+    pub http_port: u16,
+    /// Whether a DHCP server answers.
+    pub dhcp: bool,
+    /// How virtual time relates to wall time.
+    pub pace: Pace,
+    /// What the wire does to frames from the gateway, and to frames from the board.
+    pub conditions: [Conditions; 2],
+    /// For the wire's faults.
+    pub seed: u64,
+}
+
+impl Default for SessionOptions {
+    fn default() -> Self {
+        Self {
+            tftp_port: 0,
+            http_port: 0,
+            dhcp: true,
+            pace: Pace::Charged,
+            conditions: [Conditions::default(), Conditions::default()],
+            seed: 1,
+        }
+    }
+}
+
+/// A board and its gateway.
+pub struct Session {
+    /// The board.
+    pub board: Board,
+    /// The gateway.
+    pub gateway: Gateway,
+    wire: Port,
+    pace: Pace,
+    start: WallInstant,
+    origin: Time,
+}
+
+impl Session {
+    /// Connects `board`.
+    pub fn new(
+        mut board: Board,
+        profile: &Profile,
+        options: &SessionOptions,
+    ) -> anyhow::Result<Self> {
+        let [from_gateway, from_board] = options.conditions.clone();
+        let (ours, theirs) = wire::segment(options.seed, from_gateway, from_board);
+        board.connect(theirs);
+        let gateway = GatewayOptions {
+            tftp_port: options.tftp_port,
+            http_port: options.http_port,
+            board: settings::static_address(profile),
+            address: Some(profile.settings.network.gateway),
+            dhcp: options.dhcp && profile.settings.network.use_dhcp,
+        };
+        let gateway = Gateway::open(&gateway, ours.clone(), instant(board.now().micros()))?;
+        let origin = board.now();
+        Ok(Self {
+            board,
+            gateway,
+            wire: ours,
+            pace: options.pace,
+            start: WallInstant::now(),
+            origin,
+        })
+    }
+
+    /// Writes every frame on the wire to a pcap file.
+    pub fn capture(&self, output: Box<dyn Write + Send>) -> std::io::Result<()> {
+        self.wire.capture(output)
+    }
+
+    /// The gateway's end of the wire.
+    pub fn wire(&self) -> &Port {
+        &self.wire
+    }
+
+    /// Runs until `limit`, or until something happens to the board. Frames are none of the caller's business.
+    pub fn run(&mut self, limit: Time) -> anyhow::Result<Stop> {
+        loop {
+            self.serve();
+            let now = self.board.now();
+            let allowed = self.allowed();
+            if now >= limit {
+                return Ok(Stop::Limit);
+            }
+            if now >= allowed {
+                self.wait(now.since(allowed) + SLICE)?;
+                continue;
+            }
+            let until = limit
+                .min(allowed)
+                .min(now + SLICE)
+                .min(self.gateway_event(now));
+            match self.board.run(until) {
+                Stop::Limit | Stop::Sent => {}
+                stop => return Ok(stop),
+            }
+        }
+    }
+
+    /// Lets the gateway do what it can, now.
+    fn serve(&mut self) {
+        let now = instant(self.board.now().micros());
+        for _ in 0..MAX_ROUNDS {
+            if !self.gateway.poll(now) {
+                break;
+            }
+        }
+        self.board.look_at_wire();
+    }
+
+    fn gateway_event(&mut self, now: Time) -> Time {
+        let at = self.gateway.poll_at(instant(now.micros()));
+        let at = at.map_or(Time::NEVER, |at| {
+            Time::from_micros(u64::try_from(at.total_micros()).unwrap_or(0))
+        });
+        at.max(now + Time::from_micros(1))
+    }
+
+    /// How far virtual time may go now.
+    fn allowed(&self) -> Time {
+        let wall = self.origin + Time::from(self.start.elapsed());
+        let usage = self.board.flash_use();
+        match self.pace {
+            Pace::Virtual => Time::NEVER,
+            Pace::Paced => wall,
+            Pace::Charged => wall + usage.erasing + usage.programming,
+        }
+    }
+
+    /// Sleeps until a host socket has something, at most this long.
+    fn wait(&mut self, span: Time) -> anyhow::Result<()> {
+        self.gateway
+            .wait(Some(Duration::from_micros(span.micros_ceil())))?;
+        Ok(())
+    }
+}
