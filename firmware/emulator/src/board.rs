@@ -35,6 +35,8 @@ pub struct BoardOptions {
     pub seed: u64,
     /// How long the PHY negotiates.
     pub link_up: Time,
+    /// Whether [`Board::run`] comes back at the application's first instruction.
+    pub stop_at_application: bool,
 }
 
 impl Default for BoardOptions {
@@ -43,6 +45,7 @@ impl Default for BoardOptions {
             wear: Wear::Typical,
             seed: 1,
             link_up: Time::from_millis(1500),
+            stop_at_application: false,
         }
     }
 }
@@ -56,7 +59,7 @@ pub enum Stop {
     Sent,
     /// The chip was reset and is about to start again.
     Reset(ResetCause),
-    /// The application's first instruction is about to be executed.
+    /// The application's first instruction is about to be executed; only if [`BoardOptions`] asks for it.
     Application,
     /// A planned cut took the power away; [`Board::power_on`] brings it back.
     PowerLost,
@@ -77,6 +80,7 @@ pub struct Board {
     seed: u64,
     boots: u64,
     application: Region,
+    stops_at_application: bool,
     in_application: bool,
     started: Time,
     /// Taken over from the chip whenever it called.
@@ -127,7 +131,8 @@ impl Board {
             seed: options.seed,
             boots: 0,
             application: profile.memory_map().application,
-            in_application: false,
+            in_application: !options.stop_at_application,
+            stops_at_application: options.stop_at_application,
             started: Time::ZERO,
             hz: Clocks::RESET.hclk_hz,
             next_event: Time::ZERO,
@@ -265,7 +270,7 @@ impl Board {
         let now = self.now();
         self.chip().reset(cause, now);
         self.core.reset();
-        self.in_application = false;
+        self.in_application = !self.stops_at_application;
         self.started = now;
         self.shared.call();
     }

@@ -164,6 +164,7 @@ fn board(arguments: &RunArguments, profile: &Profile) -> Result<(Board, Option<F
         profile,
         &BoardOptions {
             wear,
+            stop_at_application: true,
             ..BoardOptions::default()
         },
         &content,

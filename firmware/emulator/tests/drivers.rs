@@ -3,6 +3,8 @@
 //!
 //! Building them takes a minute, so: `cargo test -p iap-emulator --test drivers -- --ignored`.
 
+#![allow(clippy::unwrap_used)] // a test
+
 mod common;
 
 use std::io::{Read, Write};
