@@ -4,6 +4,8 @@
 
 mod command;
 mod demo;
+mod firmware;
+mod ihex;
 mod sample_app;
 mod setup;
 mod test;
@@ -27,6 +29,8 @@ enum Task {
     Setup,
     /// Build the sample application for a board; the ELF goes to target/sample-app/PROFILE/.
     SampleApp(sample_app::Options),
+    /// Build the IAP firmware for a board; ELF, BIN and HEX go to target/firmware/PROFILE/.
+    Firmware(firmware::Options),
     /// Verify, convert and push the sample application to a virtual board, over TFTP and over HTTP.
     Demo,
     /// Run every check and every test of the project.
@@ -37,6 +41,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().task {
         Task::Setup => setup::run(),
         Task::SampleApp(options) => sample_app::run(&options),
+        Task::Firmware(options) => firmware::run(&options),
         Task::Demo => demo::run(),
         Task::Test(options) => test::run(&options),
     };

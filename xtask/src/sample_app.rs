@@ -85,7 +85,7 @@ fn cargo_build(options: &Options) -> Command {
 }
 
 /// The build script runs in another folder than this task.
-fn absolute_if_file(profile: &str) -> PathBuf {
+pub(crate) fn absolute_if_file(profile: &str) -> PathBuf {
     let path = PathBuf::from(profile);
     if profile.ends_with(".toml") {
         path.canonicalize().unwrap_or(path)
