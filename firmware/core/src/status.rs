@@ -10,7 +10,6 @@ use iap_protocol::http::{DEFAULT_PASSWORD, DEFAULT_USER};
 use iap_protocol::memory::MAX_SECTORS;
 use iap_protocol::status::{ApplicationStatus, IapReason, Policy, Status, UpdateStatus};
 
-use crate::boot;
 use crate::config::{Config, IAP_VERSION};
 use crate::flash::Flash;
 use crate::update::{Progress, Updater};
@@ -31,9 +30,8 @@ pub enum Application {
 
 impl Application {
     /// Looks into the flash; reads the whole image, so not for every packet.
-    pub fn find<F: Flash>(updater: &mut Updater<'_, F>, config: &Config) -> Self {
-        let record = updater.record().clone();
-        match boot::startable(&record, config, updater.flash_mut()) {
+    pub fn find<F: Flash>(updater: &mut Updater<'_, F>) -> Self {
+        match updater.startable() {
             Ok(start) => start.image.map_or(Self::Bare, Self::Committed),
             Err(_) => Self::None,
         }
@@ -70,7 +68,7 @@ pub struct Report<'a> {
 impl Report<'_> {
     /// Writes `status.json`; its length, 0 if `json` is too short, which [`iap_protocol::status::MAX_LEN`] bytes are not.
     pub fn write<F: Flash>(&self, updater: &Updater<'_, F>, json: &mut [u8]) -> usize {
-        serde_json_core::to_slice(&self.status(updater), json).unwrap_or(0)
+        self.status(updater).write_json(json).unwrap_or(0)
     }
 
     /// The status as a record.
@@ -178,8 +176,8 @@ mod tests {
         };
         let mut json = [0; MAX_LEN];
         let len = report.write(&updater, &mut json);
-        let (parsed, read) = serde_json_core::from_slice::<Status>(&json[..len]).unwrap();
-        assert_eq!((read, &parsed), (len, &report.status(&updater)));
+        let parsed: Status = serde_json::from_slice(&json[..len]).unwrap();
+        assert_eq!(parsed, report.status(&updater));
         parsed
     }
 

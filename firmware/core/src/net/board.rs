@@ -29,10 +29,10 @@ impl BoardState {
     }
 
     /// Looks up the application if the flash has changed since the last time.
-    pub(super) fn refresh<F: Flash>(&mut self, updater: &mut Updater<'_, F>, config: &Config) {
+    pub(super) fn refresh<F: Flash>(&mut self, updater: &mut Updater<'_, F>) {
         let operations = updater.operations();
         if self.looked_up_at != Some(operations) {
-            self.application = Application::find(updater, config);
+            self.application = Application::find(updater);
             self.looked_up_at = Some(operations);
         }
     }

@@ -161,7 +161,7 @@ impl<'a, F: Flash> Iap<'a, F> {
         let step = self.step(now, platform);
         self.show(platform);
         let now = platform.now();
-        self.board.refresh(&mut self.updater, self.config);
+        self.board.refresh(&mut self.updater);
         Turn {
             poll_at: self.poll_at(now, more_frames, step),
             reset: self.reset(now),
@@ -200,7 +200,7 @@ impl<'a, F: Flash> Iap<'a, F> {
                 self.ports.send(&reply, &self.reply[..], &mut self.sockets);
             }
         }
-        self.board.refresh(&mut self.updater, self.config);
+        self.board.refresh(&mut self.updater);
         let mut service = Service {
             now,
             config: self.config,
@@ -223,7 +223,7 @@ impl<'a, F: Flash> Iap<'a, F> {
         };
         let (board, config) = (&mut self.board, self.config);
         let status = |updater: &mut Updater<'a, F>, json: &mut [u8]| {
-            board.refresh(updater, config);
+            board.refresh(updater);
             board.report(now, config).write(updater, json)
         };
         let datagram = Datagram {

@@ -21,14 +21,13 @@ mod writer;
 
 use iap_protocol::ErrorCode;
 use iap_protocol::error::Refusal;
-use iap_protocol::header::ImageHeader;
 use iap_protocol::memory::{Region, Sector};
-use iap_protocol::status::Phase;
+use iap_protocol::status::{IapReason, Phase};
 use smoltcp::time::Instant;
 
 pub use ring::Ring;
 
-use crate::boot;
+use crate::boot::{self, Start};
 use crate::config::Config;
 use crate::flash::{Flash, FlashError, FlashFault};
 use crate::intake::{Intake, Outcome, Source, Ticket};
@@ -158,9 +157,9 @@ impl<'a, F: Flash> Updater<'a, F> {
         (self.flash.erases, self.flash.words)
     }
 
-    /// The application that the next reset would start, if it is there: checked over the whole flash content, so not for every packet.
-    pub fn application(&mut self) -> Option<ImageHeader> {
-        boot::committed_application(self.record.state(), &mut self.flash, &self.config.map)
+    /// What the next reset would start, or why nothing: checked over the whole flash content, so not for every packet.
+    pub fn startable(&mut self) -> Result<Start, IapReason> {
+        boot::startable(self.record.state(), self.config, &mut self.flash)
     }
 
     /// The running upload, or the last one since the reset.
@@ -246,6 +245,13 @@ impl<'a, F: Flash> Updater<'a, F> {
         Step::More
     }
 
+    fn follow(&mut self, verdict: Result<(), Refusal>) -> Result<(), Refusal> {
+        if let Err(refusal) = &verdict {
+            self.fail(refusal.clone());
+        }
+        verdict
+    }
+
     fn running(&mut self, ticket: Ticket) -> Result<&mut Upload, Refusal> {
         match &mut self.upload {
             Some(upload) if upload.ticket == ticket => match upload.outcome() {
@@ -304,10 +310,7 @@ impl<F: Flash> Intake for Updater<'_, F> {
             return Ok(());
         };
         let verdict = upload.accept(bytes, &mut self.ring, self.config, self.record.state());
-        if let Err(refusal) = &verdict {
-            self.fail(refusal.clone());
-        }
-        verdict
+        self.follow(verdict)
     }
 
     fn finish(&mut self, ticket: Ticket) -> Result<(), Refusal> {
@@ -315,11 +318,8 @@ impl<F: Flash> Intake for Updater<'_, F> {
         let Some(upload) = &mut self.upload else {
             return Ok(());
         };
-        upload
-            .finish(&self.ring, self.config)
-            .inspect_err(|refusal| {
-                self.fail(refusal.clone());
-            })
+        let verdict = upload.finish(&self.ring, self.config);
+        self.follow(verdict)
     }
 
     fn abort(&mut self, ticket: Ticket, reason: Refusal) {

@@ -3,6 +3,8 @@
 //! JSON with the fields below in this order; unknown fields are to be ignored, so that later versions can add some. Texts hold
 //! printable ASCII without characters that JSON or HTML would escape.
 
+mod json;
+
 use heapless::{String, Vec};
 use serde::{Deserialize, Serialize};
 
