@@ -83,6 +83,7 @@ pub struct Board {
     stops_at_application: bool,
     in_application: bool,
     started: Time,
+    lowest_stack: u32,
     /// Taken over from the chip whenever it called.
     hz: u64,
     next_event: Time,
@@ -134,6 +135,7 @@ impl Board {
             in_application: !options.stop_at_application,
             stops_at_application: options.stop_at_application,
             started: Time::ZERO,
+            lowest_stack: u32::MAX,
             hz: Clocks::RESET.hclk_hz,
             next_event: Time::ZERO,
             busy_until: Time::ZERO,
@@ -256,6 +258,11 @@ impl Board {
         self.core.poke(address, value);
     }
 
+    /// The lowest main stack pointer since the last reset, once the program had set one.
+    pub fn lowest_stack(&self) -> u32 {
+        self.lowest_stack
+    }
+
     /// The program counter, and where that is.
     pub fn pc(&self) -> (u32, String) {
         let pc = self.core.registers().r[15];
@@ -272,6 +279,7 @@ impl Board {
         self.core.reset();
         self.in_application = !self.stops_at_application;
         self.started = now;
+        self.lowest_stack = u32::MAX;
         self.shared.call();
     }
 
@@ -321,6 +329,9 @@ impl Board {
         if !self.in_application && self.application.contains(registers.r[15]) {
             self.in_application = true;
             return Some(Stop::Application);
+        }
+        if registers.msp != 0 {
+            self.lowest_stack = self.lowest_stack.min(registers.msp);
         }
         self.shared.publish(self.now(), registers.r[15]);
         let step = self.core.step(&registers);

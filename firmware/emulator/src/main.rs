@@ -202,8 +202,9 @@ impl Console {
         }
         let board = &self.session.board;
         self.say(&format!(
-            "end, at {}; {}",
+            "end, at {}; lowest stack {:#010x}; {}",
             board.pc().1,
+            board.lowest_stack(),
             board.ethernet_use()
         ));
         let clean = self

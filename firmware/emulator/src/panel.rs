@@ -3,8 +3,8 @@
 use crate::gpio::LedChange;
 use crate::time::Time;
 
-/// Changes are looked at over so long: an LED that changed more than once in it blinks.
-const WINDOW: Time = Time::from_millis(2000);
+/// Changes are looked at over so long: an LED that went on more than once in it blinks.
+const WINDOW: Time = Time::from_millis(5000);
 
 /// Watches LEDs, and says in words what they do.
 #[derive(Debug, Default)]
@@ -36,19 +36,18 @@ impl Panel {
 fn describe(now: Time, leds: &[bool], changes: &[LedChange]) -> String {
     let from = changes.partition_point(|change| change.at + WINDOW < now);
     let words = leds.iter().enumerate().map(|(led, on)| {
-        let times: Vec<Time> = changes[from..]
+        let went_on = changes[from..]
             .iter()
-            .filter(|change| change.led == led)
-            .map(|change| change.at)
-            .collect();
+            .filter(|change| change.led == led && change.on);
+        let times: Vec<Time> = went_on.map(|change| change.at).collect();
         match times.as_slice() {
-            [first, .., last] if times.len() > 2 => {
-                let spans = times.len() as u64 - 1;
-                let millihertz = spans * 500_000_000_000_000 / last.since(*first).picos().max(1);
+            [first, .., last] => {
+                let periods = times.len() as u64 - 1;
+                let centihertz = periods * 100_000_000_000_000 / last.since(*first).picos().max(1);
                 format!(
                     "blinks {}.{} Hz",
-                    millihertz / 1000,
-                    millihertz % 1000 / 100
+                    centihertz.div_ceil(10) / 10,
+                    centihertz.div_ceil(10) % 10
                 )
             }
             _ if *on => "on".to_owned(),
@@ -78,7 +77,7 @@ mod tests {
             None,
             "nothing new"
         );
-        let said = panel.look(Time::from_millis(4300), &[true, false], &changes);
+        let said = panel.look(Time::from_millis(7300), &[true, false], &changes);
         assert_eq!(said.as_deref(), Some("on, off"));
     }
 }

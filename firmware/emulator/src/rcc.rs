@@ -1,7 +1,8 @@
 //! RCC: clock sources, PLL, prescalers, clock gates, peripheral resets, reset flags (RM0090 section 7).
 //!
 //! The core's clock follows these registers. A source that is not ready cannot be selected, the source in use cannot be switched off, and
-//! a clock outside its limits is a guest error. Not modelled: PLLI2S, the clock security system, interrupts, spread spectrum, LSE.
+//! a clock outside its limits is a guest error. HSE never fails, so the clock security system
+//! has nothing to do. Not modelled: PLLI2S, interrupts, spread spectrum, LSE.
 
 mod cause;
 mod limits;
@@ -36,7 +37,8 @@ const HSERDY: u32 = 1 << 17;
 const HSEBYP: u32 = 1 << 18;
 const PLLON: u32 = 1 << 24;
 const PLLRDY: u32 = 1 << 25;
-const CR_UNKNOWN: u32 = 1 << 19 | 1 << 26; // CSSON, PLLI2SON
+const CSSON: u32 = 1 << 19;
+const PLLI2SON: u32 = 1 << 26;
 const BDRST: u32 = 1 << 16;
 const LSION: u32 = 1;
 const LSIRDY: u32 = 1 << 1;
@@ -244,8 +246,12 @@ impl Rcc {
 
     fn write_control(&mut self, write: Write, context: &mut Context<'_>) -> Result<(), Refusal> {
         let new = write.over(self.cr) & !(HSIRDY | HSERDY | PLLRDY);
-        if new & CR_UNKNOWN != 0 {
+        if new & PLLI2SON != 0 {
             return Err(Refusal::NotModelled);
+        }
+        if new & !self.cr & CSSON != 0 && !self.is_ready(Source::Hse, context.now) {
+            context
+                .guest_error("RCC_CR.CSSON is set while HSE is not ready (RM0090 section 7.2.7)");
         }
         let (on, off) = (new & !self.cr, self.cr & !new);
         let in_use = match self.source {
