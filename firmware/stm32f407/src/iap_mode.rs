@@ -11,6 +11,7 @@ use stm32f4xx_hal::pac::RCC;
 use crate::boot::Stay;
 use crate::chip::backup::Backup;
 use crate::chip::ethernet::{Ethernet, LINK_PERIOD_US, Mac};
+use crate::chip::flash::ChipFlash;
 use crate::chip::random::Random;
 use crate::chip::time::Timer;
 use crate::chip::watchdog::Watchdog;
@@ -20,8 +21,26 @@ use crate::platform::ChipPlatform;
 /// How long frames may take to leave before a reset.
 const DRAIN_US: u64 = 20_000;
 
+/// The board in IAP mode.
+struct Board {
+    iap: &'static mut Iap<'static, ChipFlash>,
+    ethernet: Ethernet,
+    platform: ChipPlatform,
+    housekeeping: Housekeeping,
+}
+
 /// Runs IAP mode.
 pub(crate) fn run(stay: Stay) -> ! {
+    let mut board = assemble(stay);
+    sleep::enable_wakers();
+    loop {
+        turn(&mut board);
+    }
+}
+
+/// Puts everything together. Not inlined: what it has on the stack must be gone when the loop runs.
+#[inline(never)]
+fn assemble(stay: Stay) -> Board {
     let Some(buffers) = memory::take(stay.config) else {
         SCB::sys_reset();
     };
@@ -33,7 +52,7 @@ pub(crate) fn run(stay: Stay) -> ! {
     let Ok(updater) = Updater::new(stay.flash, buffers.config, Ring::new(buffers.ring)) else {
         SCB::sys_reset();
     };
-    let mut iap = Iap::new(
+    let iap = Iap::new(
         buffers.config,
         updater,
         stay.reason,
@@ -41,18 +60,31 @@ pub(crate) fn run(stay: Stay) -> ! {
         &mut ethernet,
         &mut platform,
     );
-    sleep::enable_wakers();
-    let mut housekeeping = Housekeeping::new(stay.backup, stay.watchdog);
-    loop {
-        ethernet.acknowledge();
-        sleep::acknowledge();
-        let turn = iap.poll(&mut ethernet, &mut platform);
-        housekeeping.run(&mut ethernet, &mut platform);
-        if turn.reset.is_some() {
-            leave(&ethernet, &mut platform);
-        }
-        housekeeping.sleep(turn, &mut platform);
+    Board {
+        iap: buffers.iap.put(iap),
+        ethernet,
+        platform,
+        housekeeping: Housekeeping::new(stay.backup, stay.watchdog),
     }
+}
+
+/// One turn of the loop: what is due, then sleep. Not inlined, for the same reason.
+#[inline(never)]
+fn turn(board: &mut Board) {
+    let Board {
+        iap,
+        ethernet,
+        platform,
+        housekeeping,
+    } = board;
+    ethernet.acknowledge();
+    sleep::acknowledge();
+    let turn = iap.poll(ethernet, platform);
+    housekeeping.run(ethernet, platform);
+    if turn.reset.is_some() {
+        leave(ethernet, platform);
+    }
+    housekeeping.sleep(turn, platform);
 }
 
 fn platform(

@@ -7,7 +7,7 @@ use iap_stm32f407::leds::{self, SLOT_MS, Situation};
 use smoltcp::time::Instant;
 use stm32f4xx_hal::pac::RCC;
 
-use crate::chip::gpio::{self, Mode};
+use crate::chip::gpio;
 use crate::chip::random::Random;
 use crate::chip::time::Timer;
 
@@ -25,8 +25,7 @@ impl ChipPlatform {
     /// Makes the LEDs outputs. `clock_failed`: the PHY's clock would come from HSE, which did not start.
     pub(crate) fn new(timer: Timer, random: Random, clock_failed: bool, rcc: &RCC) -> Self {
         for led in LEDS {
-            gpio::set(*led, false);
-            gpio::configure(rcc, led.pin, Mode::Output);
+            gpio::make_output(rcc, *led, false);
         }
         Self {
             timer,

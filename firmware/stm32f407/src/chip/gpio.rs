@@ -11,8 +11,11 @@ pub(crate) enum Mode {
         /// Pull up; else down.
         pull_up: bool,
     },
-    /// Push-pull output, slow.
-    Output,
+    /// Push-pull output, slow, at once at this level.
+    Output {
+        /// The supply voltage; else 0 V.
+        high: bool,
+    },
     /// Alternate function of this number, fast.
     Alternate(u8),
 }
@@ -25,7 +28,7 @@ pub(crate) fn configure(rcc: &RCC, pin: Pin, mode: Mode) {
     let port = port(pin);
     let (moder, speed, pull) = match mode {
         Mode::Input { pull_up } => (0b00, 0b00, if pull_up { 0b01 } else { 0b10 }),
-        Mode::Output => (0b01, 0b00, 0b00),
+        Mode::Output { .. } => (0b01, 0b00, 0b00),
         Mode::Alternate(_) => (0b10, 0b11, 0b00),
     };
     let (shift, field) = (2 * u32::from(pin.number), 0b11);
@@ -40,13 +43,28 @@ pub(crate) fn configure(rcc: &RCC, pin: Pin, mode: Mode) {
             change!(port.afrh(), clear 0xF << shift, set function << shift);
         }
     }
+    if let Mode::Output { high } = mode {
+        put!(port.bsrr(), set_or_reset(pin, high));
+    }
     change!(port.moder(), clear field << shift, set moder << shift);
 }
 
-/// Switches an output, in one write that disturbs no other pin (GPIOx_BSRR, RM0090 section 8.4.7).
+/// Makes a line an output that is on or off.
+pub(crate) fn make_output(rcc: &RCC, line: Line, on: bool) {
+    let high = on != line.active_low;
+    configure(rcc, line.pin, Mode::Output { high });
+}
+
+/// Switches an output.
 pub(crate) fn set(line: Line, on: bool) {
-    let reset_half = if on == line.active_low { 16 } else { 0 };
-    put!(port(line.pin).bsrr(), 1 << (line.pin.number + reset_half));
+    let high = on != line.active_low;
+    put!(port(line.pin).bsrr(), set_or_reset(line.pin, high));
+}
+
+/// The word for GPIOx_BSRR: one write that disturbs no other pin (RM0090 section 8.4.7).
+fn set_or_reset(pin: Pin, high: bool) -> u32 {
+    let half = if high { 0 } else { 16 };
+    1 << (u32::from(pin.number) + half)
 }
 
 /// Whether an input is at its active level.

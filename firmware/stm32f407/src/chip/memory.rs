@@ -6,6 +6,7 @@
 //! | first part of the update's ring | SRAM | [`RING_IN_SRAM`] |
 //! | second part | CCM, above the stack | [`RING_IN_CCM`] |
 //! | sockets and connections | SRAM | [`Memory`] |
+//! | the network loop | SRAM | [`Iap`] |
 
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
@@ -13,10 +14,11 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use iap_core::config::Config;
 use iap_core::http::Connection;
-use iap_core::net::{BYTES, HTTP_SOCKETS, Memory, Metadata, SOCKETS};
+use iap_core::net::{BYTES, HTTP_SOCKETS, Iap, Memory, Metadata, SOCKETS};
 use smoltcp::iface::SocketStorage;
 
 use super::ethernet::rings;
+use super::flash::ChipFlash;
 
 /// Bytes of the update's ring in SRAM.
 const RING_IN_SRAM: usize = 44 * 1024;
@@ -44,6 +46,10 @@ static RING_CCM: Once<[u8; RING_IN_CCM]> = Once::new();
 /// Set once the buffers have been given out; lies in `.bss`, which is cleared at every reset.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
+/// The network loop itself: too large for the stack.
+#[unsafe(link_section = ".uninit")]
+static IAP: Once<Iap<'static, ChipFlash>> = Once::new();
+
 /// All of them, as their users want to find them.
 pub(crate) struct Buffers {
     /// The board's configuration.
@@ -54,6 +60,19 @@ pub(crate) struct Buffers {
     pub(crate) network: Memory<'static>,
     /// For the update's ring.
     pub(crate) ring: [&'static mut [u8]; 2],
+    /// For the network loop.
+    pub(crate) iap: IapPlace,
+}
+
+/// The place of the network loop.
+pub(crate) struct IapPlace(());
+
+impl IapPlace {
+    /// Puts it there.
+    pub(crate) fn put(self, iap: Iap<'static, ChipFlash>) -> &'static mut Iap<'static, ChipFlash> {
+        // SAFETY: `take` makes one place, and this uses it up.
+        unsafe { IAP.holding(iap) }
+    }
 }
 
 /// Gives the buffers out; nothing at the second call.
@@ -71,6 +90,7 @@ pub(crate) fn take(config: Config) -> Option<Buffers> {
         dma,
         network: network(),
         ring: [sram, ccm],
+        iap: IapPlace(()),
     })
 }
 

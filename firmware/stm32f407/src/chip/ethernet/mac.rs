@@ -193,8 +193,7 @@ fn reset_phy(rcc: &RCC, timer: &mut Timer) {
     let Some(reset) = PHY_RESET else {
         return;
     };
-    gpio::set(reset.line, true);
-    gpio::configure(rcc, reset.line.pin, Mode::Output);
+    gpio::make_output(rcc, reset.line, true);
     timer.wait_us(reset.hold_ms * 1000);
     gpio::set(reset.line, false);
     timer.wait_us(reset.settle_ms * 1000);
