@@ -27,6 +27,7 @@ pub(crate) mod ethernet;
 pub(crate) mod flash;
 pub(crate) mod gpio;
 pub(crate) mod jump;
+mod mem;
 pub(crate) mod memory;
 pub(crate) mod random;
 pub(crate) mod sleep;

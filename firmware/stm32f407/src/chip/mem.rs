@@ -1,0 +1,86 @@
+//! The compiler's memory functions, in 150 bytes of assembly instead of 2.4 KiB from `compiler_builtins`, whose copies of them are weak.
+//!
+//! Run-time ABI for the ARM architecture (IHI 0043) section 5.3.4 names them. Words are moved at any alignment: a Cortex-M4 does that
+//! in normal memory (ARMv7-M ARM A3.2.1), and CCR.UNALIGN_TRP stays clear. A move to higher addresses that overlaps goes byte by byte
+//! from the end; nothing here does that with much.
+
+use core::arch::global_asm;
+
+global_asm!(
+    ".section .text.iap_mem, \"ax\", %progbits",
+    ".syntax unified",
+    ".macro entry name",
+    ".global \\name",
+    ".type \\name, %function",
+    ".thumb_func",
+    "\\name:",
+    ".endm",
+    // memmove(r0 to, r1 from, r2 len) -> r0
+    "entry memmove",
+    "entry __aeabi_memmove",
+    "entry __aeabi_memmove4",
+    "entry __aeabi_memmove8",
+    "subs r3, r0, r1",
+    "cmp r3, r2", // unsigned: above or equal where `to` is below `from` or behind its end
+    "bhs memcpy",
+    "1: subs r2, #1",
+    "it lo",
+    "bxlo lr",
+    "ldrb r3, [r1, r2]",
+    "strb r3, [r0, r2]",
+    "b 1b",
+    // memcpy(r0 to, r1 from, r2 len) -> r0
+    "entry memcpy",
+    "entry __aeabi_memcpy",
+    "entry __aeabi_memcpy4",
+    "entry __aeabi_memcpy8",
+    "mov r12, r0",
+    "2: subs r2, #16",
+    "blo 3f",
+    "ldr r3, [r1], #4",
+    "str r3, [r12], #4",
+    "ldr r3, [r1], #4",
+    "str r3, [r12], #4",
+    "ldr r3, [r1], #4",
+    "str r3, [r12], #4",
+    "ldr r3, [r1], #4",
+    "str r3, [r12], #4",
+    "b 2b",
+    "3: adds r2, #16",
+    "4: subs r2, #1",
+    "it lo",
+    "bxlo lr",
+    "ldrb r3, [r1], #1",
+    "strb r3, [r12], #1",
+    "b 4b",
+    // __aeabi_memclr(r0 to, r1 len)
+    "entry __aeabi_memclr",
+    "entry __aeabi_memclr4",
+    "entry __aeabi_memclr8",
+    "movs r2, #0",
+    // __aeabi_memset(r0 to, r1 len, r2 byte)
+    "entry __aeabi_memset",
+    "entry __aeabi_memset4",
+    "entry __aeabi_memset8",
+    "mov r3, r1",
+    "mov r1, r2",
+    "mov r2, r3",
+    // memset(r0 to, r1 byte, r2 len) -> r0
+    "entry memset",
+    "mov r12, r0",
+    "uxtb r1, r1",
+    "orr r1, r1, r1, lsl #8",
+    "orr r1, r1, r1, lsl #16",
+    "5: subs r2, #4",
+    "it hs",
+    "strhs r1, [r12], #4",
+    "bhi 5b",
+    "it eq",
+    "bxeq lr",
+    "adds r2, #4",
+    "6: subs r2, #1",
+    "it lo",
+    "bxlo lr",
+    "strb r1, [r12], #1",
+    "b 6b",
+);
