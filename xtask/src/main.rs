@@ -8,6 +8,7 @@ mod firmware;
 mod ihex;
 mod sample_app;
 mod setup;
+mod sweep;
 mod test;
 mod virtual_board;
 
@@ -33,6 +34,8 @@ enum Task {
     Firmware(firmware::Options),
     /// Verify, convert and push the sample application to a virtual board, over TFTP and over HTTP.
     Demo,
+    /// Cut the power at every flash operation of an update, and judge what is left: half an hour.
+    Sweep(sweep::Options),
     /// Run every check and every test of the project.
     Test(test::Options),
 }
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
         Task::SampleApp(options) => sample_app::run(&options),
         Task::Firmware(options) => firmware::run(&options),
         Task::Demo => demo::run(),
+        Task::Sweep(options) => sweep::run(&options),
         Task::Test(options) => test::run(&options),
     };
     match done {

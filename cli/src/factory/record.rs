@@ -87,7 +87,8 @@ fn entries(
         .collect()
 }
 
-/// A firm record sector: header, completed seal run, the image in slot 0, sealed entries.
+/// A firm record sector: header, completed seal run, the image in slot 0, sealed entries. The last one is there twice: that is how a board
+/// knows a settled end of the log.
 fn sector(entries: &[Entry], image: Option<&ImageHeader>) -> Vec<Part> {
     let header = SectorHeader {
         generation: FIRST_GENERATION,
@@ -95,6 +96,7 @@ fn sector(entries: &[Entry], image: Option<&ImageHeader>) -> Vec<Part> {
     let head = [&header.encode()[..], &[0; SEAL_RUN_LEN]].concat();
     let log = entries
         .iter()
+        .chain(entries.last())
         .flat_map(|entry| entry.encode().into_iter().chain(SEAL));
     let mut parts = vec![
         Part {

@@ -11,6 +11,7 @@
 //!
 //! It runs no application and no instruction of the shipped firmware: that is the emulator's part.
 
+pub mod bench;
 pub mod board;
 pub mod clock;
 pub mod event;
@@ -22,4 +23,5 @@ mod observer;
 pub mod rng;
 pub mod settings;
 pub mod sim;
+pub mod sweep;
 pub mod wire;

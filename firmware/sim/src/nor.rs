@@ -132,6 +132,11 @@ impl Nor {
             .retain(|fault| !matches!(fault, Fault::SupplyLow { .. }));
     }
 
+    /// Lets the bits touched by cuts be drawn from another seed from the next boot on; for sweeps, whose runs begin with the same flash.
+    pub fn reseed(&mut self, seed: u64) {
+        self.seed = seed;
+    }
+
     /// Adds a fault.
     pub fn inject(&mut self, fault: Fault) {
         self.faults.push(fault);
@@ -186,7 +191,12 @@ impl Nor {
 
     /// Copies what lies inside the flash.
     fn copy(&self, address: u32, bytes: &mut [u8]) {
-        for cells in &self.sectors {
+        let len = bytes.len();
+        for cells in self
+            .sectors
+            .iter()
+            .filter(|cells| cells.meets(address, len))
+        {
             cells.read(address, bytes, self.seed, self.boot);
         }
         for fault in &self.faults {
@@ -262,8 +272,13 @@ impl Nor {
         if self.faults.contains(&Fault::ProgramFails(address)) {
             return Err(failed);
         }
-        for cells in &mut self.sectors {
-            cells.program(address, new, matches!(fate, Fate::Torn | Fate::Unreliable));
+        let torn = matches!(fate, Fate::Torn | Fate::Unreliable);
+        if let Some(cells) = self
+            .sectors
+            .iter_mut()
+            .find(|cells| cells.meets(address, 4))
+        {
+            cells.program(address, new, torn);
         }
         self.note_change(address..address.saturating_add(4));
         fate.result(failed)

@@ -1,5 +1,7 @@
 //! One record sector: reading its slots, and the writes, each in the order that a power cut forgives.
 
+use core::ops::Range;
+
 use iap_protocol::header::{HEADER_LEN, ImageHeader};
 use iap_protocol::record::{
     ENTRY_BODY_LEN, ENTRY_LEN, Entry, IMAGE_SLOTS, LOG_SLOTS, SEAL, SEAL_RUN_LEN, SEAL_RUN_OFFSET,
@@ -13,30 +15,6 @@ pub(super) struct SectorLog {
     start: u32,
     header: Option<SectorHeader>,
     seal_begun: bool,
-}
-
-/// Where a log ends.
-pub(super) struct Scan {
-    /// The first slot after the last one that is not blank.
-    pub(super) next_slot: u16,
-    /// The last slot with a valid entry.
-    pub(super) last_valid: Option<u16>,
-}
-
-/// How far the seal of an entry got.
-#[derive(Clone, Copy)]
-pub(super) struct Sealing(Seal);
-
-impl Sealing {
-    /// The entry reads the same at every boot.
-    pub(super) fn is_firm(self) -> bool {
-        self.0 != Seal::Blank
-    }
-
-    /// And so does its seal.
-    pub(super) fn is_complete(self) -> bool {
-        self.0 == Seal::Sealed
-    }
 }
 
 impl SectorLog {
@@ -61,30 +39,23 @@ impl SectorLog {
         self.header.is_some() && self.seal_begun
     }
 
-    /// Reads all slots: blank and dead ones do not end the log.
-    pub(super) fn scan(&self, window: &Window<'_>) -> Result<Scan, FlashError> {
-        let mut scan = Scan {
-            next_slot: 0,
-            last_valid: None,
-        };
-        for slot in 0..LOG_SLOTS {
-            match self.slot(window, slot)? {
-                Slot::Blank => continue,
-                Slot::Dead => {}
-                Slot::Valid(..) => scan.last_valid = Some(slot),
+    /// The first slot after the last one that is not blank: blank ones do not end the log.
+    pub(super) fn next_slot(&self, window: &Window<'_>) -> Result<u16, FlashError> {
+        for slot in (0..LOG_SLOTS).rev() {
+            if !matches!(self.slot(window, slot)?, Slot::Blank) {
+                return Ok(slot + 1);
             }
-            scan.next_slot = slot + 1;
         }
-        Ok(scan)
+        Ok(0)
     }
 
     pub(super) fn entry(
         &self,
         window: &Window<'_>,
         slot: u16,
-    ) -> Result<Option<(Entry, Sealing)>, FlashError> {
+    ) -> Result<Option<(Entry, Seal)>, FlashError> {
         Ok(match self.slot(window, slot)? {
-            Slot::Valid(entry, seal) => Some((entry, Sealing(seal))),
+            Slot::Valid(entry, seal) => Some((entry, seal)),
             Slot::Blank | Slot::Dead => None,
         })
     }
@@ -207,10 +178,17 @@ pub(super) fn discard_rival(
     Ok(())
 }
 
-/// Programs the entry in `slot` to zero.
-pub(super) fn void(window: &mut Window<'_>, sector: u8, slot: u16) -> Result<(), FlashError> {
-    let address = window.sector_start(sector)? + log_offset(slot);
-    window.program(address, &[0; ENTRY_LEN])
+/// Programs whatever is in `slots` to zero.
+pub(super) fn void(
+    window: &mut Window<'_>,
+    sector: u8,
+    slots: Range<u16>,
+) -> Result<(), FlashError> {
+    let start = window.sector_start(sector)?;
+    for slot in slots {
+        window.program(start + log_offset(slot), &[0; ENTRY_LEN])?;
+    }
+    Ok(())
 }
 
 /// Programs slots from `slot` on to zero until one reads back as zero; the first slot after it.

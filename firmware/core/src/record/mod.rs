@@ -5,8 +5,11 @@
 //! - A cut leaves the word at work with bits that read differently at every boot (RM0090 section 3.6). A CRC that is right once proves
 //!   nothing; a word begun after another proves the other was finished. So an entry counts once any bit of its seal is cleared, and
 //!   before that it never counts: nobody has acted on it.
-//! - The seal of the last entry may itself be torn. If some of it reads cleared, the entry is appended anew before anybody acts on it;
-//!   if all of it reads blank, the entry is voided (programmed to zero). Either way every later boot sees the same.
+//! - The seal of the last entry may itself be torn, even where all of it reads cleared: only what follows in the same session proves a
+//!   seal. So the last entry counts as settled if the slot before it says the same: whichever of the two reads torn one day, the other
+//!   does not. COMMITTED is written twice for that, and whatever else a cut has made the last entry is appended anew, twice, before
+//!   anybody acts on it. Entries after it whose seals read blank are voided (programmed to zero). Either way every later boot sees the
+//!   same.
 //! - A cut may leave no trace now and one later. So before the first append of a session the slot after the last used one is burned:
 //!   an entry never goes into cells that a cut may have touched.
 //! - A record sector counts once any bit of its seal run is cleared; before the first append the run is completed, so that at every
@@ -17,15 +20,15 @@ mod log;
 
 use iap_protocol::header::ImageHeader;
 use iap_protocol::memory::{MemoryMap, SectorSet};
-use iap_protocol::record::{Entry, IMAGE_SLOTS, LOG_SLOTS};
+use iap_protocol::record::{Entry, IMAGE_SLOTS, LOG_SLOTS, Seal};
 
 use crate::flash::{Flash, FlashError, Window};
-use log::{Scan, SectorLog};
+use log::SectorLog;
 
-/// Log slots that must be free before an update begins: claims, BEGUN, COMMITTED, and TOUCHED and DONE of every sector.
+/// Log slots that must be free before an update begins: claims, BEGUN, COMMITTED twice, and TOUCHED and DONE of every sector.
 const UPDATE_SLOTS: u16 = 56;
-/// Log slots that a commit needs: the claim of an image slot, and COMMITTED.
-const COMMIT_SLOTS: u16 = 2;
+/// Log slots that a commit needs: the claim of an image slot, and COMMITTED twice.
+const COMMIT_SLOTS: u16 = 3;
 /// Image slots an update may need: a raw image gets its final header at the commit.
 const UPDATE_IMAGES: u8 = 2;
 /// Settings that are kept.
@@ -81,6 +84,12 @@ impl RecordState {
         }
     }
 
+    /// The last value of a setting.
+    pub fn setting(&self, key: u8) -> Option<&[u8; 20]> {
+        let found = self.settings.iter().find(|(known, _)| *known == key);
+        found.map(|(_, value)| value)
+    }
+
     /// Whether the flash content of `sector` is what it reads as, now and at every later boot.
     pub fn is_firm(&self, sector: u8) -> bool {
         self.done.contains(sector) || !self.touched.contains(sector)
@@ -119,13 +128,14 @@ impl RecordState {
     }
 }
 
-/// What must be done about the last entry before anybody acts on the record.
-#[derive(Clone, Copy)]
-enum Doubt {
-    /// Its seal is torn: append it anew.
-    Renew(Entry),
-    /// Its seal reads blank: program the slot to zero.
-    Void { slot: u16 },
+/// What must be done about the end of the log before anybody acts on the record.
+#[derive(Clone, Copy, Default)]
+struct Doubt {
+    /// The first valid entry after the last one that counts, with a seal that reads blank: from here on program the slots to zero. One
+    /// whose renewal was cut stands before that, and both may read blank.
+    void: Option<u16>,
+    /// The last entry that counts, whose seal nothing proves: append it anew.
+    renew: Option<Entry>,
 }
 
 /// The record of one board. All writes go through a window on the two record sectors.
@@ -138,8 +148,8 @@ pub struct Record {
     next_image: u8,
     /// The slot of the image `state.image` came from.
     image_slot: u8,
-    /// What is in doubt about the last entry.
-    doubt: Option<Doubt>,
+    /// What is in doubt.
+    doubt: Doubt,
     /// Whether this session has made the record ready to append to.
     open: bool,
 }
@@ -155,7 +165,7 @@ impl Record {
             next_slot: 0,
             next_image: 0,
             image_slot: 0,
-            doubt: None,
+            doubt: Doubt::default(),
             open: false,
         };
         for (index, &sector) in map.record_sectors.iter().enumerate() {
@@ -171,40 +181,33 @@ impl Record {
             .active
             .and_then(|index| map.record_sectors.get(index))
         {
-            record.replay(
-                &SectorLog::new(&window, *sector)?.scan(&window)?,
-                &window,
-                *sector,
-                map,
-            )?;
+            record.replay(&window, *sector, map)?;
         }
         Ok(record)
     }
 
     fn replay(
         &mut self,
-        scan: &Scan,
         window: &Window<'_>,
         sector: u8,
         map: &MemoryMap,
     ) -> Result<(), FlashError> {
         let log = SectorLog::new(window, sector)?;
         self.state = RecordState::blank();
-        self.next_slot = scan.next_slot;
-        for slot in 0..scan.next_slot {
-            let Some((entry, sealed)) = log.entry(window, slot)? else {
+        self.next_slot = log.next_slot(window)?;
+        let mut previous = None;
+        for slot in 0..self.next_slot {
+            let Some((entry, seal)) = log.entry(window, slot)? else {
                 continue;
             };
-            let is_last = scan.last_valid == Some(slot);
-            if !sealed.is_firm() {
-                if is_last {
-                    self.doubt = Some(Doubt::Void { slot });
-                }
+            if seal == Seal::Blank {
+                self.doubt.void.get_or_insert(slot);
                 continue;
             }
-            if is_last && !sealed.is_complete() {
-                self.doubt = Some(Doubt::Renew(entry));
-            }
+            self.doubt.void = None;
+            let is_settled = previous == Some((slot, entry));
+            self.doubt.renew = (!is_settled).then_some(entry);
+            previous = Some((slot + 1, entry));
             let image = match entry {
                 Entry::Begun { slot, header_crc32 } | Entry::Committed { slot, header_crc32 } => {
                     self.image_slot = slot;
@@ -226,9 +229,9 @@ impl Record {
         &self.state
     }
 
-    /// Settles what is in doubt about the last entry, so that every later boot sees the same. Writes only then.
+    /// Settles what is in doubt about the end of the log, so that every later boot sees the same. Writes only then.
     pub fn make_firm(&mut self, flash: &mut dyn Flash, map: &MemoryMap) -> Result<(), FlashError> {
-        if self.doubt.is_some() {
+        if self.doubt.void.is_some() || self.doubt.renew.is_some() {
             self.open_session(flash, map)
         } else {
             Ok(())
@@ -286,12 +289,10 @@ impl Record {
             true => (self.image_slot, log::header_crc32(image)),
             false => self.store_image(flash, map, image)?,
         };
-        self.append(
-            flash,
-            map,
-            Entry::Committed { slot, header_crc32 },
-            Some(image),
-        )
+        let committed = Entry::Committed { slot, header_crc32 };
+        self.append(flash, map, committed, Some(image))?;
+        // Nothing follows for a long time, and the second one proves the first.
+        self.append(flash, map, committed, Some(image))
     }
 
     /// Writes a header into an image slot of its own.
@@ -360,17 +361,19 @@ impl Record {
         let mut window = Window::new(flash, &map.flash, map.record_sectors.into_iter().collect());
         log::complete_seal_run(&mut window, sector)?;
         log::discard_rival(&mut window, other, self.generation)?;
-        if let Some(Doubt::Void { slot }) = self.doubt {
-            log::void(&mut window, sector, slot)?;
-            self.doubt = None;
+        if let Some(slot) = self.doubt.void {
+            log::void(&mut window, sector, slot..self.next_slot)?;
+            self.doubt.void = None;
         }
         self.next_slot = log::burn(&mut window, sector, self.next_slot)?;
-        if let Some(Doubt::Renew(entry)) = self.doubt {
-            match self.next_slot >= LOG_SLOTS {
-                true => self.move_to_other_sector(flash, map)?,
-                false => self.append_to_active(flash, map, entry)?,
+        if let Some(entry) = self.doubt.renew {
+            if self.next_slot + 2 > LOG_SLOTS {
+                self.move_to_other_sector(flash, map)?;
+            } else {
+                self.append_to_active(flash, map, entry)?;
+                self.append_to_active(flash, map, entry)?;
             }
-            self.doubt = None;
+            self.doubt.renew = None;
         }
         self.open = true;
         Ok(())
@@ -404,12 +407,16 @@ impl Record {
         let mut window = Window::new(flash, &map.flash, map.record_sectors.into_iter().collect());
         log::kill(&mut window, sector)?;
         window.erase(sector)?;
+        let state = &self.state;
         let mut next = 0;
+        let mut last = Entry::Counter {
+            value: state.counter,
+        };
         let mut put = |window: &mut Window<'_>, entry: Entry| {
             next += 1;
+            last = entry;
             log::write_entry(window, sector, next - 1, entry)
         };
-        let state = &self.state;
         put(
             &mut window,
             Entry::Counter {
@@ -450,6 +457,9 @@ impl Record {
         for index in state.done.intersection(known).iter() {
             put(&mut window, Entry::Done { sector: index })?;
         }
+        // The last entry is settled like every other one: the slot before it says the same.
+        log::write_entry(&mut window, sector, next, last)?;
+        next += 1;
         log::write_header(&mut window, sector, self.generation + 1)?;
         self.generation += 1;
         self.active = Some(target);

@@ -166,11 +166,13 @@ impl Writer {
         &mut self,
         flash: &mut dyn Flash,
         config: &Config,
-        record: &Record,
+        record: &mut Record,
         ring: &Ring<'_>,
         upload: &Upload,
         image: &ImageHeader,
     ) -> Result<Done, Stop> {
+        // What is skipped is skipped because the record says so; the boot has not settled it if the IAP key was held.
+        record.make_firm(flash, &config.map)?;
         let end = payload_end(image, upload);
         if end == Some(self.cursor) {
             if !upload.is_finished() {

@@ -37,6 +37,12 @@ impl Cells {
         !self.torn.is_empty() || self.half_erased.is_some()
     }
 
+    /// Whether some of `len` bytes from `address` on lie in this sector.
+    pub(super) fn meets(&self, address: u32, len: usize) -> bool {
+        let end = u64::from(address) + len as u64;
+        u64::from(address) < self.region.end() && end > u64::from(self.region.start)
+    }
+
     /// Copies the part of `bytes`, which begins at `address`, that lies in this sector.
     pub(super) fn read(&self, address: u32, bytes: &mut [u8], seed: u64, boot: u64) {
         let Some((offset, range)) = self.overlap(address, bytes.len()) else {
@@ -44,6 +50,9 @@ impl Cells {
         };
         let bytes = &mut bytes[range];
         bytes.copy_from_slice(&self.content[offset..offset + bytes.len()]);
+        if !self.is_shaky() {
+            return;
+        }
         let draws = Draws::new(seed, boot, self.region);
         self.read_torn(offset, bytes, &draws);
         if let Some(before) = &self.half_erased {

@@ -1,0 +1,66 @@
+//! The whole power cut sweep: `cargo xtask sweep` builds and runs it. Prints what was tried with its numbers; exit 1 on any violation.
+//!
+//! An example and not a program of its own, because nobody needs it who does not work on this repository.
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::Parser;
+use iap_sim::sweep::parts;
+use iap_sim::sweep::tally::Tally;
+
+/// Cut the power at every flash operation, and judge what is left
+#[derive(Parser)]
+struct Arguments {
+    /// Where everything random comes from
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Threads, one per core if not given
+    #[arg(long)]
+    threads: Option<usize>,
+    /// Run only the parts whose title contains this
+    #[arg(long, default_value = "")]
+    only: String,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let threads = arguments
+        .threads
+        .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
+    // A panic is counted and told as a violation.
+    std::panic::set_hook(Box::new(|_| {}));
+    println!("seed {}, {threads} threads", arguments.seed);
+    let begun = Instant::now();
+    let mut sum = Tally::default();
+    for (title, part) in parts::all(arguments.seed) {
+        if title.contains(&arguments.only) {
+            let begun = Instant::now();
+            let tally = part.run(threads);
+            tell(title, &tally, begun);
+            sum.add(tally);
+        }
+    }
+    tell("all", &sum, begun);
+    if sum.is_good() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn tell(title: &str, tally: &Tally, begun: Instant) {
+    println!(
+        "{title}: {} cuts planned, {} fired, {} of them after others; {} boots, {} pushes mended; {} violations; {} s",
+        tally.planned,
+        tally.fired,
+        tally.deeper,
+        tally.boots,
+        tally.pushes,
+        tally.violations,
+        begun.elapsed().as_secs()
+    );
+    for violation in &tally.first {
+        println!("  VIOLATION {violation}");
+    }
+}

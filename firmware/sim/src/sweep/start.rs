@@ -1,0 +1,310 @@
+//! The states of a board from which cuts are tried.
+
+use iap_core::boot::{self, BootInputs, Decision};
+use iap_core::record::{Last, Record, RecordState};
+use iap_protocol::crc::crc32;
+use iap_protocol::memory::MemoryMap;
+use iap_protocol::record::{
+    ENTRY_LEN, Entry, SEAL, SEAL_RUN_LEN, SECTOR_SIZE_BYTES, SectorHeader, log_offset,
+};
+use iap_protocol::version::Version;
+
+use super::track::{Op, Point, Recorder, Track};
+use crate::bench::{self, Bench, Pushed, header, payload};
+use crate::nor::Moment;
+use crate::rng::mix;
+
+/// What the record of every board that has one says from its production on.
+const COUNTER: u32 = 7;
+const REVOKED: u32 = 0b101;
+const SETTING: (u8, [u8; 20]) = (9, [0xA5; 20]);
+
+/// Which state.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// Nothing in flash; with the bare rule an application from a probe.
+    Blank,
+    /// An application was committed.
+    Application,
+    /// The same, and the new image is a raw one whose length the client does not say.
+    Raw,
+    /// An update to a third image was cut in the middle.
+    InterruptedOther,
+    /// An update to the new image was cut in the middle.
+    InterruptedSame,
+    /// The record has no room for the next update.
+    RecordFull,
+    /// The last entry's seal is torn.
+    TornSeal,
+    /// The last entry's body is torn.
+    TornBody,
+    /// The active record sector holds noise.
+    ActiveDamaged,
+    /// The other record sector holds noise.
+    OtherDamaged,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::Blank,
+        Self::Application,
+        Self::Raw,
+        Self::InterruptedOther,
+        Self::InterruptedSame,
+        Self::RecordFull,
+        Self::TornSeal,
+        Self::TornBody,
+        Self::ActiveDamaged,
+        Self::OtherDamaged,
+    ];
+}
+
+/// Bytes of the old and the new application.
+#[derive(Clone, Copy, Debug)]
+pub struct Sizes {
+    /// Old.
+    pub old: usize,
+    /// New.
+    pub new: usize,
+}
+
+/// A board in a state, and what is pushed to it.
+pub struct Start {
+    /// Which state.
+    pub kind: Kind,
+    /// The board.
+    pub bench: Bench,
+    /// The payload of the new image.
+    pub new: Vec<u8>,
+    /// The new image as it is sent.
+    pub file: Vec<u8>,
+    /// What the client says of its length.
+    pub declared: Option<u32>,
+    /// Every payload that may ever be started, with its CRC-32.
+    pub complete: Vec<(u32, Vec<u8>)>,
+    /// What a reset decides; `None` where it depends on bits that a cut has touched.
+    pub initial: Option<Decision>,
+    /// What the record says.
+    pub record: RecordState,
+}
+
+impl Start {
+    /// A board with this map in this state.
+    pub fn new(kind: Kind, map: &MemoryMap, sizes: Sizes, bare_rule: bool, seed: u64) -> Self {
+        let (old, mut new) = (payload(sizes.old, 1), payload(sizes.new, 2));
+        share_a_sector(&old, &mut new, map);
+        let third = payload(sizes.new, 3);
+        let mut bench = Bench::new(map.clone(), mix(seed));
+        bench.config.bare_rule = bare_rule;
+        let mut start = Self {
+            kind,
+            file: file(&new, 2, map),
+            declared: Some(new.len() as u32 + 512),
+            complete: [&old, &new, &third]
+                .map(|bytes| (crc32(bytes), bytes.clone()))
+                .into(),
+            new,
+            initial: None,
+            record: loaded(&mut bench),
+            bench,
+        };
+        if kind == Kind::Raw {
+            (start.file, start.declared) = (start.new.clone(), None);
+            start.bench = bench_with(&old, map, bare_rule, seed, 0);
+        } else if kind != Kind::Blank {
+            start.bench = bench_with(&old, map, bare_rule, seed, COUNTER);
+        } else if bare_rule {
+            let address = map.application.start;
+            start.bench.nor.load(address, &old);
+        }
+        start.make(&third, &old);
+        start.settle();
+        start
+    }
+
+    /// Brings the board from "an application was committed" into its state.
+    fn make(&mut self, third: &[u8], old: &[u8]) {
+        let map = self.bench.config.map.clone();
+        match self.kind {
+            Kind::Blank | Kind::Application | Kind::Raw => {}
+            Kind::InterruptedOther => self.interrupt(&file(third, 3, &map), in_the_middle),
+            Kind::InterruptedSame => self.interrupt(&self.file.clone(), in_the_middle),
+            Kind::TornSeal => self.interrupt(&file(third, 3, &map), |ops| ops.len() - 1),
+            Kind::TornBody => self.interrupt(&file(third, 3, &map), |ops| ops.len() - 2),
+            Kind::RecordFull => self.fill(&file(old, 1, &map)),
+            Kind::ActiveDamaged => self.damage(true),
+            Kind::OtherDamaged => self.damage(false),
+        }
+    }
+
+    /// Pushes `file` and cuts the power inside the operation that `at` chooses.
+    fn interrupt(&mut self, file: &[u8], at: impl Fn(&[Op]) -> usize) {
+        let track = track_of_push(&self.bench, file, Some(file.len() as u32));
+        let point = Point {
+            index: at(&track.ops),
+            moment: Moment::Inside,
+        };
+        let cut = track.cuts(&[point], 5).next();
+        self.bench.nor = cut.and_then(|(_, nor)| nor.ok()).expect("the cut fires");
+    }
+
+    /// Alternates images until the next push finds no room in the record.
+    fn fill(&mut self, old: &[u8]) {
+        let erases = |bench: &Bench| bench.nor.counters().erases[1..3].to_vec();
+        for _ in 0..100 {
+            let mut trial = self.bench.clone();
+            let before = erases(&trial);
+            assert_eq!(trial.push(&self.file), Pushed::Committed);
+            if erases(&trial) != before {
+                return;
+            }
+            trial.nor.power_on();
+            assert_eq!(trial.push(old), Pushed::Committed);
+            trial.nor.power_on();
+            self.bench = trial;
+        }
+        panic!("the record is never full");
+    }
+
+    fn damage(&mut self, active: bool) {
+        let map = &self.bench.config.map;
+        let mut trial = self.bench.nor.clone();
+        let generation = |sector: u8| {
+            let start = map.flash.sector(sector).map_or(0, |s| s.region.start);
+            let head = self.bench.nor.content_of(start..start + 32);
+            SectorHeader::decode(&head).map_or(0, |header| header.generation)
+        };
+        let [first, second] = map.record_sectors;
+        let newer = if generation(first) >= generation(second) {
+            [first, second]
+        } else {
+            [second, first]
+        };
+        let sector = newer[usize::from(!active)];
+        let start = map.flash.sector(sector).map_or(0, |s| s.region.start);
+        let noise = |i: u32| mix(u64::from(i)).to_le_bytes();
+        let bytes: Vec<u8> = (0..SECTOR_SIZE_BYTES / 8).flat_map(noise).collect();
+        trial.load(start, &bytes);
+        self.bench.nor = trial;
+    }
+
+    /// Looks at what the board would do now.
+    fn settle(&mut self) {
+        let mut first = self.bench.clone();
+        let shaky = matches!(self.kind, Kind::TornSeal | Kind::TornBody);
+        self.initial = first.boot().filter(|_| !shaky);
+        self.record = loaded(&mut first);
+    }
+
+    /// The session that pushes the new image.
+    pub fn track(&self) -> Track {
+        let mut bench = self.bench.clone();
+        bench.nor.power_on();
+        let base = bench.nor.clone();
+        let mut ops = Vec::new();
+        let mut recorder = Recorder {
+            nor: &mut bench.nor,
+            ops: &mut ops,
+        };
+        let decided = boot::decide(BootInputs::default(), &bench.config, &mut recorder);
+        decided.expect("the flash is good");
+        let pushed = bench::push(recorder, &bench.config, &self.file, self.declared);
+        assert_eq!(pushed, Ok(Pushed::Committed), "{:?}", self.kind);
+        Track { base, ops }
+    }
+}
+
+/// What the record says at this boot.
+pub fn loaded(bench: &mut Bench) -> RecordState {
+    let record = Record::load(&mut bench.nor, &bench.config.map);
+    record.expect("the flash can be read").state().clone()
+}
+
+/// Whether nothing that must never fall has fallen since `before`.
+pub fn nothing_fell(before: &RecordState, now: &RecordState) -> Result<(), String> {
+    let setting = before.setting(SETTING.0);
+    if now.counter < before.counter {
+        Err(format!(
+            "the counter fell from {} to {}",
+            before.counter, now.counter
+        ))
+    } else if now.revoked & before.revoked != before.revoked {
+        Err(format!(
+            "revoked keys {:#x} became {:#x}",
+            before.revoked, now.revoked
+        ))
+    } else if setting.is_some() && now.setting(SETTING.0) != setting {
+        Err(format!("a setting was lost: {:?}", now.setting(SETTING.0)))
+    } else if before.last != Last::Nothing && now.last == Last::Nothing {
+        Err("the record forgot its image".into())
+    } else {
+        Ok(())
+    }
+}
+
+fn in_the_middle(ops: &[Op]) -> usize {
+    ops.len() * 3 / 5
+}
+
+fn track_of_push(bench: &Bench, file: &[u8], declared: Option<u32>) -> Track {
+    let mut bench = bench.clone();
+    bench.nor.power_on();
+    let base = bench.nor.clone();
+    let mut ops = Vec::new();
+    let recorder = Recorder {
+        nor: &mut bench.nor,
+        ops: &mut ops,
+    };
+    let pushed = bench::push(recorder, &bench.config, file, declared);
+    assert_eq!(pushed, Ok(Pushed::Committed));
+    Track { base, ops }
+}
+
+/// One sector of both images is the same where they are long enough, so that a skip is among what is cut.
+fn share_a_sector(old: &[u8], new: &mut [u8], map: &MemoryMap) {
+    let third = map.application_sectors().iter().nth(2);
+    let Some(sector) = third.and_then(|index| map.flash.sector(index)) else {
+        return;
+    };
+    let start = (sector.region.start - map.application.start) as usize;
+    let range = start..start + sector.region.len as usize;
+    if let (Some(old), Some(new)) = (old.get(range.clone()), new.get_mut(range)) {
+        new.copy_from_slice(old);
+    }
+}
+
+/// An `.iap` file with the security counter of all boards here.
+fn file(payload: &[u8], major: u16, map: &MemoryMap) -> Vec<u8> {
+    let mut header = header(payload, Version::new(major, 0, 0), map);
+    header.security_counter = COUNTER;
+    [&header.encode(), payload].concat()
+}
+
+/// A board from production, with `old` committed.
+fn bench_with(old: &[u8], map: &MemoryMap, bare_rule: bool, seed: u64, counter: u32) -> Bench {
+    let mut bench = Bench::new(map.clone(), mix(seed));
+    bench.config.bare_rule = bare_rule;
+    let sector = map.flash.sector(map.record_sectors[0]);
+    let start = sector.map_or(0, |sector| sector.region.start);
+    let head = [
+        &SectorHeader { generation: 1 }.encode()[..],
+        &[0; SEAL_RUN_LEN],
+    ]
+    .concat();
+    bench.nor.load(start, &head);
+    let (key, value) = SETTING;
+    let entries = [
+        Entry::Counter { value: counter },
+        Entry::Revoked { keys: REVOKED },
+        Entry::Setting { key, value },
+    ];
+    for (slot, entry) in (0..).zip(entries) {
+        let bytes: Vec<u8> = [&entry.encode()[..], &SEAL].concat();
+        debug_assert_eq!(bytes.len(), ENTRY_LEN);
+        bench.nor.load(start + log_offset(slot), &bytes);
+    }
+    assert_eq!(bench.push(&file(old, 1, map)), Pushed::Committed);
+    bench.nor.power_on();
+    bench
+}

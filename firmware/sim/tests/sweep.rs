@@ -1,0 +1,12 @@
+//! A sample of `cargo xtask sweep`, small enough for every run of the tests.
+
+use iap_sim::sweep::parts;
+
+#[test]
+fn no_cut_of_a_sample_leaves_a_board_that_neither_runs_nor_answers() {
+    for (title, part) in parts::sample(1) {
+        let tally = part.run(2);
+        assert!(tally.planned > 15, "{title}: {} cuts", tally.planned);
+        assert!(tally.is_good(), "{title}: {:#?}", tally.first);
+    }
+}
