@@ -119,7 +119,7 @@ impl phy::Device for Ethernet {
 
     fn receive(&mut self, _: Instant) -> Option<(RxToken<'_>, TxToken<'_>)> {
         // An answer must have room, or the frame waits where it is.
-        if self.is_up() && !self.tx.has_room() {
+        if !self.tx.has_room() {
             return None;
         }
         let len = self.next_frame()?;
@@ -131,7 +131,7 @@ impl phy::Device for Ethernet {
     fn transmit(&mut self, _: Instant) -> Option<TxToken<'_>> {
         let up = self.is_up();
         let Self { mac, tx, .. } = self;
-        (!up || tx.has_room()).then_some(TxToken { mac, tx, up })
+        tx.has_room().then_some(TxToken { mac, tx, up })
     }
 
     fn capabilities(&self) -> DeviceCapabilities {

@@ -13,8 +13,8 @@ use vcell::VolatileCell;
 
 use crate::chip::memory::Zeroable;
 
-/// Receive descriptors: the largest window of a client, and some for broadcasts that come in between.
-pub(super) const RX: usize = 18;
+/// Receive descriptors: the largest window of a client, and one for a broadcast that comes in between. RAM has no room for more.
+pub(super) const RX: usize = 17;
 /// Transmit descriptors: answers are short and sent at once.
 const TX: usize = 3;
 
@@ -33,8 +33,6 @@ pub(crate) struct Memory {
     tx: [Descriptor; TX],
     rx_buffers: [Buffer; RX],
     tx_buffers: [Buffer; TX],
-    /// Never the DMA's: for frames that are not sent, while the others may still be.
-    spare: Buffer,
 }
 
 // SAFETY: integers only, in cells or not.
@@ -51,7 +49,6 @@ pub(super) struct RxRing {
 pub(super) struct TxRing {
     descriptors: &'static mut [Descriptor; TX],
     buffers: &'static mut [Buffer; TX],
-    spare: &'static mut Buffer,
     next: usize,
 }
 
@@ -67,7 +64,6 @@ pub(super) fn new(memory: &'static mut Memory) -> (RxRing, TxRing) {
     let mut tx = TxRing {
         descriptors: &mut memory.tx,
         buffers: &mut memory.tx_buffers,
-        spare: &mut memory.spare,
         next: 0,
     };
     rx.restart();
@@ -182,9 +178,9 @@ impl TxRing {
         result
     }
 
-    /// Lets `write` fill a frame that goes nowhere, because the link is down.
+    /// Lets `write` fill a frame that goes nowhere, because the link is down. There must be room.
     pub(super) fn discard<R>(&mut self, len: usize, write: impl FnOnce(&mut [u8]) -> R) -> R {
-        let buffer = &mut self.spare.0;
+        let buffer = &mut self.buffers[self.next].0;
         write(buffer.get_mut(..len.min(FRAME_LEN)).unwrap_or_default())
     }
 }
