@@ -14,8 +14,14 @@ use iap_protocol::memory::{FlashMap, Region, Sector, SectorSet};
 pub enum FlashFault {
     /// The sector did not erase.
     Erase,
-    /// The word was not programmed (PGAERR, PGPERR, PGSERR).
+    /// The word was not programmed.
     Program,
+    /// The word was not programmed: PGAERR, programming alignment.
+    Alignment,
+    /// The word was not programmed: PGPERR, programming parallelism.
+    Parallelism,
+    /// The word was not programmed: PGSERR, programming sequence.
+    Sequence,
     /// The sector is write-protected (WRPERR).
     WriteProtected,
     /// The supply is below the threshold; nothing was done, the operation may be tried again.
@@ -42,6 +48,19 @@ impl FlashError {
     }
 }
 
+impl FlashFault {
+    /// The manual's name of the status bit behind it (RM0090 section 3.9.4), with a space before it; empty where there is none.
+    const fn bit(self) -> &'static str {
+        match self {
+            Self::Alignment => " PGAERR",
+            Self::Parallelism => " PGPERR",
+            Self::Sequence => " PGSERR",
+            Self::WriteProtected => " WRPERR",
+            _ => "",
+        }
+    }
+}
+
 impl fmt::Display for FlashError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?} at {:#010x}", self.fault, self.address)
@@ -52,12 +71,18 @@ impl From<FlashError> for Refusal {
     fn from(error: FlashError) -> Self {
         let code = match error.fault {
             FlashFault::Erase => ErrorCode::FlashErase,
-            FlashFault::Program => ErrorCode::FlashProgram,
+            FlashFault::Program
+            | FlashFault::Alignment
+            | FlashFault::Parallelism
+            | FlashFault::Sequence => ErrorCode::FlashProgram,
             FlashFault::WriteProtected | FlashFault::OutsideWindow => ErrorCode::WriteProtected,
             FlashFault::SupplyLow => ErrorCode::SupplyLow,
             FlashFault::Read => ErrorCode::FlashRead,
         };
-        Refusal::with(code, format_args!("at {:#010x}", error.address))
+        Refusal::with(
+            code,
+            format_args!("at {:#010x}{}", error.address, error.fault.bit()),
+        )
     }
 }
 
@@ -127,5 +152,27 @@ impl<'a> Window<'a> {
         sector
             .map(|sector| sector.region.start)
             .ok_or(FlashError::new(FlashFault::OutsideWindow, 0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use super::*;
+    use std::string::ToString;
+
+    #[test]
+    fn a_refusal_names_the_address_and_the_status_bit() {
+        let refusal = Refusal::from(FlashError::new(FlashFault::Sequence, 0x0802_0000));
+        assert_eq!(
+            refusal.to_string(),
+            "flash word was not programmed (at 0x08020000 PGSERR)"
+        );
+        let refusal = Refusal::from(FlashError::new(FlashFault::Erase, 0x0802_0000));
+        assert_eq!(
+            refusal.to_string(),
+            "flash sector did not erase (at 0x08020000)"
+        );
     }
 }

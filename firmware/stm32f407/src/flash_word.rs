@@ -46,25 +46,17 @@ pub const fn is_sector(index: u8) -> bool {
     index < 12
 }
 
-/// Names of the error bits, for people; the manual's own.
-pub const fn error_names(sr: u32) -> &'static str {
-    match sr & SR_ERRORS {
-        0 => "",
-        bits if bits & SR_WRPERR != 0 => "WRPERR",
-        bits if bits & SR_PGSERR != 0 => "PGSERR",
-        bits if bits & SR_PGPERR != 0 => "PGPERR",
-        bits if bits & SR_PGAERR != 0 => "PGAERR",
-        _ => "OPERR",
-    }
-}
-
-/// What FLASH_SR says about an operation that has ended; `otherwise` is what a failure of it is called.
+/// What FLASH_SR says about an operation that has ended, the most telling bit first; `otherwise` is what a failure without a bit of its
+/// own is called.
 pub const fn fault(sr: u32, otherwise: FlashFault) -> Option<FlashFault> {
-    match sr & SR_ERRORS {
-        0 => None,
-        bits if bits & SR_WRPERR != 0 => Some(FlashFault::WriteProtected),
-        _ => Some(otherwise),
-    }
+    Some(match sr & SR_ERRORS {
+        0 => return None,
+        bits if bits & SR_WRPERR != 0 => FlashFault::WriteProtected,
+        bits if bits & SR_PGSERR != 0 => FlashFault::Sequence,
+        bits if bits & SR_PGPERR != 0 => FlashFault::Parallelism,
+        bits if bits & SR_PGAERR != 0 => FlashFault::Alignment,
+        _ => otherwise,
+    })
 }
 
 /// PWR_CR.PLS for a threshold of `mv` (section 5.4.1); `None` if there is none.
@@ -115,30 +107,28 @@ mod tests {
     }
 
     #[test]
-    fn status_bits_have_the_names_of_the_manual() {
+    fn each_status_bit_is_the_fault_of_its_name() {
         let named = [
-            (0x02, "OPERR"),
-            (0x10, "WRPERR"),
-            (0x20, "PGAERR"),
-            (0x40, "PGPERR"),
-            (0x80, "PGSERR"),
+            (0x02, FlashFault::Erase),
+            (0x10, FlashFault::WriteProtected),
+            (0x20, FlashFault::Alignment),
+            (0x40, FlashFault::Parallelism),
+            (0x80, FlashFault::Sequence),
         ];
         for (sr, name) in named {
-            assert_eq!(error_names(sr | SR_EOP), name);
-            assert_eq!(SR_CLEAR & sr, sr, "{name} is cleared before an operation");
+            assert_eq!(fault(sr | SR_EOP, FlashFault::Erase), Some(name));
+            assert_eq!(SR_CLEAR & sr, sr, "{name:?} is cleared before an operation");
         }
-        assert_eq!(error_names(SR_EOP), "");
+        assert_eq!(fault(SR_EOP, FlashFault::Erase), None);
     }
 
     #[test]
-    fn a_protected_sector_is_told_from_a_failed_operation() {
-        assert_eq!(fault(0x01, FlashFault::Erase), None);
+    fn a_protected_sector_is_told_from_the_sequence_error_that_comes_with_it() {
+        let both = SR_WRPERR | SR_PGSERR;
         assert_eq!(
-            fault(0x11, FlashFault::Erase),
+            fault(both, FlashFault::Program),
             Some(FlashFault::WriteProtected)
         );
-        assert_eq!(fault(0x80, FlashFault::Program), Some(FlashFault::Program));
-        assert_eq!(fault(0x02, FlashFault::Erase), Some(FlashFault::Erase));
     }
 
     #[test]
