@@ -51,13 +51,13 @@ impl Region {
 
 impl fmt::Display for Region {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{:#010x}..{:#010x} ({})",
-            self.start,
-            self.end(),
-            Size(self.len)
-        )
+        write!(f, "{:#010x}..", self.start)?;
+        match u32::try_from(self.end()) {
+            Ok(end) => write!(f, "{end:#010x}")?,
+            // Only a region up to the last address ends here; 64-bit formatting would cost the firmware more than the region is worth.
+            Err(_) => f.write_str("0x100000000")?,
+        }
+        write!(f, " ({})", Size(self.len))
     }
 }
 

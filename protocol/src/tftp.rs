@@ -219,25 +219,31 @@ fn decode_options(mut bytes: &[u8]) -> Result<Options, PacketError> {
         let (name, rest) = split_text(bytes)?;
         let (value, rest) = split_text(rest)?;
         bytes = rest;
-        // Digits only: parse alone would take a leading plus sign.
-        let digits = value.bytes().all(|byte| byte.is_ascii_digit());
-        let number = value.parse::<u64>().ok().filter(|_| digits);
-        let within = |name: &'static str, min: u64, max: u64| {
+        let within = |name: &'static str, min: u16, max: u16| {
+            let number = decimal(value).and_then(|number| u16::try_from(number).ok());
             number
                 .filter(|number| (min..=max).contains(number))
                 .ok_or(PacketError::Option(name))
         };
         if name.eq_ignore_ascii_case("blksize") {
-            options.block_size = Some(within("blksize", u64::from(MIN_BLOCK_SIZE), 65464)? as u16);
+            options.block_size = Some(within("blksize", MIN_BLOCK_SIZE, 65464)?);
         } else if name.eq_ignore_ascii_case("tsize") {
-            options.transfer_size = Some(within("tsize", 0, u64::MAX)?);
+            options.transfer_size = Some(decimal(value).ok_or(PacketError::Option("tsize"))?);
         } else if name.eq_ignore_ascii_case("timeout") {
             options.timeout_s = Some(within("timeout", 1, 255)? as u8);
         } else if name.eq_ignore_ascii_case("windowsize") {
-            options.window_size = Some(within("windowsize", 1, 65535)? as u16);
+            options.window_size = Some(within("windowsize", 1, 65535)?);
         }
     }
     Ok(options)
+}
+
+/// A number of digits alone: what `str::parse` takes, a leading plus sign among it, is more, and more code.
+fn decimal(text: &str) -> Option<u64> {
+    let digit = |byte: u8| byte.is_ascii_digit().then(|| u64::from(byte - b'0'));
+    let append = |number: u64, byte| number.checked_mul(10)?.checked_add(digit(byte)?);
+    let first = digit(*text.as_bytes().first()?)?;
+    text.bytes().skip(1).try_fold(first, append)
 }
 
 fn encode_options(options: &Options, writer: &mut Writer<'_>) -> Option<()> {
@@ -300,10 +306,19 @@ impl Writer<'_> {
         self.raw(&[0])
     }
 
-    fn number(&mut self, value: u64) -> Option<()> {
-        let mut text = heapless::String::<20>::new();
-        fmt::write(&mut text, format_args!("{value}")).ok()?;
-        self.text(&text)
+    fn number(&mut self, mut value: u64) -> Option<()> {
+        let mut digits = [0; 20];
+        let mut at = digits.len();
+        while let Some(digit) = digits.get_mut(at.checked_sub(1)?) {
+            *digit = b'0' + (value % 10) as u8;
+            value /= 10;
+            at -= 1;
+            if value == 0 {
+                break;
+            }
+        }
+        self.raw(digits.get(at..)?)?;
+        self.raw(&[0])
     }
 }
 
