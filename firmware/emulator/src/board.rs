@@ -258,6 +258,30 @@ impl Board {
         self.core.poke(address, value);
     }
 
+    /// A register of a peripheral or of the core's system control space, as a debugger reads it; `None` where none is modelled.
+    ///
+    /// Reading may clear what reading clears on the chip: look at registers in the end.
+    pub fn register(&mut self, address: u32) -> Option<u32> {
+        match address {
+            0xE000_0000..0xE004_0000 => self.core.system_register(address),
+            _ => {
+                let now = self.now();
+                self.chip().look(address, now)
+            }
+        }
+    }
+
+    /// PRIMASK, FAULTMASK, BASEPRI and CONTROL.
+    pub fn core_masks(&self) -> (bool, bool, u8, u32) {
+        let registers = self.core.registers();
+        (
+            registers.primask,
+            registers.faultmask,
+            registers.basepri,
+            registers.control,
+        )
+    }
+
     /// The lowest main stack pointer since the last reset, once the program had set one.
     pub fn lowest_stack(&self) -> u32 {
         self.lowest_stack

@@ -395,6 +395,22 @@ impl Chip {
         self.refresh_media(now);
     }
 
+    /// A register as a debugger reads it: nothing is reported.
+    pub(crate) fn look(&mut self, address: u32, now: Time) -> Option<u32> {
+        let block = crate::blocks::at(address)?;
+        let mut reports = Reports::default();
+        let mut context = Context {
+            now,
+            pc: 0,
+            wires: &self.wires,
+            reports: &mut reports,
+        };
+        self.devices
+            .registers(block.id)
+            .read(address - block.start, &mut context)
+            .ok()
+    }
+
     /// The word at `offset` from 0x1FFF_7800.
     pub(crate) fn signature_word(&self, offset: u32) -> Result<u32, Refusal> {
         self.signature.read(offset)

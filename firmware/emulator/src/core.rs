@@ -75,6 +75,11 @@ impl Core {
             .with_sys(|sys| [sys.cfsr, sys.hfsr, sys.mmfar, sys.bfar])
     }
 
+    /// A register of NVIC, SysTick, SCB, FPU or DWT.
+    pub(crate) fn system_register(&self, address: u32) -> Option<u32> {
+        self.inner.with_sys(|sys| sys.read_word(address, true))
+    }
+
     /// A word of memory, without side effects.
     pub(crate) fn peek(&self, address: u32) -> Option<u32> {
         let word = self.space.read(address.into(), Width::U32, MemAttrs::DEBUG);

@@ -45,6 +45,8 @@ const MIN_FRAME_BYTES: usize = 60;
 /// Preamble, start delimiter, check sequence.
 const OVERHEAD_BYTES: usize = 12;
 const INTER_FRAME_BYTES: u64 = 12;
+/// Within so long of a link a driver should know its speed.
+const DRIVER_NOTICES: Time = Time::from_millis(2000);
 /// How long a software reset takes once all clocks are there.
 const SOFTWARE_RESET: Time = Time::from_nanos(500);
 
@@ -233,15 +235,22 @@ impl Ethernet {
         }
     }
 
-    /// Whether a frame gets through: the link is up, and MAC and PHY agree on what it is.
-    fn reaches_wire(&self, context: &mut Context<'_>) -> bool {
-        let Some(mode) = self.phy.link(context.now) else {
-            return false;
-        };
-        if self.mac.cr & maccr::LM != 0 {
+    /// Whether a frame gets through: the link is up, and the MAC's speed is the PHY's.
+    fn reaches_wire(&self, now: Time) -> bool {
+        let link = self.phy.link(now);
+        link.is_some_and(|mode| (self.mac.cr & maccr::FES != 0) == mode.is_100)
+    }
+
+    /// A frame leaves through a link that has been up for a while: by then the driver should have asked the PHY what it negotiated.
+    fn check_mode(&self, context: &mut Context<'_>) {
+        let has = |bit| self.mac.cr & bit != 0;
+        if has(maccr::LM) {
             context.not_modelled("MACCR.LM, loopback");
         }
-        let has = |bit| self.mac.cr & bit != 0;
+        let settled = self.phy.link_age(context.now) > DRIVER_NOTICES;
+        let Some(mode) = self.phy.link(context.now).filter(|_| settled) else {
+            return;
+        };
         if has(maccr::DM) != mode.is_full {
             context.guest_error(
                 "MACCR.DM differs from the duplex that the PHY negotiated (RM0090 section 33.8.1)",
@@ -250,7 +259,6 @@ impl Ethernet {
         if has(maccr::FES) != mode.is_100 {
             context.guest_error("MACCR.FES differs from the speed that the PHY negotiated: nothing gets through (RM0090 section 33.8.1)");
         }
-        has(maccr::FES) == mode.is_100
     }
 
     fn write_maccr(&mut self, write: Write, context: &mut Context<'_>) {

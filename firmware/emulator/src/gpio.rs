@@ -205,3 +205,83 @@ impl Gpio {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Reports;
+    use crate::wires::Wires;
+
+    fn access<T>(port: &mut Port, f: impl FnOnce(&mut Port, &mut Context<'_>) -> T) -> T {
+        let (wires, mut reports) = (Wires::new(3300), Reports::default());
+        let mut context = Context {
+            now: Time::ZERO,
+            pc: 0,
+            wires: &wires,
+            reports: &mut reports,
+        };
+        f(port, &mut context)
+    }
+
+    fn write(port: &mut Port, offset: u32, write: Write) {
+        access(port, |port, context| port.write(offset, write, context)).unwrap();
+    }
+
+    #[test]
+    fn an_input_reads_its_driver_else_its_pull_else_0() {
+        let mut port = Port::new(6);
+        assert!(!port.level(15));
+        write(&mut port, PUPDR, Write::word(1 << 30));
+        assert!(port.level(15), "pulled up");
+        port.driven = 1 << 15;
+        assert!(!port.level(15), "driven low against the pull");
+    }
+
+    /// RM0090 section 8.4.7: the upper half resets, the lower half sets, half words reach one of them.
+    #[test]
+    fn bsrr_takes_half_words_and_setting_wins() {
+        let mut port = Port::new(3);
+        write(
+            &mut port,
+            BSRR,
+            Write {
+                value: 0x3000,
+                mask: 0xFFFF,
+            },
+        );
+        write(
+            &mut port,
+            BSRR,
+            Write {
+                value: 0x1000 << 16,
+                mask: 0xFFFF_0000,
+            },
+        );
+        assert_eq!(port.odr, 0x2000);
+        write(&mut port, BSRR, Write::word(0x0001_0001));
+        assert_eq!(port.odr, 0x2001);
+    }
+
+    /// RM0090 section 8.4: only an output drives its pin.
+    #[test]
+    fn leds_are_lit_by_outputs_at_their_active_level() {
+        let pin = "PD12".parse().unwrap();
+        let mut gpio = Gpio::new(vec![PinSettings {
+            pin,
+            active: Level::High,
+        }]);
+        write(&mut gpio.ports[3], BSRR, Write::word(1 << 12));
+        gpio.watch_leds(Time::from_millis(1));
+        assert_eq!(gpio.leds(), [false], "no output yet");
+        write(&mut gpio.ports[3], MODER, Write::word(OUTPUT << 24));
+        gpio.watch_leds(Time::from_millis(2));
+        assert_eq!(
+            gpio.led_changes(),
+            [LedChange {
+                at: Time::from_millis(2),
+                led: 0,
+                on: true
+            }]
+        );
+    }
+}

@@ -60,6 +60,8 @@ pub struct Session {
     pace: Pace,
     start: WallInstant,
     origin: Time,
+    /// What the flash had taken by then.
+    spent_before: Time,
 }
 
 impl Session {
@@ -88,7 +90,16 @@ impl Session {
             pace: options.pace,
             start: WallInstant::now(),
             origin,
+            spent_before: Time::ZERO,
         })
+    }
+
+    /// Changes how virtual time relates to wall time, from now on.
+    pub fn set_pace(&mut self, pace: Pace) {
+        self.pace = pace;
+        self.start = WallInstant::now();
+        self.origin = self.board.now();
+        self.spent_before = self.flash_time();
     }
 
     /// Writes every frame on the wire to a pcap file.
@@ -147,12 +158,16 @@ impl Session {
     /// How far virtual time may go now.
     fn allowed(&self) -> Time {
         let wall = self.origin + Time::from(self.start.elapsed());
-        let usage = self.board.flash_use();
         match self.pace {
             Pace::Virtual => Time::NEVER,
             Pace::Paced => wall,
-            Pace::Charged => wall + usage.erasing + usage.programming,
+            Pace::Charged => wall + self.flash_time().since(self.spent_before),
         }
+    }
+
+    fn flash_time(&self) -> Time {
+        let usage = self.board.flash_use();
+        usage.erasing + usage.programming
     }
 
     /// Sleeps until a host socket has something, at most this long.

@@ -107,18 +107,25 @@ impl Phy {
         self.alive
     }
 
+    /// How long the link has been up.
+    pub(super) fn link_age(&self, now: Time) -> Time {
+        now.since(self.begun + self.takes())
+    }
+
+    fn takes(&self) -> Time {
+        match self.control & NEGOTIATE {
+            0 => FORCED_LINK_UP,
+            _ => self.link_up,
+        }
+    }
+
     /// The link, if it is up.
     pub(super) fn link(&self, now: Time) -> Option<Mode> {
         let negotiating = self.control & NEGOTIATE != 0;
-        let takes = if negotiating {
-            self.link_up
-        } else {
-            FORCED_LINK_UP
-        };
         let up = self.cable
             && self.alive
             && self.control & (POWER_DOWN | ISOLATE) == 0
-            && now >= self.begun + takes;
+            && now >= self.begun + self.takes();
         let mode = match negotiating {
             // The partner offers everything: the best of what we advertise.
             true => Mode {

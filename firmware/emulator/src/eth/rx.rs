@@ -86,7 +86,8 @@ impl Ethernet {
 
     /// The MAC's work on a frame; none if it goes no further.
     fn judge(&mut self, mut bytes: Vec<u8>, context: &mut Context<'_>) -> Option<Received> {
-        if self.mac.cr & maccr::RE == 0 || !self.is_operational() || !self.reaches_wire(context) {
+        if self.mac.cr & maccr::RE == 0 || !self.is_operational() || !self.reaches_wire(context.now)
+        {
             self.usage.not_listening += 1;
             return None;
         }

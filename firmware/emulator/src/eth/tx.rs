@@ -171,7 +171,8 @@ impl Ethernet {
         let starts = self.transmit_free.max(context.now);
         let ends = starts + Time::of_cycles(bytes * 8, hz);
         self.transmit_free = ends + Time::of_cycles(INTER_FRAME_BYTES * 8, hz);
-        let reaches_wire = self.reaches_wire(context);
+        self.check_mode(context);
+        let reaches_wire = self.reaches_wire(context.now);
         self.departures.push_back(Departure {
             ends,
             frame,

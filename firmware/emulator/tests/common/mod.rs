@@ -2,6 +2,8 @@
 
 #![allow(dead_code, clippy::unwrap_used)] // a test: no test file uses all of it
 
+pub(crate) mod iap;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;

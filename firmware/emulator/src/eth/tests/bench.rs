@@ -46,7 +46,7 @@ impl Bench {
         Self {
             eth,
             wires,
-            now: Time::from_millis(2000),
+            now: Time::from_millis(5000),
             reports: Reports::default(),
             sram,
         }

@@ -34,6 +34,20 @@ fn a_software_reset_clears_the_registers_and_needs_the_clocks_of_the_phy() {
     assert_eq!(bench.read(MACCR), maccr::RESET);
 }
 
+/// The PHY has a reset of its own; RM0090 section 33.8.4 speaks of the MAC's subsystem only.
+#[test]
+fn a_software_reset_does_not_touch_the_phy() {
+    let mut bench = Bench::of("stm324xg-eval");
+    mdio_read(&mut bench, 1, 1);
+    bench.write(DMABMR, bmr::SR);
+    bench.wait(Time::from_micros(1));
+    assert_eq!(
+        mdio_read(&mut bench, 1, 1) & 0x24,
+        0x24,
+        "the link is still up"
+    );
+}
+
 #[test]
 fn what_is_not_modelled_is_refused() {
     let mut bench = Bench::of("stm32f4-discovery");
