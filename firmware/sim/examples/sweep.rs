@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
-use iap_sim::sweep::parts;
 use iap_sim::sweep::tally::Tally;
+use iap_sim::sweep::{brown_out, parts};
 
 /// Cut the power at every flash operation, and judge what is left
 #[derive(Parser)]
@@ -41,6 +41,17 @@ fn main() -> ExitCode {
             sum.add(tally);
         }
     }
+    let title = "scaled map, brown-outs of 1 to 8 operations";
+    if title.contains(&arguments.only) {
+        let begun = Instant::now();
+        let tally = brown_out::run(threads, brown_out::PROMISED, arguments.seed, 1, 4);
+        tell(title, &tally, begun);
+        sum.add(tally);
+        let begun = Instant::now();
+        let tally = brown_out::run(threads, brown_out::BEYOND, arguments.seed, 1, 4);
+        let title = "beyond the promise, counted and not judged: brown-outs of 12 to 64 operations";
+        tell(title, &tally, begun);
+    }
     tell("all", &sum, begun);
     if sum.is_good() {
         ExitCode::SUCCESS
@@ -61,6 +72,6 @@ fn tell(title: &str, tally: &Tally, begun: Instant) {
         begun.elapsed().as_secs()
     );
     for violation in &tally.first {
-        println!("  VIOLATION {violation}");
+        println!("  violation: {violation}");
     }
 }

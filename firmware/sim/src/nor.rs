@@ -81,6 +81,11 @@ impl Nor {
         self
     }
 
+    /// Takes [`Nor::panic_on_violation`] back: after a brown-out even good firmware programs what only seemed to be erased.
+    pub fn forgive_violations(&mut self) {
+        self.panic_on_violation = false;
+    }
+
     /// The sector map.
     pub fn map(&self) -> &FlashMap {
         &self.map

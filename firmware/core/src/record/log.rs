@@ -35,8 +35,20 @@ impl SectorLog {
         self.header.map(|header| header.generation)
     }
 
-    pub(super) fn is_firm(&self) -> bool {
-        self.header.is_some() && self.seal_begun
+    /// Its generation, if it counts.
+    pub(super) fn firm_generation(&self) -> Option<u32> {
+        self.generation().filter(|_| self.seal_begun)
+    }
+
+    /// Whether anything was written to the log after the record moved here: a move writes valid entries only, and whoever appends burns a
+    /// slot first.
+    pub(super) fn is_appended_to(&self, window: &Window<'_>) -> Result<bool, FlashError> {
+        for slot in 0..LOG_SLOTS {
+            if matches!(self.slot(window, slot)?, Slot::Dead) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The first slot after the last one that is not blank: blank ones do not end the log.
@@ -49,21 +61,25 @@ impl SectorLog {
         Ok(0)
     }
 
-    pub(super) fn entry(
-        &self,
-        window: &Window<'_>,
-        slot: u16,
-    ) -> Result<Option<(Entry, Seal)>, FlashError> {
-        Ok(match self.slot(window, slot)? {
-            Slot::Valid(entry, seal) => Some((entry, seal)),
-            Slot::Blank | Slot::Dead => None,
-        })
-    }
-
-    fn slot(&self, window: &Window<'_>, slot: u16) -> Result<Slot, FlashError> {
+    /// What is in `slot`.
+    pub(super) fn slot(&self, window: &Window<'_>, slot: u16) -> Result<Slot, FlashError> {
         let mut bytes = [0; ENTRY_LEN];
         window.read(self.start + log_offset(slot), &mut bytes)?;
         Ok(Entry::decode(&bytes))
+    }
+
+    /// Whether `slot` reads as zero.
+    pub(super) fn is_void(&self, window: &Window<'_>, slot: u16) -> Result<bool, FlashError> {
+        let mut bytes = [0xFF; ENTRY_LEN];
+        window.read(self.start + log_offset(slot), &mut bytes)?;
+        Ok(bytes == [0; ENTRY_LEN])
+    }
+
+    /// Whether nothing was written to image slot `slot`: a brown-out may lose the claim and not what was written after it.
+    pub(super) fn is_image_blank(&self, window: &Window<'_>, slot: u8) -> Result<bool, FlashError> {
+        let mut bytes = [0; HEADER_LEN];
+        window.read(self.start + image_offset(slot), &mut bytes)?;
+        Ok(bytes == [0xFF; HEADER_LEN])
     }
 
     /// The image in `slot`, if it is the one whose header ends in this CRC.

@@ -8,19 +8,21 @@
 //! - The seal of the last entry may itself be torn, even where all of it reads cleared: only what follows in the same session proves a
 //!   seal. So the last entry counts as settled if the slot before it says the same: whichever of the two reads torn one day, the other
 //!   does not. COMMITTED is written twice for that, and whatever else a cut has made the last entry is appended anew, twice, before
-//!   anybody acts on it. Entries after it whose seals read blank are voided (programmed to zero). Either way every later boot sees the
-//!   same.
+//!   anybody acts on it. Whatever stands after it with a seal that reads blank, or torn otherwise, is voided (programmed to zero). Either
+//!   way every later boot sees the same.
 //! - A cut may leave no trace now and one later. So before the first append of a session the slot after the last used one is burned:
 //!   an entry never goes into cells that a cut may have touched.
 //! - A record sector counts once any bit of its seal run is cleared; before the first append the run is completed, so that at every
 //!   later boot at least one of its words is firm, and a higher generation that is not firm is killed and erased.
+//! - A sector counts before an older one only if something was appended to it, and nothing is appended to one that a move has just left:
+//!   in a brown-out header and seal run may be torn together.
 //! - When the log or the image slots are full, all live state moves to the other sector, whose header and seal run are written last.
 
 mod log;
 
 use iap_protocol::header::ImageHeader;
 use iap_protocol::memory::{MemoryMap, SectorSet};
-use iap_protocol::record::{Entry, IMAGE_SLOTS, LOG_SLOTS, Seal};
+use iap_protocol::record::{Entry, IMAGE_SLOTS, LOG_SLOTS, Seal, Slot};
 
 use crate::flash::{Flash, FlashError, Window};
 use log::SectorLog;
@@ -131,8 +133,8 @@ impl RecordState {
 /// What must be done about the end of the log before anybody acts on the record.
 #[derive(Clone, Copy, Default)]
 struct Doubt {
-    /// The first valid entry after the last one that counts, with a seal that reads blank: from here on program the slots to zero. One
-    /// whose renewal was cut stands before that, and both may read blank.
+    /// The first slot after the last entry that counts with anything in it but zeros: from here on program the slots to zero. There may
+    /// be several: one whose renewal was cut stands before that, and both may read blank.
     void: Option<u16>,
     /// The last entry that counts, whose seal nothing proves: append it anew.
     renew: Option<Entry>,
@@ -150,6 +152,8 @@ pub struct Record {
     image_slot: u8,
     /// What is in doubt.
     doubt: Doubt,
+    /// Whether nothing proves the active sector's header and seal run.
+    unproven: bool,
     /// Whether this session has made the record ready to append to.
     open: bool,
 }
@@ -166,21 +170,34 @@ impl Record {
             next_image: 0,
             image_slot: 0,
             doubt: Doubt::default(),
+            unproven: false,
             open: false,
         };
-        for (index, &sector) in map.record_sectors.iter().enumerate() {
-            let log = SectorLog::new(&window, sector)?;
-            let newer =
-                record.active.is_none() || record.generation < log.generation().unwrap_or(0);
-            if log.is_firm() && newer {
-                record.active = Some(index);
-                record.generation = log.generation().unwrap_or(0);
+        let [first, second] = map.record_sectors;
+        let logs = [
+            SectorLog::new(&window, first)?,
+            SectorLog::new(&window, second)?,
+        ];
+        record.active = match logs.each_ref().map(SectorLog::firm_generation) {
+            [None, None] => None,
+            [Some(_), None] => Some(0),
+            [None, Some(_)] => Some(1),
+            [Some(first), Some(second)] => {
+                let newer = usize::from(second > first);
+                // Both say the same until something was appended, and only that proves the newer one's header and seal run.
+                let is_proven = logs[newer].is_appended_to(&window)?;
+                Some(if is_proven { newer } else { 1 - newer })
             }
-        }
+        };
+        record.generation = record
+            .active
+            .and_then(|index| logs[index].firm_generation())
+            .unwrap_or(0);
         if let Some(sector) = record
             .active
             .and_then(|index| map.record_sectors.get(index))
         {
+            record.unproven = !SectorLog::new(&window, *sector)?.is_appended_to(&window)?;
             record.replay(&window, *sector, map)?;
         }
         Ok(record)
@@ -195,18 +212,19 @@ impl Record {
         let log = SectorLog::new(window, sector)?;
         self.state = RecordState::blank();
         self.next_slot = log.next_slot(window)?;
-        let mut previous = None;
+        let (mut previous, mut is_settled) = (None, false);
         for slot in 0..self.next_slot {
-            let Some((entry, seal)) = log.entry(window, slot)? else {
-                continue;
+            let entry = match log.slot(window, slot)? {
+                Slot::Valid(entry, Seal::Torn | Seal::Sealed) => entry,
+                Slot::Blank => continue,
+                Slot::Dead if log.is_void(window, slot)? => continue,
+                Slot::Dead | Slot::Valid(_, Seal::Blank) => {
+                    self.doubt.void.get_or_insert(slot);
+                    continue;
+                }
             };
-            if seal == Seal::Blank {
-                self.doubt.void.get_or_insert(slot);
-                continue;
-            }
             self.doubt.void = None;
-            let is_settled = previous == Some((slot, entry));
-            self.doubt.renew = (!is_settled).then_some(entry);
+            is_settled = previous == Some((slot, entry));
             previous = Some((slot + 1, entry));
             let image = match entry {
                 Entry::Begun { slot, header_crc32 } | Entry::Committed { slot, header_crc32 } => {
@@ -220,6 +238,17 @@ impl Record {
                 _ => None,
             };
             self.state.apply(entry, image, map);
+        }
+        if let Some((_, entry)) = previous {
+            // Whatever is voided reads as anything later on: it must not stand at the end of the log.
+            self.doubt.renew = (!is_settled || self.doubt.void.is_some()).then_some(entry);
+        }
+        if self.state.last == Last::Begun {
+            // In a brown-out the entry of an erase may be lost, and the erase not.
+            self.state.touched = SectorSet(u32::MAX);
+        }
+        while self.next_image < IMAGE_SLOTS && !log.is_image_blank(window, self.next_image)? {
+            self.next_image += 1;
         }
         Ok(())
     }
@@ -348,11 +377,13 @@ impl Record {
         if self.open {
             return Ok(());
         }
-        let Some(active) = self.active else {
+        let Some(active) = self.active.filter(|_| !self.unproven) else {
             self.move_to_other_sector(flash, map)?;
+            (self.unproven, self.doubt) = (false, Doubt::default());
+            let rival = map.record_sectors[1 - self.active.unwrap_or(0)];
             let mut window =
                 Window::new(flash, &map.flash, map.record_sectors.into_iter().collect());
-            log::discard_rival(&mut window, map.record_sectors[1], self.generation)?;
+            log::discard_rival(&mut window, rival, self.generation)?;
             self.open = true;
             return Ok(());
         };
@@ -461,6 +492,8 @@ impl Record {
         log::write_entry(&mut window, sector, next, last)?;
         next += 1;
         log::write_header(&mut window, sector, self.generation + 1)?;
+        // Whoever reads anything here that the move did not write knows that the move was finished.
+        next = log::burn(&mut window, sector, next)?;
         self.generation += 1;
         self.active = Some(target);
         self.next_slot = next;

@@ -9,6 +9,7 @@
 //! push is the track of the next, deeper cut. [`parts`] says which cuts are tried from which [`start`]ing states, [`pool`] spreads the
 //! work over threads.
 
+pub mod brown_out;
 pub mod judge;
 pub mod parts;
 pub mod pool;

@@ -18,7 +18,7 @@ const SCALED: Sizes = Sizes {
     new: 7_003,
 };
 /// Images of two sectors of the scaled map, few enough operations for all pairs of cuts.
-const TWO_SECTORS: Sizes = Sizes {
+pub(super) const TWO_SECTORS: Sizes = Sizes {
     old: 2_200,
     new: 2_116,
 };
