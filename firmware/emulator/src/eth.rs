@@ -19,9 +19,9 @@ mod rx;
 #[cfg(test)]
 mod tests;
 mod tx;
+mod usage;
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::sync::Arc;
 
 use iap_profile::Profile;
@@ -39,6 +39,7 @@ use mmc::Mmc;
 use phy::{Mode, Phy};
 use rx::Receiver;
 use tx::Departure;
+pub use usage::EthernetUse;
 
 /// Without the check sequence.
 const MIN_FRAME_BYTES: usize = 60;
@@ -49,44 +50,6 @@ const INTER_FRAME_BYTES: u64 = 12;
 const DRIVER_NOTICES: Time = Time::from_millis(2000);
 /// How long a software reset takes once all clocks are there.
 const SOFTWARE_RESET: Time = Time::from_nanos(500);
-
-/// What became of frames, and of what the driver did.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct EthernetUse {
-    /// Frames sent.
-    pub sent: u64,
-    /// Frames given to the driver.
-    pub received: u64,
-    /// Frames for others.
-    pub filtered: u64,
-    /// Frames with a wrong IP, TCP, UDP or ICMP checksum, while the MAC checks them.
-    pub bad_checksum: u64,
-    /// Frames that found no descriptor.
-    pub missed: u64,
-    /// Frames that found no room in the FIFO.
-    pub overflowed: u64,
-    /// Frames that came while the receiver was off, or the link down.
-    pub not_listening: u64,
-    /// Accesses of the DMA to memory it does not reach.
-    pub bus_errors: u64,
-}
-
-impl fmt::Display for EthernetUse {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "frames: {} sent, {} received", self.sent, self.received)?;
-        let lost = [
-            (self.filtered, "for others"),
-            (self.bad_checksum, "with a wrong checksum"),
-            (self.missed, "without a descriptor"),
-            (self.overflowed, "without room in the FIFO"),
-            (self.not_listening, "while nobody listened"),
-        ];
-        for (count, what) in lost.into_iter().filter(|(count, _)| *count > 0) {
-            write!(f, ", {count} {what}")?;
-        }
-        Ok(())
-    }
-}
 
 /// The MAC's own registers.
 #[derive(Debug)]

@@ -6,12 +6,14 @@
 
 mod cause;
 mod limits;
+mod prescaler;
 
 use crate::register::{Context, Refusal, Registers, Write};
 use crate::time::Time;
 use crate::wires::Clocks;
 pub use cause::ResetCause;
 pub(crate) use limits::check_limits;
+use prescaler::{ahb_shift, apb_shift};
 
 /// RM0090 section 7.2.2.
 pub(crate) const HSI_HZ: u64 = 16_000_000;
@@ -394,22 +396,5 @@ impl Registers for Rcc {
             _ => return Err(Refusal::NotModelled),
         }
         Ok(())
-    }
-}
-
-/// CFGR.HPRE (RM0090 section 7.3.3): 0xxx undivided, 1000 to 1111 by 2, 4, 8, 16, 64, 128, 256, 512.
-const fn ahb_shift(bits: u32) -> u32 {
-    match bits {
-        0..=7 => 0,
-        8..=11 => bits - 7,
-        _ => bits - 6,
-    }
-}
-
-/// CFGR.PPRE (RM0090 section 7.3.3): 0xx undivided, 100 to 111 by 2, 4, 8, 16.
-const fn apb_shift(bits: u32) -> u32 {
-    match bits {
-        0..=3 => 0,
-        _ => bits - 3,
     }
 }
