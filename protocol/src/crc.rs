@@ -3,29 +3,31 @@
 //! Over exactly the payload's bytes, so that `crc32 app.bin` on any host prints the number the header carries. The STM32's CRC unit
 //! computes the same with RBIT on each word going in and RBIT and NOT on the result (RM0090 section 4).
 
-use ::crc::{CRC_32_ISO_HDLC, Crc, Digest, Table};
-
-static ALGORITHM: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISO_HDLC);
+#[cfg(not(target_os = "none"))]
+use self::table as engine;
+#[cfg(target_os = "none")]
+use nibbles as engine;
 
 /// The CRC-32 of `bytes`.
 pub fn crc32(bytes: &[u8]) -> u32 {
-    ALGORITHM.checksum(bytes)
+    let mut crc = Crc32::new();
+    crc.update(bytes);
+    crc.finish()
 }
 
 /// A CRC-32 that is fed piece by piece.
 #[derive(Clone)]
-pub struct Crc32(Digest<'static, u32, Table<1>>);
+pub struct Crc32(engine::State);
 
 impl Crc32 {
     /// The CRC of nothing yet.
     pub fn new() -> Self {
-        Self(ALGORITHM.digest())
+        Self::resume(0)
     }
 
     /// Continues from a finished CRC, as if its bytes had just been fed.
     pub fn resume(finished: u32) -> Self {
-        // The digest takes its initial value before reflection: the register is the finished value without its final XOR, reversed.
-        Self(ALGORITHM.digest_with_initial((finished ^ 0xFFFF_FFFF).reverse_bits()))
+        Self(engine::State::new(finished ^ 0xFFFF_FFFF))
     }
 
     /// Feeds `bytes`.
@@ -35,7 +37,80 @@ impl Crc32 {
 
     /// The CRC of all that was fed.
     pub fn finish(&self) -> u32 {
-        self.0.clone().finalize()
+        self.0.finish()
+    }
+}
+
+/// The crate `crc`, with its table of 1 KiB.
+#[cfg(not(target_os = "none"))]
+mod table {
+    use ::crc::{CRC_32_ISO_HDLC, Crc, Digest, Table};
+
+    static ALGORITHM: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISO_HDLC);
+
+    #[derive(Clone)]
+    pub(super) struct State(Digest<'static, u32, Table<1>>);
+
+    impl State {
+        /// From the register's value. The digest takes it before reflection.
+        pub(super) fn new(register: u32) -> Self {
+            Self(ALGORITHM.digest_with_initial(register.reverse_bits()))
+        }
+
+        pub(super) fn update(&mut self, bytes: &[u8]) {
+            self.0.update(bytes);
+        }
+
+        pub(super) fn finish(&self) -> u32 {
+            self.0.clone().finalize()
+        }
+    }
+}
+
+/// Four bits at a time with a table of 64 bytes: what the firmware has room for. A test holds it to the crate `crc`.
+#[cfg(any(target_os = "none", test))]
+mod nibbles {
+    /// 0x04C11DB7, reflected.
+    const POLYNOMIAL: u32 = 0xEDB8_8320;
+    static TABLE: [u32; 16] = table();
+
+    const fn table() -> [u32; 16] {
+        let mut table = [0; 16];
+        let mut i = 0;
+        while i < 16 {
+            let (mut register, mut bit) = (i as u32, 0);
+            while bit < 4 {
+                let carry = register & 1 != 0;
+                register = register >> 1 ^ if carry { POLYNOMIAL } else { 0 };
+                bit += 1;
+            }
+            table[i] = register;
+            i += 1;
+        }
+        table
+    }
+
+    #[derive(Clone)]
+    pub(super) struct State(u32);
+
+    impl State {
+        pub(super) fn new(register: u32) -> Self {
+            Self(register)
+        }
+
+        pub(super) fn update(&mut self, bytes: &[u8]) {
+            for &byte in bytes {
+                self.0 ^= u32::from(byte);
+                for _ in 0..2 {
+                    let nibble = (self.0 & 0xF) as usize;
+                    self.0 = self.0 >> 4 ^ TABLE.get(nibble).copied().unwrap_or(0);
+                }
+            }
+        }
+
+        pub(super) fn finish(&self) -> u32 {
+            self.0 ^ 0xFFFF_FFFF
+        }
     }
 }
 
@@ -80,6 +155,17 @@ mod tests {
             assert_eq!(crc32(&counting(len)[..len]), expected, "{len} bytes");
         }
         assert_eq!(crc32(b"123456789"), 0xCBF4_3926);
+    }
+
+    #[test]
+    fn the_firmware_s_own_agrees_with_the_crate() {
+        let bytes = counting(4095);
+        for len in [0, 1, 2, 3, 5, 255, 256, 4095] {
+            let mut own = nibbles::State::new(0xFFFF_FFFF);
+            own.update(&bytes[..len / 2]);
+            own.update(&bytes[len / 2..len]);
+            assert_eq!(own.finish(), crc32(&bytes[..len]), "{len} bytes");
+        }
     }
 
     #[test]
