@@ -144,7 +144,7 @@ fn demo() -> Result<()> {
     Ok(())
 }
 
-/// Documentation tests, then the others with nextest where it is installed.
+/// Documentation tests, the proof that the sweep can fail, then the others with nextest where it is installed.
 fn test_runs() -> Result<Vec<Command>> {
     let mut documentation = cargo();
     documentation.args(["test", "--quiet", "--doc"]);
@@ -155,5 +155,8 @@ fn test_runs() -> Result<Vec<Command>> {
     } else {
         tests.args(["test", "--lib", "--bins", "--tests"]);
     }
-    Ok(vec![documentation, tests])
+    let mut defects = cargo();
+    defects.args(["test", "--quiet", "--release", "--package", "iap-sim"]);
+    defects.args(["--features", "defects", "--test", "defects"]);
+    Ok(vec![documentation, defects, tests])
 }

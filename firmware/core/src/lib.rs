@@ -12,6 +12,7 @@
 
 pub mod boot;
 pub mod config;
+pub mod defect;
 pub mod flash;
 pub mod http;
 pub mod intake;

@@ -2,12 +2,14 @@
 
 use core::ops::Range;
 
+use iap_protocol::crc::crc32;
 use iap_protocol::header::{HEADER_LEN, ImageHeader};
 use iap_protocol::record::{
     ENTRY_BODY_LEN, ENTRY_LEN, Entry, IMAGE_SLOTS, LOG_SLOTS, SEAL, SEAL_RUN_LEN, SEAL_RUN_OFFSET,
     SECTOR_HEADER_LEN, Seal, SectorHeader, Slot, image_offset, log_offset,
 };
 
+use crate::defect::{Defect, has};
 use crate::flash::{FlashError, FlashFault, Window};
 
 /// The head of a record sector.
@@ -65,6 +67,10 @@ impl SectorLog {
     pub(super) fn slot(&self, window: &Window<'_>, slot: u16) -> Result<Slot, FlashError> {
         let mut bytes = [0; ENTRY_LEN];
         window.read(self.start + log_offset(slot), &mut bytes)?;
+        if has(Defect::EntryWithoutCheck) && bytes != [0xFF; ENTRY_LEN] {
+            let crc = crc32(&bytes[..ENTRY_BODY_LEN - 4]).to_le_bytes();
+            bytes[ENTRY_BODY_LEN - 4..ENTRY_BODY_LEN].copy_from_slice(&crc);
+        }
         Ok(Entry::decode(&bytes))
     }
 
@@ -210,6 +216,9 @@ pub(super) fn void(
 /// Programs slots from `slot` on to zero until one reads back as zero; the first slot after it.
 pub(super) fn burn(window: &mut Window<'_>, sector: u8, slot: u16) -> Result<u16, FlashError> {
     let start = window.sector_start(sector)?;
+    if has(Defect::TornSlotReused) {
+        return Ok(slot);
+    }
     for slot in slot..LOG_SLOTS {
         let mut bytes = [0; ENTRY_LEN];
         window.program(start + log_offset(slot), &bytes)?;

@@ -24,6 +24,7 @@ use iap_protocol::header::ImageHeader;
 use iap_protocol::memory::{MemoryMap, SectorSet};
 use iap_protocol::record::{Entry, IMAGE_SLOTS, LOG_SLOTS, Seal, Slot};
 
+use crate::defect::{Defect, has};
 use crate::flash::{Flash, FlashError, Window};
 use log::SectorLog;
 
@@ -94,7 +95,7 @@ impl RecordState {
 
     /// Whether the flash content of `sector` is what it reads as, now and at every later boot.
     pub fn is_firm(&self, sector: u8) -> bool {
-        self.done.contains(sector) || !self.touched.contains(sector)
+        self.done.contains(sector) || !self.touched.contains(sector) || has(Defect::SkipTouched)
     }
 
     /// Applies an entry; `image` is the header it refers to.
@@ -216,6 +217,7 @@ impl Record {
         for slot in 0..self.next_slot {
             let entry = match log.slot(window, slot)? {
                 Slot::Valid(entry, Seal::Torn | Seal::Sealed) => entry,
+                Slot::Valid(entry, Seal::Blank) if has(Defect::UnsealedEntry) => entry,
                 Slot::Blank => continue,
                 Slot::Dead if log.is_void(window, slot)? => continue,
                 Slot::Dead | Slot::Valid(_, Seal::Blank) => {
@@ -242,6 +244,9 @@ impl Record {
         if let Some((_, entry)) = previous {
             // Whatever is voided reads as anything later on: it must not stand at the end of the log.
             self.doubt.renew = (!is_settled || self.doubt.void.is_some()).then_some(entry);
+            if has(Defect::SealBelieved) || has(Defect::UnsealedEntry) {
+                self.doubt.renew = None;
+            }
         }
         if self.state.last == Last::Begun {
             // In a brown-out the entry of an erase may be lost, and the erase not.
@@ -438,6 +443,12 @@ impl Record {
         let mut window = Window::new(flash, &map.flash, map.record_sectors.into_iter().collect());
         log::kill(&mut window, sector)?;
         window.erase(sector)?;
+        if has(Defect::RecordErasedBeforeCopy) {
+            window.erase(map.record_sectors[1 - target])?;
+        }
+        if has(Defect::RecordHeaderFirst) {
+            log::write_header(&mut window, sector, self.generation + 1)?;
+        }
         let state = &self.state;
         let mut next = 0;
         let mut last = Entry::Counter {
@@ -448,12 +459,14 @@ impl Record {
             last = entry;
             log::write_entry(window, sector, next - 1, entry)
         };
-        put(
-            &mut window,
-            Entry::Counter {
-                value: state.counter,
-            },
-        )?;
+        if !has(Defect::CounterAfterHeader) {
+            put(
+                &mut window,
+                Entry::Counter {
+                    value: state.counter,
+                },
+            )?;
+        }
         put(
             &mut window,
             Entry::Revoked {
@@ -492,6 +505,11 @@ impl Record {
         log::write_entry(&mut window, sector, next, last)?;
         next += 1;
         log::write_header(&mut window, sector, self.generation + 1)?;
+        if has(Defect::CounterAfterHeader) {
+            let value = self.state.counter;
+            log::write_entry(&mut window, sector, next, Entry::Counter { value })?;
+            next += 1;
+        }
         // Whoever reads anything here that the move did not write knows that the move was finished.
         next = log::burn(&mut window, sector, next)?;
         self.generation += 1;

@@ -1,0 +1,161 @@
+//! Proof that the sweep can fail: every deliberate defect of the core is found. `cargo test -p iap-sim --features defects --test defects`.
+#![allow(clippy::unwrap_used)] // helpers of tests count as code to clippy
+
+use iap_core::defect::{self, Defect};
+use iap_core::flash::Window;
+use iap_sim::bench::{APPLICATION, Bench, Pushed, iap, payload, real_map, scaled_map};
+use iap_sim::nor::Fault;
+use iap_sim::sweep::brown_out;
+use iap_sim::sweep::parts::{Depth, First, Part};
+use iap_sim::sweep::start::{Kind, Sizes};
+
+/// What a small sweep from these states finds with `defect` switched on. In this thread only: a defect is the thread's own.
+fn found(defect: Option<Defect>, kinds: &[Kind]) -> Vec<String> {
+    let part = Part {
+        depth: Depth::Some {
+            second: 2,
+            third: 0,
+        },
+        ..part(kinds, 3)
+    };
+    defect::select(defect);
+    let tally = part.run(1);
+    defect::select(None);
+    assert_eq!(tally.planned, tally.fired);
+    tally.first
+}
+
+fn part(kinds: &[Kind], seed: u64) -> Part {
+    Part {
+        map: scaled_map(),
+        sizes: Sizes {
+            old: 2_200,
+            new: 2_116,
+        },
+        kinds: kinds.to_vec(),
+        bare_rules: vec![false],
+        first: First::All,
+        depth: Depth::One,
+        seed,
+    }
+}
+
+fn is_found(defect: Defect, kind: Kind) {
+    assert_eq!(found(None, &[kind]), [""; 0], "without a defect");
+    let found = found(Some(defect), &[kind]);
+    assert!(!found.is_empty(), "{defect:?} is not found from {kind:?}");
+    println!("{defect:?}: {}", found[0]);
+    let by_cut = found.iter().any(|what| what.contains(", cut "));
+    assert!(by_cut, "{defect:?} breaks more than cuts: {found:?}");
+}
+
+#[test]
+fn an_entry_without_its_check_is_found() {
+    // Under a sudden cut the seal alone is enough: the check is for brown-outs, in which a seal follows a torn body.
+    let found = |defect| {
+        defect::select(defect);
+        let tally = brown_out::run(1, &[4, 8], 3, 2, 1);
+        defect::select(None);
+        tally.violations
+    };
+    assert_eq!(found(None), 0);
+    assert!(found(Some(Defect::EntryWithoutCheck)) > 0);
+}
+
+#[test]
+fn an_unsealed_entry_that_is_acted_on_is_found() {
+    is_found(Defect::UnsealedEntry, Kind::Application);
+}
+
+#[test]
+fn begun_after_the_erase_is_found() {
+    is_found(Defect::BegunAfterErase, Kind::Application);
+}
+
+#[test]
+fn a_touched_sector_skipped_for_its_crc_is_found() {
+    // It takes a cut in the last word of a sector that reads right when the update is resumed: that word alone, and many draws.
+    let found = |defect| {
+        let part = |seed| Part {
+            first: First::Chosen,
+            ..part(&[Kind::Application], seed)
+        };
+        defect::select(defect);
+        let violations = (0..40)
+            .map(|seed| part(seed).run(1).violations)
+            .sum::<u64>();
+        defect::select(None);
+        violations
+    };
+    assert_eq!(found(None), 0);
+    assert!(found(Some(Defect::SkipTouched)) > 0);
+}
+
+#[test]
+fn done_before_verify_is_found() {
+    is_found(Defect::DoneBeforeVerify, Kind::Application);
+}
+
+#[test]
+fn a_record_sector_erased_before_the_copy_is_found() {
+    is_found(Defect::RecordErasedBeforeCopy, Kind::RecordFull);
+}
+
+#[test]
+fn a_record_header_written_first_is_found() {
+    is_found(Defect::RecordHeaderFirst, Kind::RecordFull);
+}
+
+#[test]
+fn a_counter_copied_after_the_header_is_found() {
+    is_found(Defect::CounterAfterHeader, Kind::RecordFull);
+}
+
+#[test]
+fn a_torn_slot_that_is_used_again_is_found() {
+    is_found(Defect::TornSlotReused, Kind::InterruptedSame);
+}
+
+#[test]
+fn a_seal_believed_because_it_reads_complete_is_found() {
+    is_found(Defect::SealBelieved, Kind::Application);
+}
+
+#[test]
+fn a_commit_before_the_verification_is_found_on_a_flash_that_lies() {
+    let push = |defect| {
+        let mut board = Bench::with_application(real_map(), &payload(9_000, 1), 1);
+        let file = iap(&payload(9_000, 2), (2, 0, 0), &board.config.map);
+        board.nor.inject(Fault::ReadsWrong {
+            address: APPLICATION + 0x400,
+            bits: 1,
+        });
+        defect::select(defect);
+        let pushed = board.push(&file);
+        defect::select(None);
+        pushed
+    };
+    assert!(matches!(push(None), Pushed::Refused(_)));
+    assert_eq!(push(Some(Defect::CommitBeforeVerify)), Pushed::Committed);
+}
+
+#[test]
+fn a_window_that_is_not_enforced_is_found() {
+    let operations = |defect| {
+        let mut board = Bench::new(real_map(), 1);
+        let map = board.config.map.clone();
+        defect::select(defect);
+        let mut window = Window::new(&mut board.nor, &map.flash, map.application_sectors());
+        for index in map.iap_sectors.iter().chain(map.record_sectors) {
+            let start = map.flash.sector(index).unwrap().region.start;
+            let _ = window.erase(index);
+            let _ = window.program(start, &[0; 4]);
+        }
+        // Across the boundary.
+        let _ = window.program(APPLICATION - 4, &[0; 8]);
+        defect::select(None);
+        board.nor.counters().operations()
+    };
+    assert_eq!(operations(None), 0);
+    assert_eq!(operations(Some(Defect::WindowNotEnforced)), 12);
+}
