@@ -178,7 +178,7 @@ fn with_the_longest_erase_times_exactly_the_sectors_of_the_image_are_erased() {
 
 /// The longest application there is: how long it takes to install, and from a reset to its first instruction.
 #[test]
-#[ignore = "builds firmware and clients; not yet true: 21.9 ms"]
+#[ignore = "builds firmware and clients"]
 fn an_application_of_896_kib_starts_within_15_ms_of_a_reset() {
     let mut bench = bench(MII);
     let map = Profile::load(MII).unwrap().memory_map().clone();
