@@ -5,6 +5,7 @@
 mod command;
 mod demo;
 mod firmware;
+mod fuzz;
 mod ihex;
 mod sample_app;
 mod setup;
@@ -34,6 +35,8 @@ enum Task {
     Firmware(firmware::Options),
     /// Verify, convert and push the sample application to a virtual board, over TFTP and over HTTP.
     Demo,
+    /// Run a fuzz target; without a name, list them.
+    Fuzz(fuzz::Options),
     /// Cut the power at every flash operation of an update, and judge what is left: half an hour.
     Sweep(sweep::Options),
     /// Run every check and every test of the project.
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Task::SampleApp(options) => sample_app::run(&options),
         Task::Firmware(options) => firmware::run(&options),
         Task::Demo => demo::run(),
+        Task::Fuzz(options) => fuzz::run(&options),
         Task::Sweep(options) => sweep::run(&options),
         Task::Test(options) => test::run(&options),
     };

@@ -1,0 +1,109 @@
+//! Files: whatever they hold, there is an image with its findings, or a failure that says something.
+
+use std::fmt::Write;
+use std::sync::OnceLock;
+
+use iap_profile::Profile;
+use iap_protocol::header::ImageHeader;
+use iapctl::image::check::{Target, judge};
+use iapctl::image::{Format, LoadOptions, parse};
+
+/// Longest file of the made-up kinds, so that an input of a few bytes stays one.
+const MAX_RECORDS: usize = 200;
+
+fn board() -> &'static Profile {
+    static BOARD: OnceLock<Profile> = OnceLock::new();
+    BOARD.get_or_init(|| Profile::builtin("sim").unwrap())
+}
+
+/// Reads a file and judges it, as `verify-image` does.
+fn read(bytes: &[u8]) -> Option<Format> {
+    let map = board().memory_map();
+    let image = match parse(bytes, &LoadOptions::new(map)) {
+        Ok(image) => image,
+        Err(failure) => {
+            assert!(!failure.message.is_empty());
+            return None;
+        }
+    };
+    assert!(
+        image.payload.len() <= bytes.len() + map.flash.region().len as usize,
+        "an image larger than file and flash"
+    );
+    let header = image.header.clone().unwrap_or(ImageHeader {
+        load_address: image.load_address,
+        payload_size: image.payload.len() as u32,
+        ..ImageHeader::default()
+    });
+    let target = Target { map, board: "sim" };
+    for finding in judge(&image, &header, &target) {
+        assert!(!format!("{finding:?}").is_empty());
+    }
+    Some(image.format)
+}
+
+/// An ELF file, its magic and class put right.
+pub fn elf(bytes: &[u8]) {
+    read(bytes);
+    let mut mended = bytes.to_vec();
+    for (byte, right) in mended.iter_mut().zip(b"\x7fELF\x01\x01\x01") {
+        *byte = *right;
+    }
+    read(&mended);
+}
+
+/// Intel HEX: the text as it is, and records with a right length and checksum made of the same bytes.
+pub fn intel_hex(bytes: &[u8]) {
+    read(bytes);
+    let mut text = String::new();
+    for record in records(bytes) {
+        let Some((head, data)) = record.split_first_chunk::<3>() else {
+            continue;
+        };
+        let mut line = vec![data.len() as u8];
+        line.extend_from_slice(head);
+        line.extend_from_slice(data);
+        let sum = line.iter().fold(0u8, |sum, byte| sum.wrapping_add(*byte));
+        line.push(sum.wrapping_neg());
+        write_line(&mut text, ":", &line);
+    }
+    text.push_str(":00000001FF\n");
+    read(text.as_bytes());
+}
+
+/// S-records: the text as it is, and records with a right length and checksum made of the same bytes.
+pub fn srec(bytes: &[u8]) {
+    read(bytes);
+    let mut text = String::from("S0030000FC\n");
+    for record in records(bytes) {
+        let Some((kind, content)) = record.split_first() else {
+            continue;
+        };
+        let mut line = vec![content.len() as u8 + 1];
+        line.extend_from_slice(content);
+        let sum = line.iter().fold(0u8, |sum, byte| sum.wrapping_add(*byte));
+        line.push(!sum);
+        write_line(&mut text, &format!("S{}", kind % 10), &line);
+    }
+    text.push_str("S9030000FC\n");
+    read(text.as_bytes());
+}
+
+/// Pieces of at most 63 bytes, each preceded by its length.
+fn records(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let (len, rest) = bytes.split_first()?;
+        let (record, later) = rest.split_at(usize::from(len % 64).min(rest.len()));
+        bytes = later;
+        Some(record)
+    })
+    .take(MAX_RECORDS)
+}
+
+fn write_line(text: &mut String, mark: &str, bytes: &[u8]) {
+    text.push_str(mark);
+    for byte in bytes {
+        let _ = write!(text, "{byte:02X}");
+    }
+    text.push('\n');
+}
