@@ -39,31 +39,31 @@ pub(crate) struct Options {
 enum Configuration {
     /// TFTP with a static address
     Tftp,
-    /// TFTP and DHCP
-    TftpDhcp,
-    /// TFTP and HTTP with a static address
-    TftpHttp,
+    /// HTTP with a static address
+    Http,
     /// TFTP, HTTP and DHCP
+    TftpHttpDhcp,
+    /// All features that are on by default
     Everything,
 }
 
 impl Configuration {
     fn features(self) -> &'static str {
         match self {
-            Self::Tftp => "",
-            Self::TftpDhcp => "dhcp",
-            Self::TftpHttp => "http",
-            Self::Everything => "http,dhcp",
+            Self::Tftp => "tftp",
+            Self::Http => "http",
+            Self::TftpHttpDhcp => "tftp,http,dhcp",
+            Self::Everything => "default",
         }
     }
 
-    /// Bytes of flash at most; `None` where only the IAP sectors limit it.
-    fn gate(self) -> Option<u32> {
+    /// Bytes of flash at most.
+    fn gate(self) -> u32 {
         match self {
-            Self::Tftp => Some(32_768),
-            Self::TftpHttp => Some(44_000),
-            Self::TftpDhcp => None,
-            Self::Everything => Some(81_920 + 16_384),
+            Self::Tftp => 32_768,
+            Self::Http => 44_000,
+            Self::TftpHttpDhcp => 56_000,
+            Self::Everything => 81_920 + 16_384,
         }
     }
 }
@@ -140,11 +140,12 @@ fn write(folder: &Path, elf: &[u8], image: &FirmwareImage) -> Result<()> {
 }
 
 fn over_gate(len: u32, configuration: Configuration) -> Result<()> {
-    match configuration.gate() {
-        Some(gate) if len > gate => bail!(
+    let gate = configuration.gate();
+    if len > gate {
+        bail!(
             "{len} bytes of flash, the gate of this configuration is {gate}: {} too many",
             len - gate
-        ),
-        _ => Ok(()),
+        );
     }
+    Ok(())
 }

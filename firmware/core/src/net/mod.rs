@@ -11,7 +11,10 @@ mod address;
 mod board;
 #[cfg_attr(not(feature = "dhcp"), path = "no_dhcp.rs")]
 mod dhcp;
+#[cfg_attr(not(feature = "tftp"), path = "no_files.rs")]
+mod files;
 mod platform;
+#[cfg(feature = "tftp")]
 mod ports;
 mod storage;
 #[cfg_attr(not(feature = "http"), path = "no_web.rs")]
@@ -20,12 +23,12 @@ mod web;
 #[cfg(test)]
 mod tests;
 
-use iap_protocol::status::{IapReason, Policy};
-use smoltcp::iface::{
-    self, Interface, PollIngressSingleResult, PollResult, SocketHandle, SocketSet,
-};
+#[cfg(not(any(feature = "tftp", feature = "http")))]
+compile_error!("a board needs a server: feature tftp or http");
+
+use iap_protocol::status::IapReason;
+use smoltcp::iface::{self, Interface, PollIngressSingleResult, PollResult, SocketSet};
 use smoltcp::phy::Device;
-use smoltcp::socket::udp;
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::HardwareAddress;
 
@@ -38,12 +41,11 @@ use crate::config::Config;
 use crate::flash::Flash;
 use crate::intake::{Intake, Transport};
 use crate::mode::{self, ResetReason, Situation};
-use crate::tftp::{Datagram, Limits, MAX_REPLY_LEN, Server};
 use crate::update::{Progress, RING_RESERVE, Step, Updater};
 use address::Addressing;
 use board::BoardState;
 use dhcp::Dhcp;
-use ports::{Ports, sender};
+use files::{Desk, Files};
 use web::{Service, Web};
 
 /// Largest TFTP window: with the largest blocks it fits into what the update keeps free in its ring.
@@ -70,10 +72,8 @@ pub struct Iap<'a, F> {
     sockets: SocketSet<'a>,
     dhcp: Dhcp,
     addressing: Addressing,
-    tftp: Server,
-    ports: Ports,
+    files: Files<'a>,
     web: Web<'a>,
-    reply: &'a mut [u8],
     board: BoardState,
     shown: Option<Indication>,
     /// Since when an erase waits for the transmitter.
@@ -92,21 +92,17 @@ impl<'a, F: Flash> Iap<'a, F> {
     ) -> Self {
         let now = platform.now();
         let interface = interface(config, now, device, platform);
-        let max_burst = device.capabilities().max_burst_size.unwrap_or(usize::MAX);
-        let limits = Limits {
-            max_window: u16::try_from(max_burst).map_or(MAX_WINDOW, |burst| burst.min(MAX_WINDOW)),
-            writes_allowed: config.policy != Policy::Login,
-        };
-        let tftp = Server::new(limits, platform.random() as u16);
         let network = &config.network;
         let mut sockets = SocketSet::new(&mut memory.sockets[..]);
         let mut bytes = &mut memory.bytes[..];
         let Metadata { datagrams, dhcp } = memory.metadata;
-        let opened = storage::udp_sockets(datagrams, &mut bytes);
-        let ports = Ports::new(
-            sockets.add(opened.request),
-            sockets.add(opened.write),
-            sockets.add(opened.read),
+        let files = Files::new(
+            config,
+            &device.capabilities(),
+            platform.random() as u16,
+            datagrams,
+            &mut bytes,
+            &mut sockets,
         );
         let web = Web::new(memory.connections, &mut bytes, &mut sockets);
         let dhcp = Dhcp::new(network, dhcp, &mut sockets);
@@ -117,10 +113,8 @@ impl<'a, F: Flash> Iap<'a, F> {
             sockets,
             dhcp,
             addressing: Addressing::new(now, network),
-            tftp,
-            ports,
+            files,
             web,
-            reply: storage::cut(&mut bytes, MAX_REPLY_LEN),
             board: BoardState::new(now, iap_reason),
             shown: None,
             postponed_since: None,
@@ -189,17 +183,14 @@ impl<'a, F: Flash> Iap<'a, F> {
     }
 
     fn serve<P: Platform>(&mut self, now: Instant, platform: &mut P) {
-        for handle in self.ports.handles() {
-            self.serve_datagram(now, handle);
-        }
-        // One answer each from the write and the read transfer; the rest is due at once and comes with the next turn.
-        for _ in 0..2 {
-            let reply = self.tftp.poll(now, &mut self.updater, &mut self.reply[..]);
-            self.ports.follow(now, &self.tftp, &mut self.sockets);
-            if let Some(reply) = reply {
-                self.ports.send(&reply, &self.reply[..], &mut self.sockets);
-            }
-        }
+        let mut desk = Desk {
+            now,
+            config: self.config,
+            interface: &self.interface,
+            updater: &mut self.updater,
+            board: &mut self.board,
+        };
+        self.files.serve(&mut self.sockets, &mut desk);
         self.board.refresh(&mut self.updater);
         let mut service = Service {
             now,
@@ -209,39 +200,6 @@ impl<'a, F: Flash> Iap<'a, F> {
             random: &mut || platform.random(),
         };
         self.web.serve(&mut self.sockets, &mut service);
-    }
-
-    /// Hands one datagram to the TFTP server; there is never more than one, as frames are served one by one.
-    fn serve_datagram(&mut self, now: Instant, handle: SocketHandle) {
-        let socket = self.sockets.get_mut::<udp::Socket<'_>>(handle);
-        let port = socket.endpoint().port;
-        let Ok((datagram, metadata)) = socket.recv() else {
-            return;
-        };
-        let Some(peer) = sender(&metadata, &self.interface) else {
-            return;
-        };
-        let (board, config) = (&mut self.board, self.config);
-        let status = |updater: &mut Updater<'a, F>, json: &mut [u8]| {
-            board.refresh(updater);
-            board.report(now, config).write(updater, json)
-        };
-        let datagram = Datagram {
-            local_port: port,
-            peer,
-            bytes: datagram,
-        };
-        let reply = self.tftp.process(
-            now,
-            &datagram,
-            &mut self.updater,
-            status,
-            &mut self.reply[..],
-        );
-        self.ports.follow(now, &self.tftp, &mut self.sockets);
-        if let Some(reply) = reply {
-            self.ports.send(&reply, &self.reply[..], &mut self.sockets);
-        }
     }
 
     fn assign_address(&mut self, now: Instant) {
@@ -273,7 +231,7 @@ impl<'a, F: Flash> Iap<'a, F> {
         let before = platform.now();
         let step = self.updater.step();
         let after = platform.now();
-        self.tftp.stalled(after, after - before);
+        self.files.stalled(after, after - before);
         match step {
             Step::More => Some(after),
             Step::SupplyLow => Some(after + SUPPLY_RETRY),
@@ -311,7 +269,7 @@ impl<'a, F: Flash> Iap<'a, F> {
             self.interface
                 .poll_at(now, &self.sockets)
                 .map(|at| at.max(now + EGRESS_RETRY)),
-            self.tftp.poll_at(now),
+            self.files.poll_at(now),
             self.web.poll_at(),
             self.addressing.poll_at(),
             mode::next_reset(self.config, &self.situation()).map(|(at, _)| at),
@@ -326,7 +284,7 @@ impl<'a, F: Flash> Iap<'a, F> {
         if self.updater.is_busy() {
             return None;
         }
-        if self.tftp.is_reset_due(now) {
+        if self.files.is_reset_due(now) {
             return Some(ResetReason::TftpRequest);
         }
         if self.web.is_reset_due(&self.sockets) {
@@ -344,8 +302,8 @@ impl<'a, F: Flash> Iap<'a, F> {
         Situation {
             started_at: self.board.started_at,
             iap_reason: self.board.iap_reason,
-            last_heard: self.tftp.last_heard().max(self.web.last_heard()),
-            commit_acked_at: self.tftp.commit_acked_at().filter(|_| was_last),
+            last_heard: self.files.last_heard().max(self.web.last_heard()),
+            commit_acked_at: self.files.commit_acked_at().filter(|_| was_last),
             phase: self.updater.phase(),
             is_busy: self.updater.is_busy(),
             is_startable: self.board.application.is_startable(),

@@ -8,7 +8,30 @@ use smoltcp::socket::udp;
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{IpAddress, IpEndpoint};
 
-use crate::tftp::{Reply, Server};
+use super::storage::cut;
+use crate::tftp::{MAX_REPLY_LEN, Reply, Server};
+
+/// For requests, for the write and for the read transfer.
+pub(super) const SOCKETS: usize = 3;
+/// A request has 512 bytes at most (RFC 2347).
+const REQUEST_RX: usize = 512;
+/// Two ERRORs.
+const REQUEST_TX: usize = 512;
+/// One block of DATA.
+const WRITE_RX: usize = MAX_REPLY_LEN;
+/// An ERROR and some ACKs.
+const WRITE_TX: usize = 512;
+/// An ACK, or the ERROR of a client that gives up.
+const READ_RX: usize = 256;
+/// One block of DATA.
+const READ_TX: usize = MAX_REPLY_LEN;
+/// Bytes of all their buffers.
+pub(super) const BYTES: usize = REQUEST_RX + REQUEST_TX + WRITE_RX + WRITE_TX + READ_RX + READ_TX;
+
+/// Datagrams that a socket can hold, in each direction of each socket.
+pub(super) type Datagrams = [[udp::PacketMetadata; 4]; 2 * SOCKETS];
+/// None yet.
+pub(super) const NO_DATAGRAMS: Datagrams = [[udp::PacketMetadata::EMPTY; 4]; 2 * SOCKETS];
 
 /// How long a datagram may wait for its neighbour's hardware address. One that never gets it would hold up all behind it.
 const MAX_UNSENT: Duration = Duration::from_secs(3);
@@ -68,15 +91,26 @@ pub(super) struct Ports {
 }
 
 impl Ports {
-    pub(super) fn new(request: SocketHandle, write: SocketHandle, read: SocketHandle) -> Self {
+    /// Makes the sockets, not open yet; takes their buffers from the front of `bytes`.
+    pub(super) fn new<'a>(
+        datagrams: &'a mut Datagrams,
+        bytes: &mut &'a mut [u8],
+        sockets: &mut SocketSet<'a>,
+    ) -> Self {
+        let [a, b, c, d, e, f] = datagrams;
+        let mut port = |rx, tx, rx_len, tx_len| {
+            let rx = udp::PacketBuffer::new(rx, cut(bytes, rx_len));
+            let tx = udp::PacketBuffer::new(tx, cut(bytes, tx_len));
+            Port::new(sockets.add(udp::Socket::new(rx, tx)))
+        };
         Self {
-            request: Port::new(request),
-            write: Port::new(write),
-            read: Port::new(read),
+            request: port(&mut a[..], &mut b[..], REQUEST_RX, REQUEST_TX),
+            write: port(&mut c[..], &mut d[..], WRITE_RX, WRITE_TX),
+            read: port(&mut e[..], &mut f[..], READ_RX, READ_TX),
         }
     }
 
-    pub(super) fn handles(&self) -> [SocketHandle; 3] {
+    pub(super) fn handles(&self) -> [SocketHandle; SOCKETS] {
         [self.request.handle, self.write.handle, self.read.handle]
     }
 
