@@ -56,11 +56,24 @@ pub const fn log_offset(slot: u16) -> u32 {
 /// The sector header.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SectorHeader {
-    /// Rises by one each time the record moves to the other sector.
+    /// Rises by one each time the record moves to the other sector; 0 follows the highest.
     pub generation: u32,
 }
 
 impl SectorHeader {
+    /// The header of the sector that the record moves to next.
+    pub const fn successor(self) -> Self {
+        Self {
+            generation: self.generation.wrapping_add(1),
+        }
+    }
+
+    /// Whether this sector was written after `other`: serial number arithmetic, RFC 1982 section 3.2, so that no generation is the
+    /// last one.
+    pub const fn is_newer_than(self, other: Self) -> bool {
+        self.generation.wrapping_sub(other.generation).cast_signed() > 0
+    }
+
     /// Reads a sector header; `None` unless magic, format and CRC are right.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let bytes: &[u8; SECTOR_HEADER_LEN] =

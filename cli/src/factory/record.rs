@@ -15,7 +15,7 @@ const FIRST_GENERATION: u32 = 1;
 const HEAD_LEN: usize = SECTOR_HEADER_LEN + SEAL_RUN_LEN;
 
 /// Both record sectors. The head of one that is not used is written as erased: the tool erases a sector in which it writes something, and
-/// a board that comes back to the line must not keep a record of a higher generation there.
+/// a board that comes back to the line must not keep a record of a newer generation there.
 pub fn parts(
     map: &MemoryMap,
     application: Option<Application>,

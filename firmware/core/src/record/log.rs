@@ -33,13 +33,9 @@ impl SectorLog {
         })
     }
 
-    pub(super) fn generation(&self) -> Option<u32> {
-        self.header.map(|header| header.generation)
-    }
-
-    /// Its generation, if it counts.
-    pub(super) fn firm_generation(&self) -> Option<u32> {
-        self.generation().filter(|_| self.seal_begun)
+    /// Its header, if it counts.
+    pub(super) fn firm_header(&self) -> Option<SectorHeader> {
+        self.header.filter(|_| self.seal_begun)
     }
 
     /// Whether anything was written to the log after the record moved here: a move writes valid entries only, and whoever appends burns a
@@ -157,10 +153,10 @@ pub(super) fn write_image(
 pub(super) fn write_header(
     window: &mut Window<'_>,
     sector: u8,
-    generation: u32,
+    header: SectorHeader,
 ) -> Result<(), FlashError> {
     let start = window.sector_start(sector)?;
-    window.program(start, &SectorHeader { generation }.encode())?;
+    window.program(start, &header.encode())?;
     complete_seal_run(window, sector)
 }
 
@@ -184,15 +180,15 @@ pub(super) fn kill(window: &mut Window<'_>, sector: u8) -> Result<(), FlashError
     }
 }
 
-/// Erases the other sector if it could one day pass for a newer generation than ours.
+/// Erases the other sector if it could one day pass for one that is newer than ours, or no older.
 pub(super) fn discard_rival(
     window: &mut Window<'_>,
     sector: u8,
-    generation: u32,
+    ours: SectorHeader,
 ) -> Result<(), FlashError> {
     if SectorLog::new(window, sector)?
-        .generation()
-        .is_some_and(|rival| rival > generation)
+        .header
+        .is_some_and(|rival| !ours.is_newer_than(rival))
     {
         kill(window, sector)?;
         window.erase(sector)?;

@@ -13,7 +13,7 @@
 //! - A cut may leave no trace now and one later. So before the first append of a session the slot after the last used one is burned:
 //!   an entry never goes into cells that a cut may have touched.
 //! - A record sector counts once any bit of its seal run is cleared; before the first append the run is completed, so that at every
-//!   later boot at least one of its words is firm, and a higher generation that is not firm is killed and erased.
+//!   later boot at least one of its words is firm, and a newer generation that is not firm is killed and erased.
 //! - A sector counts before an older one only if something was appended to it, and nothing is appended to one that a move has just left:
 //!   in a brown-out header and seal run may be torn together.
 //! - When the log or the image slots are full, all live state moves to the other sector, whose header and seal run are written last.
@@ -22,7 +22,7 @@ mod log;
 
 use iap_protocol::header::ImageHeader;
 use iap_protocol::memory::{MemoryMap, SectorSet};
-use iap_protocol::record::{Entry, IMAGE_SLOTS, LOG_SLOTS, Seal, Slot};
+use iap_protocol::record::{Entry, IMAGE_SLOTS, LOG_SLOTS, Seal, SectorHeader, Slot};
 
 use crate::defect::{Defect, has};
 use crate::flash::{Flash, FlashError, Window};
@@ -146,7 +146,8 @@ pub struct Record {
     state: RecordState,
     /// Index into `MemoryMap::record_sectors`.
     active: Option<usize>,
-    generation: u32,
+    /// The head of the active sector; of generation 0 where there is none.
+    head: SectorHeader,
     next_slot: u16,
     next_image: u8,
     /// The slot of the image `state.image` came from.
@@ -166,7 +167,7 @@ impl Record {
         let mut record = Self {
             state: RecordState::unknown(),
             active: None,
-            generation: 0,
+            head: SectorHeader { generation: 0 },
             next_slot: 0,
             next_image: 0,
             image_slot: 0,
@@ -179,21 +180,21 @@ impl Record {
             SectorLog::new(&window, first)?,
             SectorLog::new(&window, second)?,
         ];
-        record.active = match logs.each_ref().map(SectorLog::firm_generation) {
+        record.active = match logs.each_ref().map(SectorLog::firm_header) {
             [None, None] => None,
             [Some(_), None] => Some(0),
             [None, Some(_)] => Some(1),
             [Some(first), Some(second)] => {
-                let newer = usize::from(second > first);
+                let newer = usize::from(second.is_newer_than(first));
                 // Both say the same until something was appended, and only that proves the newer one's header and seal run.
                 let is_proven = logs[newer].is_appended_to(&window)?;
                 Some(if is_proven { newer } else { 1 - newer })
             }
         };
-        record.generation = record
+        record.head = record
             .active
-            .and_then(|index| logs[index].firm_generation())
-            .unwrap_or(0);
+            .and_then(|index| logs[index].firm_header())
+            .unwrap_or(record.head);
         if let Some(sector) = record
             .active
             .and_then(|index| map.record_sectors.get(index))
@@ -388,7 +389,7 @@ impl Record {
             let rival = map.record_sectors[1 - self.active.unwrap_or(0)];
             let mut window =
                 Window::new(flash, &map.flash, map.record_sectors.into_iter().collect());
-            log::discard_rival(&mut window, rival, self.generation)?;
+            log::discard_rival(&mut window, rival, self.head)?;
             self.open = true;
             return Ok(());
         };
@@ -396,7 +397,7 @@ impl Record {
         let other = map.record_sectors[1 - active];
         let mut window = Window::new(flash, &map.flash, map.record_sectors.into_iter().collect());
         log::complete_seal_run(&mut window, sector)?;
-        log::discard_rival(&mut window, other, self.generation)?;
+        log::discard_rival(&mut window, other, self.head)?;
         if let Some(slot) = self.doubt.void {
             log::void(&mut window, sector, slot..self.next_slot)?;
             self.doubt.void = None;
@@ -447,7 +448,7 @@ impl Record {
             window.erase(map.record_sectors[1 - target])?;
         }
         if has(Defect::RecordHeaderFirst) {
-            log::write_header(&mut window, sector, self.generation + 1)?;
+            log::write_header(&mut window, sector, self.head.successor())?;
         }
         let state = &self.state;
         let mut next = 0;
@@ -476,23 +477,17 @@ impl Record {
         for &(key, value) in &state.settings {
             put(&mut window, Entry::Setting { key, value })?;
         }
+        let (slot, mut header_crc32) = (0, 0);
         if let Some(image) = &state.image {
-            put(&mut window, Entry::Claimed { slot: 0 })?;
-            log::write_image(&mut window, sector, 0, image)?;
-            let header_crc32 = log::header_crc32(image);
-            put(
-                &mut window,
-                match state.last {
-                    Last::Committed => Entry::Committed {
-                        slot: 0,
-                        header_crc32,
-                    },
-                    _ => Entry::Begun {
-                        slot: 0,
-                        header_crc32,
-                    },
-                },
-            )?;
+            put(&mut window, Entry::Claimed { slot })?;
+            log::write_image(&mut window, sector, slot, image)?;
+            header_crc32 = log::header_crc32(image);
+        }
+        // An image that cannot be read any more is no reason to forget that an update began: with the bare rule the rest of it would start.
+        match state.last {
+            Last::Nothing => {}
+            Last::Begun => put(&mut window, Entry::Begun { slot, header_crc32 })?,
+            Last::Committed => put(&mut window, Entry::Committed { slot, header_crc32 })?,
         }
         let known = map.application_sectors();
         for index in state.touched.intersection(known).iter() {
@@ -504,7 +499,7 @@ impl Record {
         // The last entry is settled like every other one: the slot before it says the same.
         log::write_entry(&mut window, sector, next, last)?;
         next += 1;
-        log::write_header(&mut window, sector, self.generation + 1)?;
+        log::write_header(&mut window, sector, self.head.successor())?;
         if has(Defect::CounterAfterHeader) {
             let value = self.state.counter;
             log::write_entry(&mut window, sector, next, Entry::Counter { value })?;
@@ -512,7 +507,7 @@ impl Record {
         }
         // Whoever reads anything here that the move did not write knows that the move was finished.
         next = log::burn(&mut window, sector, next)?;
-        self.generation += 1;
+        self.head = self.head.successor();
         self.active = Some(target);
         self.next_slot = next;
         self.next_image = u8::from(self.state.image.is_some());

@@ -170,16 +170,16 @@ impl Start {
     fn damage(&mut self, active: bool) {
         let map = &self.bench.config.map;
         let mut trial = self.bench.nor.clone();
-        let generation = |sector: u8| {
+        let head = |sector: u8| {
             let start = map.flash.sector(sector).map_or(0, |s| s.region.start);
             let head = self.bench.nor.content_of(start..start + 32);
-            SectorHeader::decode(&head).map_or(0, |header| header.generation)
+            SectorHeader::decode(&head).unwrap_or(SectorHeader { generation: 0 })
         };
         let [first, second] = map.record_sectors;
-        let newer = if generation(first) >= generation(second) {
-            [first, second]
-        } else {
+        let newer = if head(second).is_newer_than(head(first)) {
             [second, first]
+        } else {
+            [first, second]
         };
         let sector = newer[usize::from(!active)];
         let start = map.flash.sector(sector).map_or(0, |s| s.region.start);
