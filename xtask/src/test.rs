@@ -7,6 +7,7 @@ use anyhow::{Result, bail};
 use iap_profile::Profile;
 
 use crate::command::{cargo, in_root, output, run as execute};
+use crate::firmware;
 use crate::sample_app::{self, TARGET};
 use crate::setup::{self, Peer};
 
@@ -28,6 +29,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     for mut check in checks() {
         execute(&mut check)?;
     }
+    firmware::run(&firmware::Options::all())?;
     for board in Profile::builtins() {
         for confirm in [false, true] {
             sample_app::run(&sample_app::Options {
@@ -74,18 +76,15 @@ fn checks() -> Vec<Command> {
     };
     let mut documentation = with(&["doc", "--quiet", "--no-deps", "--document-private-items"]);
     documentation.env("RUSTDOCFLAGS", "-D warnings");
-    let lint_sample_app = [
-        "clippy",
-        "--quiet",
-        "--package",
-        "iap-sample-app",
-        "--target",
-        TARGET,
-    ];
+    let on_the_chip = ["iap-sample-app", "iap-stm32f407"].map(|package| ["--package", package]);
+    let mut lint_for_the_chip = with(&["clippy", "--quiet", "--target", TARGET]);
+    lint_for_the_chip
+        .args(on_the_chip.concat())
+        .args(["--", "-D", "warnings"]);
     let mut checks = vec![
         with(&["fmt", "--all", "--check"]),
         with(&["clippy", "--quiet", "--all-targets", "--", "-D", "warnings"]),
-        with(&[&lint_sample_app[..], &["--", "-D", "warnings"]].concat()),
+        lint_for_the_chip,
         documentation,
     ];
     for host in setup::OTHER_HOSTS {

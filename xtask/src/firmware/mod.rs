@@ -1,96 +1,121 @@
 //! `cargo xtask firmware`: the IAP firmware for a board, checked and measured.
 //!
-//! What a linker script cannot promise is looked up in the ELF file: `check.rs`. A configuration that is larger than its gate fails.
+//! What a linker script cannot promise is looked up in the ELF file: `check.rs`. A configuration that is larger than it may be fails:
+//! `configuration.rs`.
 
 mod check;
+mod configuration;
 mod image;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use clap::ValueEnum;
+use clap::builder::PossibleValuesParser;
 use iap_profile::Profile;
 
 use crate::command::{self, cargo};
 use crate::ihex;
 use crate::sample_app::{TARGET, absolute_if_file};
 use crate::setup;
+use configuration::{CONFIGURATIONS, Configuration, Verdict};
 use image::FirmwareImage;
 
 const PACKAGE: &str = "iap-stm32f407";
+/// The board of the size table.
+const MEASURED_BOARD: &str = "stm324xg-eval";
 
 /// What to build.
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// Profile of the board: a name or a file
-    #[arg(long, default_value = "stm324xg-eval")]
+    #[arg(long, default_value = MEASURED_BOARD)]
     profile: String,
-    /// All shipped profiles
-    #[arg(long, conflicts_with = "profile")]
+    /// Everything for all shipped profiles, and each configuration of the size table
+    #[arg(long, conflicts_with_all = ["profile", "configuration"])]
     all: bool,
     /// What the firmware can do
-    #[arg(long, value_enum, default_value = "everything")]
-    configuration: Configuration,
+    #[arg(long, default_value = CONFIGURATIONS[0].name,
+        value_parser = PossibleValuesParser::new(CONFIGURATIONS.iter().map(|known| known.name)))]
+    configuration: String,
 }
 
-/// What the firmware can do: features of the crate, and how large it may be.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-enum Configuration {
-    /// TFTP with a static address
-    Tftp,
-    /// HTTP with a static address
-    Http,
-    /// TFTP, HTTP and DHCP
-    TftpHttpDhcp,
-    /// All features that are on by default
-    Everything,
-}
-
-impl Configuration {
-    fn features(self) -> &'static str {
-        match self {
-            Self::Tftp => "tftp",
-            Self::Http => "http",
-            Self::TftpHttpDhcp => "tftp,http,dhcp",
-            Self::Everything => "default",
+impl Options {
+    /// What a test of everything builds.
+    pub(crate) fn all() -> Self {
+        Self {
+            profile: MEASURED_BOARD.into(),
+            all: true,
+            configuration: CONFIGURATIONS[0].name.into(),
         }
     }
 
-    /// Bytes of flash at most.
-    fn gate(self) -> u32 {
-        match self {
-            Self::Tftp => 32_768,
-            Self::Http => 44_000,
-            Self::TftpHttpDhcp => 56_000,
-            Self::Everything => 81_920 + 16_384,
+    fn builds(&self) -> Vec<(String, &'static Configuration)> {
+        let everything = &CONFIGURATIONS[0];
+        if self.all {
+            let boards = Profile::builtins().map(|board| (board.to_owned(), everything));
+            let sizes = CONFIGURATIONS.iter().skip(1);
+            let sizes = sizes.map(|configuration| (MEASURED_BOARD.to_owned(), configuration));
+            return boards.chain(sizes).collect();
         }
+        let configuration = Configuration::find(&self.configuration).unwrap_or(everything);
+        vec![(self.profile.clone(), configuration)]
     }
+}
+
+/// One that was built.
+struct Built {
+    profile: String,
+    configuration: &'static Configuration,
+    len: u32,
 }
 
 /// Builds what the options ask for. All are built before a failure is reported.
 pub(crate) fn run(options: &Options) -> Result<()> {
     setup::add_rust_target(TARGET)?;
-    let profiles: Vec<String> = match options.all {
-        true => Profile::builtins().map(str::to_owned).collect(),
-        false => vec![options.profile.clone()],
-    };
-    let mut failed = Vec::new();
-    for profile in &profiles {
-        if let Err(error) = build(profile, options.configuration) {
-            println!("{profile}: {error:#}");
-            failed.push(profile.as_str());
+    let (mut built, mut failed) = (Vec::new(), Vec::new());
+    for (profile, configuration) in options.builds() {
+        match build_with_smaller_map(&profile, configuration) {
+            Ok(more) => built.extend(more),
+            Err(error) => failed.push(format!("{profile} ({}): {error:#}", configuration.name)),
         }
     }
-    if failed.is_empty() {
-        Ok(())
-    } else {
-        bail!("no firmware for {}", failed.join(", "))
+    print!("{}", size_table(&built));
+    let too_large = built
+        .iter()
+        .filter_map(|built| match built.configuration.judge(built.len) {
+            Verdict::TooLarge(by) => Some(format!(
+                "{} ({}): {} bytes of flash are {by} too many",
+                built.profile, built.configuration.name, built.len
+            )),
+            _ => None,
+        });
+    failed.extend(too_large);
+    if !failed.is_empty() {
+        bail!("firmware that is not right:\n  {}", failed.join("\n  "));
     }
+    Ok(())
+}
+
+/// Builds one, and again with the flash map it is made for if it fits there.
+fn build_with_smaller_map(
+    profile: &str,
+    configuration: &'static Configuration,
+) -> Result<Vec<Built>> {
+    let mut built = vec![build(profile, configuration)?];
+    let fits = built.iter().all(|built| built.len <= configuration.gate);
+    let smaller = configuration
+        .smaller_map
+        .filter(|_| profile == MEASURED_BOARD);
+    if let Some(smaller) = smaller.filter(|_| fits) {
+        let smaller = command::root().join(smaller);
+        built.push(build(&smaller.to_string_lossy(), configuration)?);
+    }
+    Ok(built)
 }
 
 /// Builds, checks, measures and writes one.
-fn build(profile_name: &str, configuration: Configuration) -> Result<()> {
+fn build(profile_name: &str, configuration: &'static Configuration) -> Result<Built> {
     let profile = Profile::load(profile_name)?;
     compile(profile_name, configuration)?;
     let target = command::target_folder();
@@ -98,23 +123,42 @@ fn build(profile_name: &str, configuration: Configuration) -> Result<()> {
     let elf = fs::read(&built).with_context(|| format!("cannot read {}", built.display()))?;
     let image = FirmwareImage::parse(&elf)?;
     let faults = check::faults(&image, &profile);
-    let name = Path::new(profile_name).file_stem().unwrap_or_default();
-    let folder = target.join("firmware").join(name);
-    write(&folder, &elf, &image)?;
+    let folder = folder_name(profile_name, configuration);
+    write(&target.join("firmware").join(folder), &elf, &image)?;
     print!("{}", image.table(&profile));
     if !faults.is_empty() {
         bail!("the image is not right:\n  {}", faults.join("\n  "));
     }
-    over_gate(image.flash_len(), configuration)
+    Ok(Built {
+        profile: stem(profile_name),
+        configuration,
+        len: image.flash_len(),
+    })
 }
 
-fn compile(profile: &str, configuration: Configuration) -> Result<()> {
+/// Where the files go: the profile's name, with the configuration's unless it is the default.
+fn folder_name(profile: &str, configuration: &Configuration) -> String {
+    let name = stem(profile);
+    if configuration == &CONFIGURATIONS[0] {
+        name
+    } else {
+        format!("{name}-{}", configuration.name)
+    }
+}
+
+/// The name of a profile, also of one that was given as a file.
+fn stem(profile: &str) -> String {
+    let stem = Path::new(profile).file_stem().unwrap_or_default();
+    stem.to_string_lossy().into_owned()
+}
+
+fn compile(profile: &str, configuration: &Configuration) -> Result<()> {
     let mut build = cargo();
     build
         .args(["build", "--quiet", "--package", PACKAGE])
         .args(["--target", TARGET, "--profile", "firmware"])
         .args(["--no-default-features", "--features"])
-        .arg(configuration.features())
+        .arg(configuration.features)
         .env("IAP_PROFILE", absolute_if_file(profile));
     command::run(&mut build)
 }
@@ -139,13 +183,73 @@ fn write(folder: &Path, elf: &[u8], image: &FirmwareImage) -> Result<()> {
     Ok(())
 }
 
-fn over_gate(len: u32, configuration: Configuration) -> Result<()> {
-    let gate = configuration.gate();
-    if len > gate {
-        bail!(
-            "{len} bytes of flash, the gate of this configuration is {gate}: {} too many",
-            len - gate
-        );
+/// What each takes of its budget.
+fn size_table(built: &[Built]) -> String {
+    let mut text = String::new();
+    if !built.is_empty() {
+        text += &row(["profile", "configuration", "bytes", "gate", "goal", ""]);
     }
-    Ok(())
+    for Built {
+        profile,
+        configuration,
+        len,
+    } in built
+    {
+        let verdict = configuration.judge(*len).to_string();
+        let [bytes, gate, goal] =
+            [*len, configuration.gate, configuration.goal].map(|n| n.to_string());
+        text += &row([profile, configuration.name, &bytes, &gate, &goal, &verdict]);
+    }
+    text
+}
+
+fn row([profile, configuration, bytes, gate, goal, verdict]: [&str; 6]) -> String {
+    let row =
+        format!("{profile:<20} {configuration:<15} {bytes:>7} {gate:>7} {goal:>7}  {verdict}");
+    format!("{}\n", row.trim_end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_test_of_everything_builds_every_profile_and_every_configuration() {
+        let builds = Options::all().builds();
+        for board in Profile::builtins() {
+            assert!(
+                builds.contains(&(board.to_owned(), &CONFIGURATIONS[0])),
+                "{board}"
+            );
+        }
+        for configuration in &CONFIGURATIONS {
+            assert!(builds.iter().any(|(_, built)| *built == configuration));
+        }
+    }
+
+    #[test]
+    fn a_configuration_over_its_gate_is_named_in_the_table() {
+        let tftp = Configuration::find("tftp").unwrap();
+        let built = [Built {
+            profile: MEASURED_BOARD.into(),
+            configuration: tftp,
+            len: tftp.gate + 7,
+        }];
+        let table = size_table(&built);
+        assert_eq!(table.lines().count(), 2, "{table}");
+        let expected = match tftp.known_over {
+            Some(_) => "OVER ITS GATE by 7",
+            None => "TOO LARGE by 7",
+        };
+        assert!(table.contains(expected), "{table}");
+    }
+
+    #[test]
+    fn the_profile_of_the_smaller_map_has_it() {
+        for smaller in CONFIGURATIONS.iter().filter_map(|known| known.smaller_map) {
+            let profile = Profile::load(command::root().join(smaller).to_str().unwrap()).unwrap();
+            assert_eq!(profile.settings.iap.flash_map, "compact");
+            assert!(!profile.has_http());
+        }
+    }
 }
