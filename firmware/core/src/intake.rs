@@ -69,6 +69,11 @@ pub trait Intake {
         declared: Option<u32>,
     ) -> Result<Ticket, Refusal>;
 
+    /// Says that no more than `at_most` bytes will come: all that a form tells of the length of the file in it.
+    fn bound(&mut self, ticket: Ticket, at_most: u32) {
+        let _ = (ticket, at_most);
+    }
+
     /// How many bytes [`Intake::accept`] takes now. Grows as the flash is programmed; 0 is not an error but a brake.
     fn room(&self) -> usize;
 

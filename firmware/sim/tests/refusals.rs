@@ -176,6 +176,35 @@ fn a_bad_image_that_fits_the_ring_is_refused_without_a_flash_operation() {
 }
 
 #[test]
+fn a_raw_image_larger_than_user_flash_is_refused_in_a_form_without_a_flash_operation() {
+    let sim = board();
+    let user_flash = 896 * 1024;
+    let (mut raw, _) = application((2, 0, 0), SMALL);
+    for len in [user_flash + 1, user_flash + 511, user_flash + 20_000] {
+        raw.resize(len, 0x5A);
+        let before = operations(&sim);
+        let told = http(&sim, &raw).unwrap_err();
+        assert!(told.contains(ErrorCode::TooLarge.sentence()), "{told}");
+        assert_eq!(operations(&sim), before);
+    }
+    assert_eq!(starts(&sim).as_deref(), Some("1.0.0"));
+    raw.resize(user_flash, 0x5A);
+    http(&sim, &raw).unwrap();
+    assert_eq!(sim.flash_bytes()[0x2_0000..], raw);
+}
+
+#[test]
+fn a_form_too_short_for_the_image_in_it_is_refused_without_a_flash_operation() {
+    let sim = board();
+    let before = operations(&sim);
+    let truncated = spoilt(LARGE, |_, payload| payload.truncate(LARGE - 100));
+    let told = http(&sim, &truncated).unwrap_err();
+    assert!(told.contains(ErrorCode::Truncated.sentence()), "{told}");
+    assert_eq!(operations(&sim), before);
+    assert_eq!(starts(&sim).as_deref(), Some("1.0.0"));
+}
+
+#[test]
 fn a_bad_image_larger_than_the_ring_leaves_iap_mode_with_the_reason_and_the_next_push_heals_it() {
     type Change = fn(&mut Vec<u8>);
     let changes: [(ErrorCode, Change); 3] = [

@@ -85,10 +85,11 @@ impl Multipart {
         }
     }
 
-    /// Takes bytes of the body, as many as the intake has room for; how many were used.
+    /// Takes bytes of the body, of which `left` are to come with these, as many as the intake has room for; how many were used.
     pub(super) fn take(
         &mut self,
         bytes: &[u8],
+        left: u32,
         line: &mut Buffer,
         intake: &mut dyn Intake,
         ticket: Ticket,
@@ -97,7 +98,15 @@ impl Multipart {
         while self.settle(intake, ticket)? && !rest.is_empty() {
             let used = match self.state {
                 State::Content => self.content(rest, intake, ticket)?,
-                State::Headers => Some(self.header(rest, line)?),
+                State::Headers => {
+                    let used = self.header(rest, line)?;
+                    if self.state == State::Content && self.part != Part::Ignored {
+                        // Behind the file there are at least the delimiter and two dashes.
+                        let around = bytes.len() - rest.len() + used + self.whole + 2;
+                        intake.bound(ticket, left.saturating_sub(around as u32));
+                    }
+                    Some(used)
+                }
                 _ => Some(self.after_delimiter(rest)?),
             };
             let Some(used) = used else { break };

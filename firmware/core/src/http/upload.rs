@@ -35,7 +35,7 @@ impl Upload {
         intake: &mut dyn Intake,
     ) -> Result<usize, Refusal> {
         if let Some(form) = &mut self.form {
-            return form.take(bytes, line, intake, self.ticket);
+            return form.take(bytes, self.left, line, intake, self.ticket);
         }
         let fitting = bytes.get(..intake.room()).unwrap_or(bytes);
         if !fitting.is_empty() {

@@ -302,6 +302,10 @@ impl<F: Flash> Intake for Shared<'_, '_, '_, F> {
         self.0.borrow_mut().begin(now, source, declared)
     }
 
+    fn bound(&mut self, ticket: Ticket, at_most: u32) {
+        self.0.borrow_mut().bound(ticket, at_most);
+    }
+
     fn room(&self) -> usize {
         self.0.borrow().room()
     }

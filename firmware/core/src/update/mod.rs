@@ -295,6 +295,12 @@ impl<F: Flash> Intake for Updater<'_, F> {
         Ok(ticket)
     }
 
+    fn bound(&mut self, ticket: Ticket, at_most: u32) {
+        if let Ok(upload) = self.running(ticket) {
+            upload.bound(at_most);
+        }
+    }
+
     fn room(&self) -> usize {
         match &self.upload {
             Some(upload) if upload.is_running() => {

@@ -24,6 +24,8 @@ pub(super) struct Upload {
     pub(super) ticket: Ticket,
     source: Source,
     declared: Option<u32>,
+    /// No more bytes will come than these, where the exact number is not known.
+    at_most: Option<u32>,
     begun_at: Instant,
     received: u32,
     /// The bytes before the payload: the header, or the first four of a raw image until it is known to be one.
@@ -50,6 +52,7 @@ impl Upload {
             ticket,
             source,
             declared,
+            at_most: None,
             begun_at,
             received: 0,
             head: heapless::Vec::new(),
@@ -92,6 +95,10 @@ impl Upload {
         self.outcome = Outcome::Committed;
     }
 
+    pub(super) fn bound(&mut self, at_most: u32) {
+        self.at_most = Some(at_most);
+    }
+
     pub(super) fn note_writing(&mut self) {
         self.writing = true;
     }
@@ -117,6 +124,7 @@ impl Upload {
     /// Whether all of the payload fits into the ring, so that it can be judged before the flash is touched.
     fn fits(&self, capacity: usize) -> bool {
         self.payload_size()
+            .or(self.at_most)
             .is_some_and(|size| size as usize <= capacity)
     }
 
@@ -133,6 +141,12 @@ impl Upload {
         } else {
             free
         }
+    }
+
+    /// The bound that a raw image is judged by, before anything is erased for one that does not fit. What may follow it in a form counts
+    /// against it, but for the line end that closes nearly every form.
+    fn at_most_raw(&self) -> Option<u32> {
+        self.at_most.map(|at_most| at_most.saturating_sub(2))
     }
 
     /// Takes bytes; an error is the verdict on the image.
@@ -182,7 +196,8 @@ impl Upload {
                 let kind = judge::kind(*start)?;
                 self.kind = Some(kind);
                 if kind == Kind::Raw {
-                    self.image = Some(judge::raw_header(config, state, self.declared)?);
+                    let size = self.declared.or(self.at_most_raw());
+                    self.image = Some(judge::raw_header(config, state, size)?);
                     let start = *start;
                     self.accept_payload(&start, ring, config)?;
                 }
@@ -200,7 +215,9 @@ impl Upload {
     /// Whether the client's idea of the length agrees with the header's.
     fn check_declared(&self, image: &ImageHeader) -> Result<(), Refusal> {
         let expected = image.payload_size.saturating_add(HEADER_LEN as u32);
-        let Some(declared) = self.declared else {
+        // A bound that is high enough says nothing.
+        let bound = self.at_most.filter(|&at_most| at_most < expected);
+        let Some(declared) = self.declared.or(bound) else {
             return Ok(());
         };
         let code = match declared.cmp(&expected) {

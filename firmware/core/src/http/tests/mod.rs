@@ -35,6 +35,8 @@ pub(super) struct FakeIntake {
     pub(super) bytes: Vec<u8>,
     /// What `begin` was told, for each upload.
     pub(super) begun: Vec<Option<u32>>,
+    /// The last that `bound` was told.
+    pub(super) at_most: Option<u32>,
     pub(super) outcome: Outcome,
     pub(super) finished: bool,
     /// Steps from `finish` to the verdict.
@@ -53,6 +55,7 @@ impl Default for FakeIntake {
             in_ring: 0,
             bytes: Vec::new(),
             begun: Vec::new(),
+            at_most: None,
             outcome: Outcome::Committed,
             finished: false,
             verdict_steps: 0,
@@ -91,6 +94,11 @@ impl Intake for FakeIntake {
         self.bytes.clear();
         (self.in_ring, self.finished, self.outcome) = (0, false, Outcome::Running);
         Ok(self.ticket())
+    }
+
+    fn bound(&mut self, ticket: Ticket, at_most: u32) {
+        assert_eq!(ticket, self.ticket());
+        self.at_most = Some(at_most);
     }
 
     fn room(&self) -> usize {

@@ -114,6 +114,30 @@ fn small_images_arrive_whole_in_a_form_and_raw() {
     }
 }
 
+#[test]
+fn a_form_tells_how_long_its_file_can_be_at_most_before_its_first_byte() {
+    let file = image(500);
+    // A line end behind the closing boundary is part of nothing, and may as well be the file's.
+    let line_end = file_form("xYz", &file);
+    let none = line_end[..line_end.len() - 2].to_vec();
+    let field = b"\r\n--xYz\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nb";
+    let mut followed = none[..none.len() - 9].to_vec();
+    followed.extend_from_slice(field);
+    followed.extend_from_slice(b"\r\n--xYz--");
+    for (body, beyond) in [(none, 0), (line_end, 2), (followed, field.len())] {
+        let request = form_post(BASIC, "xYz", &body);
+        for split in 0..request.len() {
+            let mut board = Board::new();
+            board.send(&request[..split]);
+            let begun = !board.intake.bytes.is_empty();
+            assert!(!begun || board.intake.at_most.is_some());
+            board.send(&request[split..]);
+            assert_installed(&board, &file, "form");
+            assert_eq!(board.intake.at_most, Some((500 + beyond) as u32));
+        }
+    }
+}
+
 pub(super) fn raw(method: &str, fields: &str, body: &[u8]) -> Vec<u8> {
     let mut request = format!(
         "{method} /upload.cgi HTTP/1.1\r\nHost: b\r\n{BASIC}{fields}Content-Length: {}\r\n\r\n",
