@@ -24,7 +24,7 @@ pub(crate) struct Peer {
     pub(crate) package: &'static str,
 }
 
-const PEERS: [Peer; 7] = [
+const PEERS: [Peer; 8] = [
     peer("in.tftpd", "tftpd-hpa"),
     peer("tftp", "tftp-hpa"),
     peer("atftp", "atftp"),
@@ -32,6 +32,7 @@ const PEERS: [Peer; 7] = [
     peer("curl", "curl"),
     peer("arm-none-eabi-objcopy", "binutils-arm-none-eabi"),
     peer("python3", "python3"),
+    peer("ip", "iproute2"),
 ];
 
 const fn peer(program: &'static str, package: &'static str) -> Peer {

@@ -86,6 +86,7 @@ impl<M: Machine> Bench<M> {
             7 => self
                 .machine
                 .network_error(self.now, NetworkError::HostUnreachable),
+            9 => self.machine.network_error(self.now, NetworkError::TooLong),
             8 if action & 0x70 == 0x70 => self.machine.cancel(self.now),
             _ => {
                 let len = script.byte();

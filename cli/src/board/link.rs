@@ -95,13 +95,13 @@ impl Board {
     }
 
     async fn tftp_status(&self, patience: Duration) -> Result<Status, Failure> {
+        // Blocks that every network carries: boards do not learn what fits on the way.
+        let config = tftp::Config {
+            options: false,
+            ..self.tftp_config(patience)
+        };
         // Room for fields that later versions add.
-        let reader = Reader::new(
-            self.tftp_config(patience),
-            FILE_NAME,
-            4 * MAX_LEN,
-            Duration::ZERO,
-        );
+        let reader = Reader::new(config, FILE_NAME, 4 * MAX_LEN, Duration::ZERO);
         let json = self
             .tftp("status", reader, std::future::pending(), |_| ())
             .await?;

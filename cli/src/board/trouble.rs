@@ -47,6 +47,16 @@ fn advice(error: &TransferError) -> (Exit, Option<&'static str>) {
                 "the host is there but no TFTP server: the board may be running its application; reset it into IAP mode",
             ),
         ),
+        (Reason::Network(NetworkError::TooLong), _) => (
+            Exit::Unreachable,
+            Some("the way to the board changed: push again, smaller blocks are used then"),
+        ),
+        (Reason::Silent | Reason::Network(_), Phase::LastAck { .. }) => (
+            Exit::Unreachable,
+            Some(
+                "the board may have committed it and started it, or lost power before: see whether it runs, or reset it into IAP mode and ask iapctl status",
+            ),
+        ),
         (Reason::Silent | Reason::Network(_), _) => (
             Exit::Unreachable,
             Some(

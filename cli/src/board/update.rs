@@ -1,5 +1,6 @@
 //! One update of one board, from login to the proof that it holds what was sent.
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use iap_protocol::status::Status;
@@ -9,6 +10,7 @@ use super::interrupt::Interrupt;
 use super::state::{self, Expected};
 use super::{Board, Event, Login, Sent};
 use crate::failure::{Exit, Failure};
+use crate::tftp::Phase;
 
 /// How long a board may take to answer its status when nothing was said about waiting.
 const STATUS_PATIENCE: Duration = Duration::from_secs(10);
@@ -17,6 +19,10 @@ const WAIT_PATIENCE: Duration = Duration::from_millis(1500);
 const WAIT_PAUSE: Duration = Duration::from_millis(200);
 /// After Ctrl-C nobody wants to wait long.
 const LAST_QUESTION: Duration = Duration::from_secs(3);
+
+/// How long the last acknowledgement may be missing before the board is asked: after a commit it starts its application in some seconds,
+/// and cannot be asked any more.
+const LAST_ACK_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What is to be sent, and what the board must hold afterwards.
 #[derive(Debug)]
@@ -74,10 +80,24 @@ impl Update {
         let during = format!("logging in to {}", board.target());
         interrupt.guard(&during, board.log_in(login)).await?;
         let begun = Instant::now();
-        let sent = board
-            .send(&self.file_name, self.content.clone(), interrupt, events)
-            .await;
+        let all_sent_at = Cell::new(None);
+        let events = |event| {
+            note_all_sent(&all_sent_at, &event);
+            events(event);
+        };
+        let sent = tokio::select! {
+            biased;
+            sent = board.send(&self.file_name, self.content.clone(), interrupt, events) => sent,
+            status = self.committed_unheard(board, &all_sent_at) => {
+                let time = begun.elapsed();
+                return Ok(Done { status, sent: None, time });
+            }
+        };
         let time = begun.elapsed();
+        let sent = sent.map_err(|failure| match all_sent_at.get() {
+            Some(_) => unheard(failure),
+            None => failure,
+        });
         match sent {
             Ok(sent) => self.proven(board).await.map(|status| Done {
                 status,
@@ -90,6 +110,29 @@ impl Update {
                 time,
             }),
         }
+    }
+
+    /// Ends when the board, asked because the last acknowledgement is missing, says that it holds what was sent.
+    async fn committed_unheard(
+        &self,
+        board: &Board,
+        all_sent_at: &Cell<Option<Instant>>,
+    ) -> Status {
+        loop {
+            sleep(WAIT_PAUSE).await;
+            let is_due = |at: Instant| at.elapsed() >= LAST_ACK_PATIENCE;
+            if all_sent_at.get().is_some_and(is_due)
+                && let Ok(status) = board.status(LAST_QUESTION).await
+                && self.is_held(&status)
+            {
+                return status;
+            }
+        }
+    }
+
+    /// An application in the status is one that was committed and checked, whichever transfer brought it.
+    fn is_held(&self, status: &Status) -> bool {
+        !state::is_busy(status.phase) && self.expected.is_met_by(status).is_ok()
     }
 
     /// The transfer ended well: what does the board hold?
@@ -135,13 +178,34 @@ impl Update {
         let Some(status) = settled_status(board, &failure).await else {
             return Err(failure.help("the board does not say in what state it is: iapctl status"));
         };
-        // An application in the status is one that was committed and checked, whichever transfer brought it.
-        let holds_it = !state::is_busy(status.phase) && self.expected.is_met_by(&status).is_ok();
-        if holds_it && failure.exit == Exit::Unreachable {
+        if self.is_held(&status) && matches!(failure.exit, Exit::Unreachable | Exit::Verification) {
             return Ok(status);
         }
         let state = state::describe(&status, &failure.message);
         Err(failure.help(format!("the board: {state}")))
+    }
+}
+
+/// Keeps since when only the last acknowledgement is missing.
+fn note_all_sent(since: &Cell<Option<Instant>>, event: &Event) {
+    let Event::Tftp(progress) = event else {
+        return;
+    };
+    match (progress.phase, since.get()) {
+        (Phase::LastAck { .. }, None) => since.set(Some(Instant::now())),
+        (Phase::Request | Phase::Data { .. }, _) => since.set(None),
+        (Phase::LastAck { .. } | Phase::Complete, _) => {}
+    }
+}
+
+/// The board may have everything, and nobody can tell.
+fn unheard(failure: Failure) -> Failure {
+    match failure.exit {
+        Exit::Unreachable => Failure {
+            exit: Exit::Verification,
+            ..failure
+        },
+        _ => failure,
     }
 }
 

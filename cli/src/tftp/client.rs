@@ -1,14 +1,16 @@
 //! Writing a file to a TFTP server.
 
+mod shrink;
+
 use core::time::Duration;
 
 use iap_protocol::tftp::{DATA_HEADER_LEN, DEFAULT_BLOCK_SIZE, Options, Packet};
 
 use super::error::{NetworkError, Phase, Reason, TransferError};
-use super::request::{Answer, Direction, LastWords, RequestState, encode, refused};
+use super::request::{Answer, LastWords, RequestState, encode, refused};
 use super::rtt::Estimator;
 use super::sending::Sending;
-use super::{Config, MAX_WINDOW_SIZE, Machine, Progress};
+use super::{Config, Machine, Progress};
 
 /// ERROR 5: "unknown transfer ID".
 const UNKNOWN_TRANSFER: u16 = 5;
@@ -35,8 +37,11 @@ pub struct Upload {
 #[derive(Debug)]
 pub struct Client<S> {
     config: Config,
+    file_name: String,
     content: S,
     state: State,
+    /// The port of a session that was ended because its blocks were too long for the way.
+    abandoned: Option<u16>,
     last_words: LastWords,
     requests: u32,
     malformed: u64,
@@ -58,27 +63,13 @@ enum State {
 impl<S: AsRef<[u8]>> Client<S> {
     /// A transfer of `content` to `file_name`, beginning at `now`. Characters a name cannot have on the wire become `_`.
     pub fn new(config: Config, file_name: &str, content: S, now: Duration) -> Self {
-        let options = if config.options {
-            Options {
-                block_size: Some(config.block_size),
-                transfer_size: Some(content.as_ref().len() as u64),
-                timeout_s: Some(config.timeout_s.max(1)),
-                window_size: Some(config.window_size.clamp(1, MAX_WINDOW_SIZE)),
-            }
-        } else {
-            Options::default()
-        };
-        let patience = config.request_patience;
+        let len = content.as_ref().len() as u64;
         Self {
-            state: State::Requesting(RequestState::new(
-                Direction::Write,
-                file_name,
-                options,
-                patience,
-                now,
-            )),
+            state: State::Requesting(RequestState::write(&config, file_name, len, now)),
             config,
+            file_name: file_name.to_owned(),
             content,
+            abandoned: None,
             last_words: LastWords::default(),
             requests: 0,
             malformed: 0,
@@ -171,7 +162,12 @@ impl<S: AsRef<[u8]>> Client<S> {
             Packet::Ack { block } => blocks.acknowledge(now, *block),
             // The peer repeats its first answer: it has no DATA yet.
             Packet::OptionAck(_) if blocks.acked() == 0 => blocks.acknowledge(now, 0),
-            Packet::Error { code, message } => return self.fail(now, refused(*code, message)),
+            Packet::Error { code, message } => {
+                if !self.never_got_a_block(*code) || !self.shrink(now) {
+                    self.fail(now, refused(*code, message));
+                }
+                return;
+            }
             _ => false,
         };
         if moved {
@@ -243,6 +239,9 @@ impl<S: AsRef<[u8]>> Machine for Client<S> {
             return;
         };
         match &self.state {
+            State::Requesting(_) if self.is_of_abandoned(from_port, &packet) => {
+                self.on_abandoned(now, &packet);
+            }
             State::Requesting(_) => self.on_answer(now, from_port, &packet),
             State::Sending { peer_port, .. } if *peer_port == from_port => {
                 self.on_transfer(now, &packet);
@@ -257,12 +256,19 @@ impl<S: AsRef<[u8]>> Machine for Client<S> {
     }
 
     fn network_error(&mut self, now: Duration, error: NetworkError) {
+        if error == NetworkError::TooLong && self.shrink(now) {
+            return;
+        }
         self.refusals += 1;
         let fatal = match (&self.state, error) {
+            // May be about the blocks of the session before.
+            (State::Requesting(_), _) if self.abandoned.is_some() => {
+                self.refusals >= REFUSALS_TO_BELIEVE
+            }
             (State::Requesting(_), _) => true,
             // While a board erases it does not answer ARP either.
             (State::Sending { .. }, NetworkError::HostUnreachable) => false,
-            (State::Sending { .. }, NetworkError::PortClosed) => {
+            (State::Sending { .. }, NetworkError::PortClosed | NetworkError::TooLong) => {
                 self.refusals >= REFUSALS_TO_BELIEVE
             }
             (State::Ended(_), _) => false,

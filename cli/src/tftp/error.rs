@@ -31,6 +31,8 @@ pub enum NetworkError {
     PortClosed,
     /// No route, or the host does not answer ARP.
     HostUnreachable,
+    /// A datagram is too long for a network on the way, and boards do not put fragments together again.
+    TooLong,
 }
 
 /// Why a transfer failed.
@@ -103,6 +105,7 @@ impl fmt::Display for NetworkError {
         f.write_str(match self {
             Self::PortClosed => "the port is closed: ICMP port unreachable",
             Self::HostUnreachable => "the host cannot be reached",
+            Self::TooLong => "a block is too long for a network on the way",
         })
     }
 }

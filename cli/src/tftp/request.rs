@@ -9,6 +9,7 @@ use core::time::Duration;
 use iap_protocol::tftp::{MAX_REQUEST_LEN, Mode, Options, Packet, Request};
 
 use super::error::Reason;
+use super::{Config, MAX_WINDOW_SIZE};
 
 /// Waits after the first, second and every later write request.
 const WRITE_WAITS: [Duration; 3] = [
@@ -83,6 +84,21 @@ impl RequestState {
         }
     }
 
+    /// A request to write `len` bytes.
+    pub(crate) fn write(config: &Config, file_name: &str, len: u64, now: Duration) -> Self {
+        let options = match config.options {
+            true => Options {
+                block_size: Some(config.block_size),
+                transfer_size: Some(len),
+                timeout_s: Some(config.timeout_s.max(1)),
+                window_size: Some(config.window_size.clamp(1, MAX_WINDOW_SIZE)),
+            },
+            false => Options::default(),
+        };
+        let patience = config.request_patience;
+        Self::new(Direction::Write, file_name, options, patience, now)
+    }
+
     pub(crate) fn sent(&self) -> u32 {
         self.sent
     }
@@ -98,6 +114,11 @@ impl RequestState {
 
     pub(crate) fn poll_at(&self) -> Duration {
         self.next_at.min(self.deadline())
+    }
+
+    /// Brings the next repetition forward.
+    pub(crate) fn repeat_by(&mut self, at: Duration) {
+        self.next_at = self.next_at.min(at);
     }
 
     pub(crate) fn expired(&self, now: Duration) -> bool {

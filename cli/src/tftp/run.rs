@@ -3,6 +3,9 @@
 //! The socket is not connected, because a TFTP server answers from another port than the one the request went to. On Linux the
 //! option IP_RECVERR (ip(7)) makes ICMP errors come back on such a socket too; Windows reports them by itself (as a reset
 //! connection); elsewhere a closed port shows as silence.
+//!
+//! Datagrams leave whole or not at all: IP_MTU_DISCOVER is set to IP_PMTUDISC_DO, so that the kernel does not cut to pieces what a
+//! network on the way cannot carry, which a board would never put together again. The [`Machine`] then chooses smaller blocks.
 
 use std::future::Future;
 use std::io::{Error, ErrorKind};
@@ -99,13 +102,20 @@ impl<M: Machine> Driver<M> {
     }
 
     async fn send_due(&mut self) -> Result<(), RunError> {
-        while let Some(port) = self.machine.poll(self.started.elapsed(), &mut self.out) {
+        loop {
+            // What is reported about an earlier datagram would keep the next one from being sent.
+            if let Some(error) = self.socket.take_error()? {
+                self.on_error(error)?;
+            }
+            let now = self.started.elapsed();
+            let Some(port) = self.machine.poll(now, &mut self.out) else {
+                return Ok(());
+            };
             let to = SocketAddrV4::new(self.server, port);
             if let Err(error) = self.socket.send_to(&self.out, to).await {
                 self.on_error(error)?;
             }
         }
-        Ok(())
     }
 
     fn take(
@@ -130,6 +140,7 @@ impl<M: Machine> Driver<M> {
         let reported = match error.kind() {
             ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset => NetworkError::PortClosed,
             ErrorKind::HostUnreachable => NetworkError::HostUnreachable,
+            _ if is_too_long(&error) => NetworkError::TooLong,
             _ if is_loss(&error) => return Ok(()),
             _ => return Err(RunError::Io(error)),
         };
@@ -150,13 +161,20 @@ impl<M: Machine> Driver<M> {
     }
 }
 
-/// Whether a datagram was lost on this machine, and the next one may not be: the queue of the interface is full, a signal came, or a
-/// router asked for smaller fragments, which the kernel sends from now on.
-fn is_loss(error: &Error) -> bool {
+/// Whether a datagram was longer than this machine or a router on the way lets through.
+fn is_too_long(error: &Error) -> bool {
     #[cfg(target_os = "linux")]
-    if error.raw_os_error() == Some(nix::errno::Errno::EMSGSIZE as i32) {
-        return true;
-    }
+    let too_long = error.raw_os_error() == Some(nix::errno::Errno::EMSGSIZE as i32);
+    #[cfg(not(target_os = "linux"))]
+    let too_long = {
+        let _ = error;
+        false
+    };
+    too_long
+}
+
+/// Whether a datagram was lost on this machine, and the next one may not be: the queue of the interface is full, or a signal came.
+fn is_loss(error: &Error) -> bool {
     matches!(
         error.kind(),
         ErrorKind::WouldBlock | ErrorKind::Interrupted | ErrorKind::OutOfMemory
@@ -166,6 +184,10 @@ fn is_loss(error: &Error) -> bool {
 async fn open_socket() -> Result<UdpSocket, Error> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await?;
     #[cfg(target_os = "linux")]
-    nix::sys::socket::setsockopt(&socket, nix::sys::socket::sockopt::Ipv4RecvErr, &true)?;
+    {
+        use rustix::net::sockopt::{Ipv4PathMtuDiscovery, set_ip_mtu_discover};
+        nix::sys::socket::setsockopt(&socket, nix::sys::socket::sockopt::Ipv4RecvErr, &true)?;
+        set_ip_mtu_discover(&socket, Ipv4PathMtuDiscovery::DO)?;
+    }
     Ok(socket)
 }

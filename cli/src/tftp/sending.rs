@@ -22,6 +22,11 @@ use super::rtt::Estimator;
 const MAX_BURST_BYTES: u64 = 64 * 1024;
 const MIN_PAUSE: Duration = Duration::from_millis(1);
 const MAX_PAUSE: Duration = Duration::from_millis(5);
+/// While only the last acknowledgement is missing: a board that has committed starts its application after some seconds, and is to be
+/// heard before.
+const MAX_LAST_TIMEOUT: Duration = Duration::from_secs(1);
+/// For so many repetitions; then it is slow, or gone.
+const LAST_REPETITIONS: u32 = 7;
 /// A timer that an erase has made long is cut to this when the peer goes on.
 const MAX_FIRST_TIMEOUT: Duration = Duration::from_secs(1);
 /// Single blocks go out at least every 20 ms.
@@ -178,6 +183,7 @@ impl Sending {
         let timeout = self.rtt.timeout(self.backoff);
         self.sent_at.saturating_add(match self.timeouts {
             0 => timeout.min(MAX_FIRST_TIMEOUT),
+            1..LAST_REPETITIONS if self.all_sent() => timeout.min(MAX_LAST_TIMEOUT),
             _ => timeout,
         })
     }

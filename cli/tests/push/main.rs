@@ -295,6 +295,26 @@ fn a_lost_last_answer_is_made_good_by_the_status() {
 }
 
 #[test]
+fn a_last_acknowledgement_that_never_comes_is_replaced_by_a_question_before_the_board_leaves() {
+    let (folder, board) = (Folder::new(), Stub::start(Fault::KeepsLastAnswer));
+    let begun = Instant::now();
+    let output = run(&["push", &board.tftp(), folder.app().to_str().unwrap()]);
+    assert_exit(&output, 0);
+    let text = stdout(&output);
+    assert!(
+        text.contains("the board's status proves the update"),
+        "{text}"
+    );
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(4), "auto-start-s is 5: {took:?}");
+    let repetitions = board.state.lock().unwrap().repetitions;
+    assert!(
+        repetitions >= 2,
+        "{repetitions}: the last block is repeated meanwhile"
+    );
+}
+
+#[test]
 fn a_broken_connection_is_told_with_the_state_of_the_board() {
     for transport in [Stub::tftp, Stub::http] {
         let (folder, board) = (Folder::new(), Stub::start(Fault::BreaksOff));

@@ -20,6 +20,8 @@ pub(crate) enum Fault {
     HoldsOtherBytes,
     /// Commits, and is gone before it says so.
     LosesLastAnswer,
+    /// Commits, and its last acknowledgement never arrives (TFTP).
+    KeepsLastAnswer,
     /// Takes the first bytes, then breaks the connection.
     BreaksOff,
     /// Takes the first bytes, then says nothing more.
@@ -32,6 +34,8 @@ pub(crate) struct State {
     pub(crate) files: Vec<(String, Vec<u8>)>,
     pub(crate) resets: u32,
     pub(crate) errors: Vec<u16>,
+    /// Last blocks that came again.
+    pub(crate) repetitions: u32,
     fault: Fault,
 }
 
@@ -64,6 +68,7 @@ impl Stub {
                 files: Vec::new(),
                 resets: 0,
                 errors: Vec::new(),
+                repetitions: 0,
                 fault,
             })),
             tftp_port: udp.local_addr().unwrap().port(),
@@ -134,7 +139,7 @@ impl Stub {
                 .set_read_timeout(Some(Duration::from_secs(5)))
                 .unwrap();
             match Packet::decode(&buffer[..len]).unwrap() {
-                Packet::ReadRequest(request) => self.send_status(&session, &request.options),
+                Packet::ReadRequest(_) => self.send_status(&session),
                 Packet::WriteRequest(request) => {
                     self.receive(&session, request.file_name, &request.options);
                 }
@@ -143,22 +148,13 @@ impl Stub {
         }
     }
 
-    fn send_status(&self, session: &UdpSocket, asked: &Options) {
+    fn send_status(&self, session: &UdpSocket) {
         let text = self.state.lock().unwrap().status.to_string();
-        let granted = Options {
-            block_size: asked.block_size,
-            ..Options::default()
-        };
-        send(session, &Packet::OptionAck(granted));
-        assert_eq!(receive(session), [0, 4, 0, 0]);
-        send(
-            session,
-            &Packet::Data {
-                block: 1,
-                payload: text.as_bytes(),
-            },
-        );
-        assert_eq!(receive(session), [0, 4, 0, 1]);
+        assert_ne!(text.len() % 512, 0, "no empty block is sent at the end");
+        for (block, payload) in (1u16..).zip(text.as_bytes().chunks(512)) {
+            send(session, &Packet::Data { block, payload });
+            assert_eq!(receive(session)[2..], block.to_be_bytes());
+        }
     }
 
     fn receive(&self, session: &UdpSocket, name: &str, asked: &Options) {
@@ -201,10 +197,23 @@ impl Stub {
             if last && self.fault() == Fault::LosesLastAnswer {
                 return;
             }
+            if last && self.fault() == Fault::KeepsLastAnswer {
+                let (stub, session) = (self.clone(), session.try_clone().unwrap());
+                std::thread::spawn(move || stub.count_repetitions(&session));
+                return;
+            }
             send(session, &Packet::Ack { block: number });
             if last {
                 return;
             }
+        }
+    }
+
+    /// Hears the last block again and again, and says nothing.
+    fn count_repetitions(&self, session: &UdpSocket) {
+        let mut buffer = [0; 2048];
+        while session.recv(&mut buffer).is_ok() {
+            self.state.lock().unwrap().repetitions += 1;
         }
     }
 

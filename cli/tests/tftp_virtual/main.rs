@@ -1,6 +1,7 @@
 //! The TFTP write client in virtual time: thousands of seconds of erasing, losing and doubling in one.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
+mod mtu;
 mod world;
 
 use std::time::Duration;
@@ -555,4 +556,30 @@ fn an_overrun_receiver_is_sent_shorter_bursts() {
     let upload = delivered(&mut world, 300_000);
     assert!(upload.repeated < upload.blocks * 2, "{upload:?}");
     assert!(world.now < Duration::from_secs(10), "{:?}", world.now);
+}
+
+/// When DATA with this block number left.
+fn departures(world: &World, number: u16) -> Vec<Duration> {
+    let is_it = |datagram: &[u8]| matches!(Packet::decode(datagram), Ok(Packet::Data { block, .. }) if block == number);
+    (world.sent.iter())
+        .filter(|(_, _, datagram)| is_it(datagram))
+        .map(|(at, ..)| *at)
+        .collect()
+}
+
+#[test]
+fn the_last_block_is_repeated_every_second_at_first_and_less_often_later() {
+    for (config, last) in [(plain(), 40), (windowed(1), 14), (windowed(16), 14)] {
+        let habits = Habits {
+            stalls: [(last, HOUR)].into(),
+            ..Habits::default()
+        };
+        let mut world = world(config, 20_000, Wire::new(ms(250)), habits);
+        let error = world.run(HOUR).unwrap_err();
+        assert_eq!(error.phase, Phase::LastAck { block: last });
+        let at = departures(&world, last as u16);
+        let gaps: Vec<_> = at.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert!(gaps[..7].iter().all(|gap| *gap <= ms(1000)), "{gaps:?}");
+        assert!(gaps[8..].iter().all(|gap| *gap >= ms(3900)), "{gaps:?}");
+    }
 }
