@@ -3,7 +3,7 @@
 use core::net::{Ipv4Addr, SocketAddrV4};
 
 use iap_core::intake::Intake;
-use iap_core::tftp::{Datagram, Limits, MAX_REPLY_LEN, MAX_SILENCE, Server};
+use iap_core::tftp::{Datagram, FILE_LEN, Limits, MAX_REPLY_LEN, MAX_SILENCE, Server};
 use iap_protocol::tftp::{PORT, Packet};
 use smoltcp::time::{Duration, Instant};
 
@@ -22,8 +22,9 @@ pub fn tftp_server(bytes: &[u8]) {
         max_window: u16::from(flags & 0x1F),
         writes_allowed: flags & 0x80 == 0,
     };
+    let mut file = [0; FILE_LEN];
     let mut bench = Bench {
-        server: Server::new(limits, script.u16()),
+        server: Server::new(limits, script.u16(), &mut file),
         upload: Upload::new(),
         now: Instant::from_secs(1000),
     };
@@ -33,13 +34,13 @@ pub fn tftp_server(bytes: &[u8]) {
     bench.everybody_leaves();
 }
 
-struct Bench {
-    server: Server,
+struct Bench<'a> {
+    server: Server<'a>,
     upload: Upload,
     now: Instant,
 }
 
-impl Bench {
+impl Bench<'_> {
     fn act(&mut self, script: &mut Script<'_>) {
         let action = script.byte();
         match action & 0x0F {

@@ -12,13 +12,13 @@ use super::ports::{self, Ports, sender};
 use super::storage::cut;
 use crate::config::Config;
 use crate::flash::Flash;
-use crate::tftp::{Datagram, Limits, MAX_REPLY_LEN, Server};
+use crate::tftp::{Datagram, FILE_LEN, Limits, MAX_REPLY_LEN, Server};
 use crate::update::Updater;
 
 pub(super) use ports::{Datagrams, NO_DATAGRAMS, SOCKETS};
 
 /// Bytes of all buffers.
-pub(super) const BYTES: usize = ports::BYTES + MAX_REPLY_LEN;
+pub(super) const BYTES: usize = ports::BYTES + FILE_LEN + MAX_REPLY_LEN;
 
 /// What datagrams are served with.
 pub(super) struct Desk<'s, 'a, F> {
@@ -31,7 +31,7 @@ pub(super) struct Desk<'s, 'a, F> {
 
 /// The server, its sockets, and the reply being written.
 pub(super) struct Files<'a> {
-    server: Server,
+    server: Server<'a>,
     ports: Ports,
     reply: &'a mut [u8],
 }
@@ -52,7 +52,7 @@ impl<'a> Files<'a> {
             writes_allowed: config.policy != Policy::Login,
         };
         Self {
-            server: Server::new(limits, seed),
+            server: Server::new(limits, seed, cut(bytes, FILE_LEN)),
             ports: Ports::new(datagrams, bytes, sockets),
             reply: cut(bytes, MAX_REPLY_LEN),
         }

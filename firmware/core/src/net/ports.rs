@@ -115,7 +115,12 @@ impl Ports {
     }
 
     /// Brings the sockets to the ports that the server uses now.
-    pub(super) fn follow(&mut self, now: Instant, server: &Server, sockets: &mut SocketSet<'_>) {
+    pub(super) fn follow(
+        &mut self,
+        now: Instant,
+        server: &Server<'_>,
+        sockets: &mut SocketSet<'_>,
+    ) {
         self.request.bind(sockets, Some(PORT));
         self.write.bind(sockets, server.write_port());
         self.read.bind(sockets, server.read_port());

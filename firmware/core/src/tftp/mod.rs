@@ -79,26 +79,33 @@ pub struct Reply {
     pub len: usize,
 }
 
+/// Bytes of the longest file that is read: `status.json`.
+pub const FILE_LEN: usize = status::MAX_LEN;
+
 /// The server.
 #[derive(Debug)]
-pub struct Server {
+pub struct Server<'a> {
     limits: Limits,
     next_port: u16,
     write: Option<Write>,
     read: Option<Read>,
+    /// What the read transfer sends.
+    file: &'a mut [u8],
     reset_at: Option<Instant>,
     last_heard: Option<Instant>,
     commit_acked_at: Option<Instant>,
 }
 
-impl Server {
-    /// A server; `seed` chooses the first transfer port, so that a board that was reset does not meet its old clients' datagrams.
-    pub const fn new(limits: Limits, seed: u16) -> Self {
+impl<'a> Server<'a> {
+    /// A server; `seed` chooses the first transfer port, so that a board that was reset does not meet its old clients' datagrams. `file` is
+    /// room for the file of a read transfer: [`FILE_LEN`] bytes.
+    pub const fn new(limits: Limits, seed: u16, file: &'a mut [u8]) -> Self {
         Self {
             limits,
             next_port: FIRST_TRANSFER_PORT | seed,
             write: None,
             read: None,
+            file,
             reset_at: None,
             last_heard: None,
             commit_acked_at: None,
@@ -338,7 +345,8 @@ impl Server {
             }
         }
         let port = self.fresh_port();
-        self.read = Some(Read::new(now, port, peer, &request.options, status));
+        let len = status(self.file).min(self.file.len());
+        self.read = Some(Read::new(now, port, peer, &request.options, len));
         Ok(())
     }
 
@@ -367,7 +375,7 @@ impl Server {
             self.read = None;
             return None;
         }
-        let len = read.poll(now, out)?;
+        let len = read.poll(now, self.file, out)?;
         Some(Reply {
             local_port: read.port,
             peer: read.peer,

@@ -1,8 +1,9 @@
 //! One read transfer of `status.json`: taken down when the request comes, sent block by block, repeated when the client is silent.
+//! The text stays with the server: a transfer is made on the stack, which has no room for it.
 
 use core::net::SocketAddrV4;
+use core::ops::Range;
 
-use iap_protocol::status::MAX_LEN;
 use iap_protocol::tftp::{DEFAULT_BLOCK_SIZE, MAX_BLOCK_SIZE, Options, Packet};
 use smoltcp::time::{Duration, Instant};
 
@@ -20,7 +21,7 @@ pub(super) struct Read {
     pub(super) peer: SocketAddrV4,
     /// When the packet at hand is sent, for the first time or again.
     pub(super) due: Instant,
-    json: [u8; MAX_LEN],
+    /// Bytes of the file.
     len: usize,
     options: Options,
     block_size: usize,
@@ -38,10 +39,8 @@ impl Read {
         port: u16,
         peer: SocketAddrV4,
         requested: &Options,
-        status: impl FnOnce(&mut [u8]) -> usize,
+        len: usize,
     ) -> Self {
-        let mut json = [0; MAX_LEN];
-        let len = status(&mut json).min(MAX_LEN);
         let options = Options {
             block_size: requested.block_size.map(|size| size.min(MAX_BLOCK_SIZE)),
             transfer_size: requested.transfer_size.map(|_| len as u64),
@@ -54,7 +53,6 @@ impl Read {
             port,
             peer,
             due: now,
-            json,
             len,
             options,
             block_size: usize::from(options.block_size.unwrap_or(DEFAULT_BLOCK_SIZE)),
@@ -97,8 +95,8 @@ impl Read {
         }
     }
 
-    /// Writes the packet at hand if it is due.
-    pub(super) fn poll(&mut self, now: Instant, out: &mut [u8]) -> Option<usize> {
+    /// Writes the packet at hand, with its part of `file`, if it is due.
+    pub(super) fn poll(&mut self, now: Instant, file: &[u8], out: &mut [u8]) -> Option<usize> {
         if now < self.due {
             return None;
         }
@@ -109,16 +107,17 @@ impl Read {
         } else {
             Packet::Data {
                 block: self.block,
-                payload: self.payload(),
+                payload: file.get(self.payload()).unwrap_or(&[]),
             }
         };
         packet.encode(out)
     }
 
-    fn payload(&self) -> &[u8] {
+    /// Where in the file the block at hand is.
+    fn payload(&self) -> Range<usize> {
         let start = usize::from(self.block.saturating_sub(1)) * self.block_size;
-        let end = self.len.min(start + self.block_size);
-        self.json.get(start..end).unwrap_or(&[])
+        let start = start.min(self.len);
+        start..self.len.min(start + self.block_size)
     }
 }
 

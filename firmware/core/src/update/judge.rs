@@ -40,6 +40,8 @@ pub(super) fn kind(start: [u8; KIND_LEN]) -> Result<Kind, Refusal> {
 }
 
 /// The header that stands for a raw image: nothing is known but where it goes and, if the client said so, its size.
+// Not inlined: the stack of a packet's whole way would hold what one header needs.
+#[inline(never)]
 pub(super) fn raw_header(
     config: &Config,
     state: &RecordState,
@@ -63,6 +65,8 @@ pub(super) fn raw_header(
 }
 
 /// Reads and judges a header.
+// Not inlined: the stack of a packet's whole way would hold what one header needs.
+#[inline(never)]
 pub(super) fn header(
     bytes: &[u8],
     config: &Config,

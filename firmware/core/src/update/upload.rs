@@ -172,6 +172,8 @@ impl Upload {
     }
 
     /// Collects the first bytes up to the point where they can be judged; what is left of `bytes`.
+    // Not inlined: as the verdicts in `judge`.
+    #[inline(never)]
     fn accept_head<'b>(
         &mut self,
         bytes: &'b [u8],

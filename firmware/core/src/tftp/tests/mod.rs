@@ -15,7 +15,7 @@ use iap_protocol::error::Refusal;
 use iap_protocol::tftp::{Mode, Options, PORT, Packet, Request};
 use smoltcp::time::{Duration, Instant};
 
-use super::{Datagram, Limits, MAX_REPLY_LEN, Reply, Server};
+use super::{Datagram, FILE_LEN, Limits, MAX_REPLY_LEN, Reply, Server};
 use crate::intake::{Intake, Outcome, Source, Ticket};
 
 const CLIENT: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(192, 168, 0, 1), 4000);
@@ -138,7 +138,7 @@ enum Said {
 type Sent = (u16, SocketAddrV4, Said);
 
 struct Bench {
-    server: Server,
+    server: Server<'static>,
     fake: Fake,
     now: Instant,
     status: Vec<u8>,
@@ -155,7 +155,7 @@ impl Bench {
             writes_allowed,
         };
         Self {
-            server: Server::new(limits, 0x1234),
+            server: Server::new(limits, 0x1234, std::vec![0; FILE_LEN].leak()),
             fake: Fake::default(),
             now: Instant::from_secs(100),
             status: b"{\"status_version\":1}".to_vec(),
