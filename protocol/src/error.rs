@@ -3,10 +3,12 @@
 //! A [`Refusal`] is a code with the values that explain it; its `Display` is the sentence that TFTP's ERROR, HTTP's answer and
 //! `status.json` carry: what is wrong, what was expected, what to do.
 
-use core::fmt;
+use core::fmt::{self, Write};
 
 use heapless::String;
 use serde::{Deserialize, Serialize};
+
+use crate::text::Writer;
 
 macro_rules! error_codes {
     ($($code:literal $name:ident $http:literal $tftp:literal $sentence:literal,)*) => {
@@ -124,12 +126,14 @@ pub const DETAIL_LEN: usize = 96;
 pub const SENTENCE_LEN: usize = 240;
 
 /// A refusal with the values that explain it.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// What went wrong.
     pub code: ErrorCode,
-    /// Values: who, what was expected, what came. Printable ASCII without `"` and `\`.
-    pub detail: String<DETAIL_LEN>,
+    /// How much of `detail` is used.
+    len: u8,
+    /// Values: who, what was expected, what came. Printable ASCII that needs no escaping anywhere.
+    detail: [u8; DETAIL_LEN],
 }
 
 impl Refusal {
@@ -137,23 +141,52 @@ impl Refusal {
     pub const fn new(code: ErrorCode) -> Self {
         Self {
             code,
-            detail: String::new(),
+            len: 0,
+            detail: [0; DETAIL_LEN],
         }
     }
 
-    /// A refusal with values; what does not fit is cut off.
-    pub fn with(code: ErrorCode, detail: fmt::Arguments<'_>) -> Self {
+    /// A refusal with numbers; `form` as [`Writer::fill`] takes it. What does not fit is cut off.
+    #[inline(never)]
+    pub fn with(code: ErrorCode, form: &str, numbers: &[u32]) -> Self {
+        Self::filled(code, "", form, numbers, &[])
+    }
+
+    /// As [`Refusal::with`], with a hint before the form.
+    pub fn hinting(code: ErrorCode, hint: &str, form: &str, numbers: &[u32]) -> Self {
+        Self::filled(code, hint, form, numbers, &[])
+    }
+
+    /// A refusal with somebody else's texts, in which what needs escaping is replaced.
+    #[inline(never)]
+    pub fn quoting(code: ErrorCode, form: &str, texts: &[&[u8]]) -> Self {
+        Self::filled(code, "", form, &[], texts)
+    }
+
+    fn filled(code: ErrorCode, hint: &str, form: &str, numbers: &[u32], texts: &[&[u8]]) -> Self {
         let mut refusal = Self::new(code);
-        // The writer never fails: it drops what does not fit.
-        let _ = fmt::write(&mut Detail(&mut refusal.detail), detail);
+        let mut detail = Writer::new(&mut refusal.detail);
+        detail.text(hint);
+        detail.fill(form, numbers, texts);
+        refusal.len = detail.len() as u8;
         refusal
     }
 
-    /// The whole sentence, as it goes over the wire.
-    pub fn sentence(&self) -> String<SENTENCE_LEN> {
-        let mut sentence = String::new();
-        let _ = fmt::write(&mut sentence, format_args!("{self}"));
-        sentence
+    /// Writes the whole sentence, as it goes over the wire.
+    pub fn write(&self, out: &mut Writer<'_>) {
+        out.text(self.code.sentence());
+        if self.len > 0 {
+            out.text(" (");
+            out.plain(self.detail.get(..self.len.into()).unwrap_or_default());
+            out.text(")");
+        }
+    }
+
+    /// The whole sentence in `buffer`.
+    pub fn sentence<'b>(&self, buffer: &'b mut [u8; SENTENCE_LEN]) -> &'b [u8] {
+        let mut out = Writer::new(buffer);
+        self.write(&mut out);
+        out.into_written()
     }
 }
 
@@ -165,32 +198,21 @@ impl From<ErrorCode> for Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.code.sentence())?;
-        if self.detail.is_empty() {
-            Ok(())
-        } else {
-            write!(f, " ({})", self.detail)
-        }
+        let mut buffer = [0; SENTENCE_LEN];
+        let sentence = self.sentence(&mut buffer);
+        sentence
+            .iter()
+            .try_for_each(|&byte| f.write_char(byte.into()))
+    }
+}
+
+impl fmt::Debug for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {self}", self.code)
     }
 }
 
 impl core::error::Error for Refusal {}
-
-/// Keeps what fits, and replaces what JSON and HTML would have to escape.
-struct Detail<'a>(&'a mut String<DETAIL_LEN>);
-
-impl fmt::Write for Detail<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        for character in text.chars() {
-            let plain = matches!(character, ' '..='~')
-                && !matches!(character, '"' | '\\' | '<' | '>' | '&');
-            if self.0.push(if plain { character } else { '?' }).is_err() {
-                break;
-            }
-        }
-        Ok(())
-    }
-}
 
 /// A refusal as `status.json` carries it; the code is a plain number, because a newer board may send one this crate does not know.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -203,9 +225,12 @@ pub struct RefusalReport {
 
 impl From<&Refusal> for RefusalReport {
     fn from(refusal: &Refusal) -> Self {
+        let mut text = String::new();
+        // Cannot fail: a buffer of that size is where it is written.
+        let _ = write!(text, "{refusal}");
         Self {
             code: refusal.code as u16,
-            text: refusal.sentence(),
+            text,
         }
     }
 }
@@ -233,15 +258,18 @@ mod tests {
 
     #[test]
     fn values_are_shown_and_cut_where_they_do_not_fit() {
-        let refusal = Refusal::with(
+        let refusal = Refusal::quoting(
             ErrorCode::WrongBoard,
-            format_args!("expected {}, image says {}", "sim", "a\"b"),
+            "expected {t}, image says {t}",
+            &[b"sim", b"a\"b"],
         );
         assert_eq!(
             refusal.to_string(),
             "image is for another board (expected sim, image says a?b)"
         );
-        let long = Refusal::with(ErrorCode::WrongBoard, format_args!("{:200}", 1));
-        assert_eq!(long.detail.len(), DETAIL_LEN);
+        let plain = ErrorCode::WrongBoard.sentence();
+        assert_eq!(Refusal::new(ErrorCode::WrongBoard).to_string(), plain);
+        let long = Refusal::quoting(ErrorCode::WrongBoard, "{t}", &[&[b'x'; 200]]);
+        assert_eq!(long.to_string().len(), plain.len() + 3 + DETAIL_LEN);
     }
 }

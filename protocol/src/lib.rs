@@ -13,6 +13,7 @@ pub mod mailbox;
 pub mod memory;
 pub mod record;
 pub mod status;
+pub mod text;
 pub mod tftp;
 pub mod vectors;
 pub mod version;

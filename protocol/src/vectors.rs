@@ -3,10 +3,11 @@
 //! ARMv7-M ARM B1.5.3: word 0 is the initial stack pointer, word 1 the reset vector, then the exception handlers; a handler's
 //! address has bit 0 set (Thumb).
 
-use core::fmt;
+use core::fmt::{self, Write};
 
 use crate::bytes::u32_at;
 use crate::memory::{MemoryMap, Region, VECTOR_TABLE_ALIGNMENT};
+use crate::text::Writer;
 
 /// The words of the table that every Cortex-M has: stack pointer, reset, and the system exceptions.
 pub const SYSTEM_VECTORS: usize = 16;
@@ -36,46 +37,50 @@ pub enum VectorFault {
     HandlerOutsideImage(u16, u32),
 }
 
-impl fmt::Display for VectorFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Missing(len) => write!(
-                f,
-                "{len} bytes are too short for a vector table ({SYSTEM_VECTORS_LEN} bytes)"
+impl VectorFault {
+    /// The sentence, with its numbers to be filled in as [`Writer::fill`] does it.
+    pub const fn form(&self) -> (&'static str, [u32; 2]) {
+        match *self {
+            Self::Missing(len) => (
+                "{d} bytes are too short for a vector table ({d} bytes)",
+                [len, SYSTEM_VECTORS_LEN as u32],
             ),
-            Self::Blank(word) => write!(f, "no vector table: the image begins with {word:#010x}"),
-            Self::Misaligned(address) => {
-                write!(
-                    f,
-                    "vector table at {address:#010x} is not aligned to {VECTOR_TABLE_ALIGNMENT} bytes"
-                )
-            }
-            Self::StackOutsideRam(sp) => {
-                write!(f, "initial stack pointer {sp:#010x} is outside RAM")
-            }
+            Self::Blank(word) => ("no vector table: the image begins with {x}", [word, 0]),
+            Self::Misaligned(address) => (
+                "vector table at {x} is not aligned to {d} bytes",
+                [address, VECTOR_TABLE_ALIGNMENT],
+            ),
+            Self::StackOutsideRam(sp) => ("initial stack pointer {x} is outside RAM", [sp, 0]),
             Self::StackMisaligned(sp) => {
-                write!(f, "initial stack pointer {sp:#010x} is not a multiple of 4")
+                ("initial stack pointer {x} is not a multiple of 4", [sp, 0])
             }
-            Self::ResetEven(address) => write!(
-                f,
-                "reset vector {address:#010x} is even, Thumb code needs bit 0 set"
+            Self::ResetEven(address) => (
+                "reset vector {x} is even, Thumb code needs bit 0 set",
+                [address, 0],
             ),
             Self::ResetOutsideImage(address) => {
-                write!(f, "reset vector {address:#010x} is outside the image")
+                ("reset vector {x} is outside the image", [address, 0])
             }
-            Self::HandlerEven(number, address) => {
-                write!(
-                    f,
-                    "vector {number} ({address:#010x}) is even, Thumb code needs bit 0 set"
-                )
-            }
-            Self::HandlerOutsideImage(number, address) => {
-                write!(
-                    f,
-                    "vector {number} ({address:#010x}) is outside the image and outside RAM"
-                )
-            }
+            Self::HandlerEven(number, address) => (
+                "vector {d} ({x}) is even, Thumb code needs bit 0 set",
+                [number as u32, address],
+            ),
+            Self::HandlerOutsideImage(number, address) => (
+                "vector {d} ({x}) is outside the image and outside RAM",
+                [number as u32, address],
+            ),
         }
+    }
+}
+
+impl fmt::Display for VectorFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (form, numbers) = self.form();
+        let mut buffer = [0; 96];
+        let mut out = Writer::new(&mut buffer);
+        out.fill(form, &numbers, &[]);
+        let text = out.into_written();
+        text.iter().try_for_each(|&byte| f.write_char(byte.into()))
     }
 }
 

@@ -5,6 +5,8 @@ use core::str::FromStr;
 
 use heapless::String;
 
+use crate::text::Writer;
+
 /// Characters a version's pre-release and build text may have.
 pub const SUFFIX_LEN: usize = 24;
 
@@ -35,6 +37,12 @@ impl Version {
     /// Whether this is the version of an image that carries none.
     pub fn is_unknown(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// Writes it as [`fmt::Display`] does.
+    pub fn write(&self, out: &mut Writer<'_>) {
+        let numbers = [self.major.into(), self.minor.into(), self.patch.into()];
+        out.fill("{d}.{d}.{d}{t}", &numbers, &[self.suffix.as_bytes()]);
     }
 
     /// The three numbers, which is what minimum versions are compared by.

@@ -51,14 +51,14 @@ impl FlashError {
 }
 
 impl FlashFault {
-    /// The manual's name of the status bit behind it (RM0090 section 3.9.4), with a space before it; empty where there is none.
-    const fn bit(self) -> &'static str {
+    /// Where it happened and, if there is one, the manual's name of the status bit behind it (RM0090 section 3.9.4).
+    const fn form(self) -> &'static str {
         match self {
-            Self::Alignment => " PGAERR",
-            Self::Parallelism => " PGPERR",
-            Self::Sequence => " PGSERR",
-            Self::WriteProtected => " WRPERR",
-            _ => "",
+            Self::Alignment => "at {x} PGAERR",
+            Self::Parallelism => "at {x} PGPERR",
+            Self::Sequence => "at {x} PGSERR",
+            Self::WriteProtected => "at {x} WRPERR",
+            _ => "at {x}",
         }
     }
 }
@@ -81,10 +81,7 @@ impl From<FlashError> for Refusal {
             FlashFault::SupplyLow => ErrorCode::SupplyLow,
             FlashFault::Read => ErrorCode::FlashRead,
         };
-        Refusal::with(
-            code,
-            format_args!("at {:#010x}{}", error.address, error.fault.bit()),
-        )
+        Refusal::with(code, error.fault.form(), &[error.address])
     }
 }
 

@@ -2,13 +2,11 @@
 //!
 //! Nothing is decided here. The record itself, and how long it gets, is [`iap_protocol::status`].
 
-use core::fmt;
-
-use heapless::{String, Vec};
-use iap_protocol::header::ImageHeader;
+use iap_protocol::header::{ANY_BOARD, ImageHeader};
 use iap_protocol::http::{DEFAULT_PASSWORD, DEFAULT_USER};
-use iap_protocol::memory::MAX_SECTORS;
-use iap_protocol::status::{ApplicationStatus, IapReason, Policy, Status, UpdateStatus};
+use iap_protocol::memory::Region;
+use iap_protocol::status::{ApplicationView, IapReason, Policy, UpdateView, View};
+use iap_protocol::version::Version;
 
 use crate::config::{Config, IAP_VERSION};
 use crate::flash::Flash;
@@ -37,18 +35,19 @@ impl Application {
         }
     }
 
-    /// Its version as a text: empty without an application, `0.0.0` where it is not known.
-    pub fn version<const N: usize>(&self) -> String<N> {
+    /// Its version, 0.0.0 where it is not known.
+    pub fn version(&self) -> Option<&Version> {
+        const UNKNOWN: &Version = &Version::new(0, 0, 0);
         match self {
-            Self::None => String::new(),
-            Self::Bare => text(format_args!("0.0.0")),
-            Self::Committed(header) => text(format_args!("{}", header.version)),
+            Self::None => None,
+            Self::Bare => Some(UNKNOWN),
+            Self::Committed(header) => Some(&header.version),
         }
     }
 
     /// Whether there is one.
     pub fn is_startable(&self) -> bool {
-        *self != Self::None
+        !matches!(self, Self::None)
     }
 }
 
@@ -68,67 +67,65 @@ pub struct Report<'a> {
 impl Report<'_> {
     /// Writes `status.json`; its length, 0 if `json` is too short, which [`iap_protocol::status::MAX_LEN`] bytes are not.
     pub fn write<F: Flash>(&self, updater: &Updater<'_, F>, json: &mut [u8]) -> usize {
-        self.status(updater).write_json(json).unwrap_or(0)
-    }
-
-    /// The status as a record.
-    pub fn status<F: Flash>(&self, updater: &Updater<'_, F>) -> Status {
         let config = self.config;
         let (flash_erases, flash_words) = updater.operations();
-        Status {
-            status_version: 1,
-            board: config.board.clone(),
-            iap_version: text(format_args!("{IAP_VERSION}")),
+        let view = View {
+            board: &config.board,
+            iap_version: IAP_VERSION,
             policy: config.policy,
             default_password: config.user == DEFAULT_USER && config.password == DEFAULT_PASSWORD,
             phase: updater.phase(),
             iap_reason: self.iap_reason,
-            user_flash_first_page_address: config.map.application.start,
-            user_flash_size: config.map.application.len,
+            user_flash: config.map.application,
             uptime_ms: self.uptime_ms,
             security_counter: updater.record().counter,
-            application: self.application_status(),
-            update: updater.progress().map(update_status),
-            last_error: updater.last_error().map(Into::into),
+            application: self.application_view(),
+            update: updater.progress().map(update_view),
+            last_error: updater.last_error(),
             flash_erases,
             flash_words,
-        }
+        };
+        view.write(json).unwrap_or(0)
     }
 
-    fn application_status(&self) -> Option<ApplicationStatus> {
-        let header = match self.application {
-            Application::None => return None,
-            Application::Bare => &ImageHeader {
-                load_address: self.config.map.application.start,
-                ..ImageHeader::default()
-            },
-            Application::Committed(header) => header,
+    fn application_view(&self) -> Option<ApplicationView<'_>> {
+        let version = self.application.version()?;
+        let Application::Committed(header) = self.application else {
+            return Some(ApplicationView {
+                version,
+                board: ANY_BOARD,
+                region: Region::new(self.config.map.application.start, 0),
+                crc32: 0,
+                sector_crc32: &[],
+            });
         };
-        Some(ApplicationStatus {
-            version: self.application.version(),
-            board: header.board.clone(),
-            load_address: header.load_address,
-            size: header.payload_size,
+        Some(ApplicationView {
+            version,
+            board: &header.board,
+            region: header.payload_region(),
             crc32: header.payload_crc32,
             sector_crc32: self.sector_crcs(header),
         })
     }
 
     /// The CRCs tell what a board holds, which the policy `login` keeps from those who have not logged in.
-    fn sector_crcs(&self, header: &ImageHeader) -> Vec<u32, MAX_SECTORS> {
-        if self.config.policy == Policy::Login {
-            return Vec::new();
-        }
-        let sectors = header.sectors(&self.config.map.flash);
-        let crc = |index: u8| header.sector_crc32.get(usize::from(index)).copied();
-        sectors.iter().filter_map(crc).collect()
+    fn sector_crcs<'h>(&self, header: &'h ImageHeader) -> &'h [u32] {
+        let sectors = match self.config.policy {
+            Policy::Login => 0,
+            // Neighbours: the payload is in one piece.
+            _ => header.sectors(&self.config.map.flash).0,
+        };
+        let first = sectors.trailing_zeros() as usize;
+        let count = sectors.count_ones() as usize;
+        let crcs = header.sector_crc32.get(first..).unwrap_or_default();
+        crcs.get(..count).unwrap_or_default()
     }
 }
 
-fn update_status(progress: Progress) -> UpdateStatus {
-    UpdateStatus {
-        transport: text(format_args!("{}", progress.source.transport.name())),
-        peer: text(format_args!("{}", progress.source.peer)),
+fn update_view(progress: Progress) -> UpdateView {
+    UpdateView {
+        transport: progress.source.transport.name(),
+        peer: progress.source.peer.to_bits(),
         received: progress.received,
         total: progress.total.unwrap_or(0),
         sectors_written: progress.written,
@@ -137,20 +134,14 @@ fn update_status(progress: Progress) -> UpdateStatus {
     }
 }
 
-/// A text that fits by construction; what did not fit would be missing.
-fn text<const N: usize>(value: fmt::Arguments<'_>) -> String<N> {
-    let mut text = String::new();
-    let _ = fmt::write(&mut text, value);
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::testing::{Clock, Nor, config};
     use crate::update::Ring;
-    use iap_protocol::status::MAX_LEN;
-    use iap_protocol::version::Version;
+    use heapless::String;
+    use iap_protocol::memory::MAX_SECTORS;
+    use iap_protocol::status::{MAX_LEN, Status};
 
     /// An image over the first two sectors of user flash.
     fn application() -> Application {
@@ -176,9 +167,7 @@ mod tests {
         };
         let mut json = [0; MAX_LEN];
         let len = report.write(&updater, &mut json);
-        let parsed: Status = serde_json::from_slice(&json[..len]).unwrap();
-        assert_eq!(parsed, report.status(&updater));
-        parsed
+        serde_json::from_slice(&json[..len]).unwrap()
     }
 
     #[test]

@@ -5,6 +5,8 @@
 
 mod json;
 
+pub use json::{ApplicationView, UpdateView, View};
+
 use heapless::{String, Vec};
 use serde::{Deserialize, Serialize};
 

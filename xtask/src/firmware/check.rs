@@ -13,12 +13,15 @@ const PANIC_TEXTS: [&str; 5] = [
     "called `Result::unwrap()`",
     "attempt to ",
 ];
+/// What the mangled names of functions in `core::fmt` contain: 5 KiB, and twice that in their callers, for what
+/// [`iap_protocol::text`] does in 500 bytes.
+const FORMATTING: &str = "4core3fmt";
 /// The section with everything that the Ethernet DMA reads and writes.
 const DMA_SECTION: &str = ".dma";
 
 /// Everything that is wrong.
 pub(super) fn faults(image: &FirmwareImage, profile: &Profile) -> Vec<String> {
-    let checks = [vectors, sectors, panic_texts, dma];
+    let checks = [vectors, sectors, panic_texts, formatting, dma];
     checks
         .iter()
         .flat_map(|check| check(image, profile))
@@ -81,6 +84,14 @@ fn panic_texts(image: &FirmwareImage, _: &Profile) -> Vec<String> {
         .collect()
 }
 
+fn formatting(image: &FirmwareImage, _: &Profile) -> Vec<String> {
+    let names = image.functions.iter();
+    names
+        .filter(|name| name.contains(FORMATTING))
+        .map(|name| format!("core::fmt is in the image: {name}"))
+        .collect()
+}
+
 /// The Ethernet DMA reaches its descriptors and buffers.
 fn dma(image: &FirmwareImage, profile: &Profile) -> Vec<String> {
     let Some(section) = image.sections.iter().find(|s| s.name == DMA_SECTION) else {
@@ -124,6 +135,7 @@ mod tests {
                 name: ".dma".into(),
                 region: Region::new(0x2000_0010, 0x8000),
             }],
+            functions: vec!["_ZN4core9panicking9panic_fmt17h0E".into()],
         }
     }
 
@@ -173,6 +185,15 @@ mod tests {
         bad.parts[0].bytes[100..111].copy_from_slice(b"panicked at");
         let expected = "a panic's message is in the image: `panicked at`";
         assert_eq!(faults(&bad, &profile()), [expected]);
+    }
+
+    #[test]
+    fn core_fmt_is_found() {
+        let mut bad = good();
+        bad.functions
+            .push("_ZN4core3fmt5write17h0123456789abcdefE".into());
+        let faults = faults(&bad, &profile());
+        assert_eq!(faults.len(), 1, "{faults:?}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use iap_profile::Profile;
 use iap_protocol::memory::{Region, Size};
 use object::read::elf::{ElfFile32, ProgramHeader};
-use object::{Endianness, Object, ObjectSection};
+use object::{Endianness, Object, ObjectSection, ObjectSymbol, SymbolKind};
 
 /// What erased flash reads as.
 const ERASED: u8 = 0xFF;
@@ -37,6 +37,8 @@ pub(super) struct FirmwareImage {
     /// In ascending addresses.
     pub(super) parts: Vec<Part>,
     pub(super) sections: Vec<Section>,
+    /// The mangled names of its functions.
+    pub(super) functions: Vec<String>,
 }
 
 impl FirmwareImage {
@@ -60,9 +62,12 @@ impl FirmwareImage {
             name: section.name().unwrap_or_default().to_owned(),
             region: Region::new(section.address() as u32, section.size() as u32),
         });
+        let functions = file.symbols().filter(|s| s.kind() == SymbolKind::Text);
+        let functions = functions.map(|s| s.name().unwrap_or_default().to_owned());
         Ok(Self {
             parts,
             sections: sections.filter(|section| section.region.len > 0).collect(),
+            functions: functions.collect(),
         })
     }
 
@@ -138,6 +143,7 @@ mod tests {
         let image = FirmwareImage {
             parts: vec![part(0x0800_0000, 1), part(0x0800_0004, 2)],
             sections: Vec::new(),
+            functions: Vec::new(),
         };
         assert_eq!(image.flat(), [1, 1, 0xFF, 0xFF, 2, 2]);
         assert_eq!(image.flash_len(), 4);

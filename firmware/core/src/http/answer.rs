@@ -45,7 +45,7 @@ pub(super) struct Answer<'a> {
     /// `None` for success.
     pub(super) code: Option<ErrorCode>,
     /// The sentence; empty for none.
-    pub(super) text: &'a str,
+    pub(super) text: &'a [u8],
     /// What the page offers.
     pub(super) page: Page,
     /// Methods that the path takes, for 405.
@@ -60,7 +60,7 @@ pub(super) struct Answer<'a> {
 
 impl<'a> Answer<'a> {
     /// Success.
-    pub(super) fn ok(text: &'a str, page: Page) -> Self {
+    pub(super) fn ok(text: &'a [u8], page: Page) -> Self {
         Self {
             text,
             page,
@@ -69,7 +69,7 @@ impl<'a> Answer<'a> {
     }
 
     /// A refusal.
-    pub(super) fn refusal(code: ErrorCode, text: &'a str) -> Self {
+    pub(super) fn refusal(code: ErrorCode, text: &'a [u8]) -> Self {
         Self {
             code: Some(code),
             text,
@@ -214,10 +214,10 @@ fn body(
     }
 }
 
-fn json(out: &mut Buffer, code: Option<ErrorCode>, text: &str) {
+fn json(out: &mut Buffer, code: Option<ErrorCode>, text: &[u8]) {
     put(out, b"{\"code\":");
     put_number(out, code.map_or(0, |code| code as u32));
     put(out, b",\"text\":\"");
-    put(out, text.as_bytes());
+    put(out, text);
     put(out, b"\"}");
 }

@@ -23,7 +23,7 @@ impl Connection {
         let route = match request.route() {
             Ok(route) => route,
             Err((code, allow)) => {
-                let mut answer = Answer::refusal(code, code.sentence());
+                let mut answer = Answer::refusal(code, code.sentence().as_bytes());
                 answer.allow = allow;
                 return self.answer(&answer, request.body_len(), context);
             }
@@ -48,7 +48,7 @@ impl Connection {
             }
             (Route::Logout, _) => {
                 server.log_out(request.session);
-                let mut answer = Answer::ok("logged out", Page::Login);
+                let mut answer = Answer::ok(b"logged out", Page::Login);
                 (answer.cookie, answer.to_root) = (Some(0), true);
                 self.answer(&answer, request.body_len(), context);
             }
@@ -72,7 +72,7 @@ impl Connection {
             Verdict::Wait(until) => self.phase = Phase::Held { until, right },
             Verdict::Welcome if is_login => {
                 server.log_out(self.request.session);
-                let mut answer = Answer::ok("logged in", Page::Upload);
+                let mut answer = Answer::ok(b"logged in", Page::Upload);
                 answer.cookie = Some(server.log_in(context.now, context.random));
                 answer.to_root = true;
                 self.answer(&answer, 0, context);
@@ -81,7 +81,7 @@ impl Connection {
             refused => {
                 let (code, retry_after_s) = refused.refusal();
                 let left = if is_login { 0 } else { self.request.body_len() };
-                let mut answer = Answer::refusal(code, code.sentence());
+                let mut answer = Answer::refusal(code, code.sentence().as_bytes());
                 answer.retry_after_s = retry_after_s;
                 self.answer(&answer, left, context);
             }
@@ -96,7 +96,7 @@ impl Connection {
             _ => {
                 self.reset = true;
                 self.request.keep_alive = false;
-                let answer = Answer::ok("the board resets now", Page::Farewell);
+                let answer = Answer::ok(b"the board resets now", Page::Farewell);
                 self.answer(&answer, self.request.body_len(), context);
                 Ok(())
             }

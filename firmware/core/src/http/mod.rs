@@ -26,6 +26,7 @@ mod tests;
 mod text;
 mod upload;
 
+use iap_protocol::version::Version;
 use smoltcp::time::Instant;
 
 pub use server::Connection;
@@ -44,8 +45,8 @@ pub struct Context<'a> {
     pub intake: &'a mut dyn Intake,
     /// Writes the JSON of [`iap_protocol::status::Status`] and says how long it is; 0 when it does not fit.
     pub status: &'a dyn Fn(&mut [u8]) -> usize,
-    /// Version of the application that the next reset starts; empty for none.
-    pub application: &'a str,
+    /// Version of the application that the next reset starts.
+    pub application: Option<&'a Version>,
     /// Random numbers for session ids; on the chip from its generator.
     pub random: &'a mut dyn FnMut() -> u32,
 }

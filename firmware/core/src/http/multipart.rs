@@ -287,5 +287,5 @@ fn part(disposition: &[u8]) -> Part {
 }
 
 fn malformed(what: &str) -> Refusal {
-    Refusal::with(ErrorCode::BadRequest, format_args!("{what}"))
+    Refusal::with(ErrorCode::BadRequest, what, &[])
 }

@@ -4,6 +4,8 @@
 
 use iap_protocol::http::{DEFAULT_PASSWORD, DEFAULT_USER};
 use iap_protocol::status::Policy;
+use iap_protocol::text::Writer;
+use iap_protocol::version::Version;
 
 use super::Context;
 use super::text::{Buffer, put};
@@ -47,15 +49,16 @@ const OPEN: &str = "<p>Warning: policy open, anybody on this network can install
 const SIGNED: &str = "<p>This board takes signed images only.";
 
 /// Appends a page with `text`.
-pub(super) fn write(out: &mut Buffer, page: Page, text: &str, context: &Context<'_>) {
+pub(super) fn write(out: &mut Buffer, page: Page, text: &[u8], context: &Context<'_>) {
     let mut add = |text: &str| put(out, text.as_bytes());
     add(START);
     add(&context.config.board);
     add("</h1>");
     if !text.is_empty() {
         add("<p role=status>");
-        add(text);
+        put(out, text);
     }
+    let mut add = |text: &str| put(out, text.as_bytes());
     match page {
         Page::Login => add(LOGIN),
         Page::Reset => add(RESET),
@@ -67,18 +70,25 @@ pub(super) fn write(out: &mut Buffer, page: Page, text: &str, context: &Context<
         Page::Back => add(BACK),
         Page::Upload => {
             add("<p>Application: ");
-            add(if context.application.is_empty() {
-                "none"
-            } else {
-                context.application
-            });
-            warnings(&mut add, context);
-            add(UPLOAD);
+            match context.application {
+                None => put(out, b"none"),
+                Some(version) => put_version(out, version),
+            }
+            warnings(out, context);
+            put(out, UPLOAD.as_bytes());
         }
     }
 }
 
-fn warnings(add: &mut impl FnMut(&str), context: &Context<'_>) {
+fn put_version(out: &mut Buffer, version: &Version) {
+    let mut text = [0; 48];
+    let mut writer = Writer::new(&mut text);
+    version.write(&mut writer);
+    put(out, writer.into_written());
+}
+
+fn warnings(out: &mut Buffer, context: &Context<'_>) {
+    let mut add = |text: &str| put(out, text.as_bytes());
     let config = context.config;
     if config.user == DEFAULT_USER && config.password == DEFAULT_PASSWORD {
         add(DEFAULT_LOGIN);

@@ -13,7 +13,7 @@
 //! unread bytes resets the connection and the client never sees the sentence.
 
 use iap_protocol::ErrorCode;
-use iap_protocol::error::Refusal;
+use iap_protocol::error::{Refusal, SENTENCE_LEN};
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::Ipv4Address;
 
@@ -254,7 +254,8 @@ impl Connection {
                 let (ticket, left) = (*ticket, *left);
                 let aborted = Refusal::with(
                     ErrorCode::ClientAborted,
-                    format_args!("{left} bytes were still to come"),
+                    "{d} bytes were still to come",
+                    &[left],
                 );
                 self.give_up(ticket, &aborted, 0, context);
             }
@@ -357,12 +358,13 @@ impl Connection {
             Phase::Head => self.request.body_len(),
             _ => 0,
         };
-        self.answer(&Answer::ok(text, page), left, context);
+        self.answer(&Answer::ok(text.as_bytes(), page), left, context);
     }
 
     pub(super) fn refuse(&mut self, refusal: &Refusal, left: u32, context: &Context<'_>) {
-        let sentence = refusal.sentence();
-        self.answer(&Answer::refusal(refusal.code, &sentence), left, context);
+        let mut sentence = [0; SENTENCE_LEN];
+        let sentence = refusal.sentence(&mut sentence);
+        self.answer(&Answer::refusal(refusal.code, sentence), left, context);
     }
 
     pub(super) fn answer_status(&mut self, context: &Context<'_>) {

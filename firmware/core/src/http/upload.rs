@@ -57,8 +57,8 @@ impl Connection {
         let around = if raw { 0 } else { FORM_OVERHEAD_LEN };
         let capacity = context.config.map.application.len;
         if left > capacity.saturating_add(HEADER_LEN as u32 + around) {
-            let text = format_args!("{left} bytes are sent, user flash has {capacity}");
-            return Err(Refusal::with(ErrorCode::TooLarge, text));
+            let form = "{d} bytes are sent, user flash has {d}";
+            return Err(Refusal::with(ErrorCode::TooLarge, form, &[left, capacity]));
         }
         let source = Source {
             transport: Transport::Http,

@@ -5,7 +5,6 @@
 
 use core::cell::RefCell;
 
-use heapless::String;
 use iap_protocol::error::Refusal;
 use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::tcp;
@@ -113,13 +112,12 @@ impl<'a> Web<'a> {
             let report = service.board.report(now, service.config);
             report.write(&updater.borrow(), json)
         };
-        let version: String<48> = service.board.application.version();
         let mut context = Context {
             now,
             config: service.config,
             intake: &mut Shared(&updater),
             status: &status,
-            application: &version,
+            application: service.board.application.version(),
             random: &mut *service.random,
         };
         for slot in &mut self.slots {

@@ -32,7 +32,7 @@ use smoltcp::time::{Duration, Instant};
 use crate::intake::{Intake, Source, Transport};
 use read::Read;
 use say::{
-    Say, Text, busy, check_write_mode, expected_octet, malformed, reply, stranger, unknown_transfer,
+    Say, busy, check_write_mode, expected_octet, malformed, reply, stranger, unknown_transfer,
 };
 use write::{Target, Write};
 
@@ -286,9 +286,8 @@ impl<'a> Server<'a> {
         match packet {
             Ok(Packet::Data { block, payload }) => write.data(now, block, payload, intake),
             Ok(Packet::Error { message, .. }) => {
-                let reason = format_args!("it says: {}", Text(message));
-                let refusal = Refusal::with(ErrorCode::ClientAborted, reason);
-                write.abort(now, intake, refusal);
+                let reason = Refusal::quoting(ErrorCode::ClientAborted, "it says: {t}", &[message]);
+                write.abort(now, intake, reason);
                 self.write = None;
             }
             // Neither a sender of DATA nor an error: not worth ending a transfer that goes well.

@@ -1,14 +1,12 @@
 //! What the server says: its packets, and the refusals that are TFTP's own.
 
-use core::fmt;
 use core::net::SocketAddrV4;
 
 use iap_protocol::ErrorCode;
-use iap_protocol::error::Refusal;
+use iap_protocol::error::{Refusal, SENTENCE_LEN};
 use iap_protocol::tftp::{Mode, Options, Packet, PacketError};
 
 use super::{Datagram, Reply};
-use crate::intake::{Source, Transport};
 
 /// What a transfer wants to say.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -25,22 +23,10 @@ impl Say {
             Self::Options(options) => Packet::OptionAck(*options).encode(out),
             Self::Error(refusal) => Packet::Error {
                 code: refusal.code.tftp_code(),
-                message: refusal.sentence().as_bytes(),
+                message: refusal.sentence(&mut [0; SENTENCE_LEN]),
             }
             .encode(out),
         }
-    }
-}
-
-/// A peer's text in a sentence; what is not printable is replaced where the sentence is made.
-pub(super) struct Text<'a>(pub(super) &'a [u8]);
-
-impl fmt::Display for Text<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        use fmt::Write;
-        self.0
-            .iter()
-            .try_for_each(|&byte| f.write_char(char::from(byte)))
     }
 }
 
@@ -53,34 +39,31 @@ pub(super) fn check_write_mode(mode: Mode) -> Result<(), Refusal> {
 }
 
 pub(super) fn expected_octet() -> Refusal {
-    Refusal::with(
-        ErrorCode::IllegalOperation,
-        format_args!("mode octet expected"),
-    )
+    Refusal::with(ErrorCode::IllegalOperation, "mode octet expected", &[])
 }
 
 pub(super) fn malformed(error: PacketError) -> Refusal {
-    let code = match error {
-        PacketError::Option(_) => ErrorCode::BadOption,
-        PacketError::Truncated | PacketError::Opcode(_) | PacketError::Text => {
-            ErrorCode::IllegalOperation
+    let (form, number) = match error {
+        PacketError::Option(name) => {
+            let form = "TFTP option {t} with a value outside its range";
+            return Refusal::quoting(ErrorCode::BadOption, form, &[name.as_bytes()]);
         }
+        PacketError::Truncated => ("TFTP packet cut short", 0),
+        PacketError::Opcode(opcode) => ("TFTP opcode {d} is not defined", opcode),
+        PacketError::Text => ("TFTP packet with a malformed text", 0),
     };
-    Refusal::with(code, format_args!("{error}"))
+    Refusal::with(ErrorCode::IllegalOperation, form, &[number.into()])
 }
 
 pub(super) fn busy(peer: SocketAddrV4) -> Refusal {
-    let source = Source {
-        transport: Transport::Tftp,
-        peer: *peer.ip(),
-    };
-    Refusal::with(ErrorCode::Busy, format_args!("{source}"))
+    Refusal::with(ErrorCode::Busy, "tftp from {a}", &[peer.ip().to_bits()])
 }
 
 pub(super) fn unknown_transfer(port: u16) -> Refusal {
     Refusal::with(
         ErrorCode::UnknownTransfer,
-        format_args!("no transfer of yours on port {port}"),
+        "no transfer of yours on port {d}",
+        &[port.into()],
     )
 }
 

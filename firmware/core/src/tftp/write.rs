@@ -238,12 +238,9 @@ impl Write {
 
     fn next_block<I: Intake>(&mut self, now: Instant, block: u16, payload: &[u8], intake: &mut I) {
         if payload.len() > self.block_size {
-            let detail = format_args!(
-                "DATA of {} bytes, {} were agreed",
-                payload.len(),
-                self.block_size
-            );
-            let refusal = Refusal::with(ErrorCode::IllegalOperation, detail);
+            let form = "DATA of {d} bytes, {d} were agreed";
+            let numbers = [payload.len() as u32, self.block_size as u32];
+            let refusal = Refusal::with(ErrorCode::IllegalOperation, form, &numbers);
             return self.abort(now, intake, refusal);
         }
         if payload.len() > self.target.room(intake) {
@@ -305,8 +302,8 @@ impl Write {
             self.follow(now, intake);
         }
         if self.is_silent(now, MAX_SILENCE) {
-            let detail = format_args!("no DATA for {} s", MAX_SILENCE.secs());
-            let refusal = Refusal::with(ErrorCode::ClientSilent, detail);
+            let silence_s = MAX_SILENCE.secs() as u32;
+            let refusal = Refusal::with(ErrorCode::ClientSilent, "no DATA for {d} s", &[silence_s]);
             self.abort(now, intake, refusal);
         }
         if !self.is_braked(now) {

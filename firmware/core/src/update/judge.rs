@@ -3,12 +3,11 @@
 use iap_protocol::ErrorCode;
 use iap_protocol::error::Refusal;
 use iap_protocol::header::{self, ANY_BOARD, Flags, HeaderError, ImageHeader};
-use iap_protocol::memory::{MemoryMap, Region, Size};
+use iap_protocol::memory::{MemoryMap, Region};
 use iap_protocol::status::Policy;
-use iap_protocol::vectors;
-use iap_protocol::version::Version;
+use iap_protocol::vectors::{self, VectorFault};
 
-use crate::config::{Config, IAP_VERSION, IAP_VERSION_NUMBERS};
+use crate::config::{Config, IAP_VERSION_NUMBERS};
 use crate::record::RecordState;
 
 /// Bytes that tell the kind of a file.
@@ -74,32 +73,35 @@ pub(super) fn header(
 ) -> Result<ImageHeader, Refusal> {
     let image = ImageHeader::decode(bytes).map_err(header_refusal)?;
     if image.board != ANY_BOARD && image.board != config.board {
-        return Err(Refusal::with(
+        return Err(Refusal::quoting(
             ErrorCode::WrongBoard,
-            format_args!("image says {}, this is {}", image.board, config.board),
+            "image says {t}, this is {t}",
+            &[image.board.as_bytes(), config.board.as_bytes()],
         ));
     }
     if image.min_iap_version > IAP_VERSION_NUMBERS {
         let (major, minor, patch) = image.min_iap_version;
-        let wanted = Version::new(major, minor, patch);
         return Err(Refusal::with(
             ErrorCode::IapTooOld,
-            format_args!("image asks for {wanted}, this is {IAP_VERSION}"),
+            concat!(
+                "image asks for {d}.{d}.{d}, this is ",
+                env!("CARGO_PKG_VERSION")
+            ),
+            &[major.into(), minor.into(), patch.into()],
         ));
     }
     if image.payload_size == 0 {
         return Err(Refusal::with(
             ErrorCode::Empty,
-            format_args!("the header says 0 bytes"),
+            "the header says 0 bytes",
+            &[],
         ));
     }
     if image.load_address != config.map.application.start {
         return Err(Refusal::with(
             ErrorCode::WrongLoadAddress,
-            format_args!(
-                "expected {:#010x}, image says {:#010x}",
-                config.map.application.start, image.load_address
-            ),
+            "expected {x}, image says {x}",
+            &[config.map.application.start, image.load_address],
         ));
     }
     check_region(image.payload_region(), &config.map)?;
@@ -122,24 +124,21 @@ fn header_refusal(error: HeaderError) -> Refusal {
         HeaderError::Truncated | HeaderError::Magic => ErrorCode::HeaderTruncated.into(),
         HeaderError::FormatVersion(version) => Refusal::with(
             ErrorCode::HeaderVersion,
-            format_args!(
-                "expected {}, image says {version}",
-                header::CURRENT_FORMAT_VERSION
-            ),
+            "expected {d}, image says {d}",
+            &[header::CURRENT_FORMAT_VERSION.into(), version.into()],
         ),
         HeaderError::HeaderSize(size) => Refusal::with(
             ErrorCode::HeaderField,
-            format_args!(
-                "expected a size of {}, image says {size}",
-                header::HEADER_LEN
-            ),
+            "expected a size of {d}, image says {d}",
+            &[header::HEADER_LEN as u32, size.into()],
         ),
         HeaderError::Crc { computed, stored } => Refusal::with(
             ErrorCode::HeaderCrc,
-            format_args!("expected {stored:#010x}, computed {computed:#010x}"),
+            "expected {x}, computed {x}",
+            &[stored, computed],
         ),
         HeaderError::Field(offset) => {
-            Refusal::with(ErrorCode::HeaderField, format_args!("at offset {offset}"))
+            Refusal::with(ErrorCode::HeaderField, "at offset {d}", &[offset.into()])
         }
     }
 }
@@ -149,9 +148,11 @@ pub(super) fn check_region(payload: Region, map: &MemoryMap) -> Result<(), Refus
     if map.application.contains_region(&payload) {
         return Ok(());
     }
+    let flash = map.application;
     Err(Refusal::with(
         ErrorCode::TooLarge,
-        format_args!("{}, user flash is {}", Size(payload.len), map.application),
+        "{s}, user flash is {x}..{x} ({s})",
+        &[payload.len, flash.start, flash.end() as u32, flash.len],
     ))
 }
 
@@ -161,7 +162,8 @@ fn check_counter(counter: u32, state: &RecordState) -> Result<(), Refusal> {
     }
     Err(Refusal::with(
         ErrorCode::CounterTooLow,
-        format_args!("expected at least {}, image says {counter}", state.counter),
+        "expected at least {d}, image says {d}",
+        &[state.counter, counter],
     ))
 }
 
@@ -169,12 +171,16 @@ fn check_counter(counter: u32, state: &RecordState) -> Result<(), Refusal> {
 pub(super) fn check_data_sectors(image: &ImageHeader, map: &MemoryMap) -> Result<(), Refusal> {
     let covered = image.sectors(&map.flash).intersection(map.data_sectors);
     match covered.iter().next() {
-        Some(sector) if !image.flags.contains(Flags::DATA) => Err(Refusal::with(
-            ErrorCode::DataSectors,
-            format_args!("sector {sector}"),
-        )),
+        Some(index) if !image.flags.contains(Flags::DATA) => {
+            Err(sector(ErrorCode::DataSectors, index))
+        }
         _ => Ok(()),
     }
+}
+
+/// A refusal that names a sector.
+pub(super) fn sector(code: ErrorCode, index: u8) -> Refusal {
+    Refusal::with(code, "sector {d}", &[index.into()])
 }
 
 /// Whether the image would start. `start` are its first bytes; while the end of a raw image is not known, `size` is `None`.
@@ -185,11 +191,13 @@ pub(super) fn vector_table(
 ) -> Result<(), Refusal> {
     let image = Region::new(map.application.start, size.unwrap_or(map.application.len));
     vectors::check(start, image, map).map_err(|fault| {
+        let (form, numbers) = fault.form();
         let hint = match fault {
-            vectors::VectorFault::ResetOutsideImage(_)
-            | vectors::VectorFault::HandlerOutsideImage(..) => "linked elsewhere? ",
+            VectorFault::ResetOutsideImage(_) | VectorFault::HandlerOutsideImage(..) => {
+                "linked elsewhere? "
+            }
             _ => "",
         };
-        Refusal::with(ErrorCode::VectorTable, format_args!("{hint}{fault}"))
+        Refusal::hinting(ErrorCode::VectorTable, hint, form, &numbers)
     })
 }

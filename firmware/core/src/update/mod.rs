@@ -271,7 +271,7 @@ impl<F: Flash> Intake for Updater<'_, F> {
         declared: Option<u32>,
     ) -> Result<Ticket, Refusal> {
         if let Some(upload) = self.upload.as_ref().filter(|upload| upload.is_running()) {
-            return Err(Refusal::with(ErrorCode::Busy, format_args!("{upload}")));
+            return Err(upload.busy());
         }
         // A header may stand in front of the image, so a declared size is judged with that much to spare; the exact verdict follows.
         let most = self

@@ -1,7 +1,5 @@
 //! The receiving half of an update: from the first byte to the verdict on the last one.
 
-use core::fmt;
-
 use iap_protocol::ErrorCode;
 use iap_protocol::crc::Crc32;
 use iap_protocol::error::Refusal;
@@ -16,8 +14,11 @@ use super::judge::{self, KIND_LEN, Kind};
 use super::ring::Ring;
 use super::writer::Writer;
 use crate::config::Config;
-use crate::intake::{Outcome, Source, Ticket};
+use crate::intake::{Outcome, Source, Ticket, Transport};
 use crate::record::RecordState;
+
+/// What was expected and what came.
+const PAYLOAD_BYTES: &str = "expected {d} bytes of payload, {d} came";
 
 /// One upload.
 pub(super) struct Upload {
@@ -66,6 +67,16 @@ impl Upload {
             writing: false,
             outcome: Outcome::Running,
         }
+    }
+
+    /// What another client is told while this one runs.
+    pub(super) fn busy(&self) -> Refusal {
+        let form = match self.source.transport {
+            Transport::Tftp => "tftp from {a}, {d} bytes so far",
+            Transport::Http => "http from {a}, {d} bytes so far",
+        };
+        let numbers = [self.source.peer.to_bits(), self.received];
+        Refusal::with(ErrorCode::Busy, form, &numbers)
     }
 
     pub(super) fn outcome(&self) -> &Outcome {
@@ -227,10 +238,8 @@ impl Upload {
             core::cmp::Ordering::Less => ErrorCode::Truncated,
             core::cmp::Ordering::Greater => ErrorCode::TrailingBytes,
         };
-        Err(Refusal::with(
-            code,
-            format_args!("expected {expected} bytes, {declared} announced"),
-        ))
+        let form = "expected {d} bytes, {d} announced";
+        Err(Refusal::with(code, form, &[expected, declared]))
     }
 
     fn accept_payload(
@@ -243,7 +252,8 @@ impl Upload {
         if let Some(size) = self.payload_size().filter(|&size| total > size) {
             return Err(Refusal::with(
                 ErrorCode::TrailingBytes,
-                format_args!("expected {size} bytes of payload, {total} came"),
+                PAYLOAD_BYTES,
+                &[size, total],
             ));
         }
         judge::check_region(
@@ -254,7 +264,8 @@ impl Upload {
             // A server handed over more than `room`: nothing is lost silently.
             return Err(Refusal::with(
                 ErrorCode::Busy,
-                format_args!("more bytes than there is room for"),
+                "more bytes than there is room for",
+                &[],
             ));
         }
         self.payload_received = total;
@@ -293,13 +304,15 @@ impl Upload {
             (received, None) => {
                 return Err(Refusal::with(
                     ErrorCode::VectorTable,
-                    format_args!("{received} bytes are too short for an image"),
+                    "{d} bytes are too short for an image",
+                    &[received],
                 ));
             }
             (received, Some(Kind::Iap)) if self.image.is_none() => {
                 return Err(Refusal::with(
                     ErrorCode::HeaderTruncated,
-                    format_args!("expected {HEADER_LEN} bytes, {received} came"),
+                    "expected {d} bytes, {d} came",
+                    &[HEADER_LEN as u32, received],
                 ));
             }
             _ => {}
@@ -311,7 +324,8 @@ impl Upload {
             let came = self.payload_received;
             return Err(Refusal::with(
                 ErrorCode::Truncated,
-                format_args!("expected {size} bytes of payload, {came} came"),
+                PAYLOAD_BYTES,
+                &[size, came],
             ));
         }
         if !self.writing {
@@ -333,10 +347,8 @@ impl Upload {
         if crc != image.payload_crc32 {
             return Err(Refusal::with(
                 ErrorCode::PayloadCrc,
-                format_args!(
-                    "expected {:#010x}, computed {crc:#010x}",
-                    image.payload_crc32
-                ),
+                "expected {x}, computed {x}",
+                &[image.payload_crc32, crc],
             ));
         }
         match (&image.digest, &self.sha256) {
@@ -383,12 +395,6 @@ impl Upload {
             skipped,
             sector: self.is_running().then(|| writer.sector()).flatten(),
         }
-    }
-}
-
-impl fmt::Display for Upload {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}, {} bytes so far", self.source, self.received)
     }
 }
 

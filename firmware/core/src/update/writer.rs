@@ -191,11 +191,10 @@ impl Writer {
         let is_data =
             config.map.data_sectors.contains(sector.index) && !image.flags.contains(Flags::DATA);
         if is_data {
-            let refusal = Refusal::with(
+            return Err(Stop::Image(judge::sector(
                 ErrorCode::DataSectors,
-                format_args!("sector {}", sector.index),
-            );
-            return Err(Stop::Image(refusal));
+                sector.index,
+            )));
         }
         let skip =
             record.state().is_firm(sector.index) && holds_already(flash, image, sector, end)?;
@@ -324,14 +323,15 @@ impl Writer {
         if holds != programmed && !has(Defect::CommitBeforeVerify) {
             return Err(Stop::Image(Refusal::with(
                 ErrorCode::FlashVerify,
-                format_args!("sector {} at {:#010x}", sector.index, sector.region.start),
+                "sector {d} at {x}",
+                &[sector.index.into(), sector.region.start],
             )));
         }
         let announced = image.sector_crc32.get(usize::from(sector.index)).copied();
         if !image.flags.contains(Flags::RAW) && announced != Some(programmed) {
-            return Err(Stop::Image(Refusal::with(
+            return Err(Stop::Image(judge::sector(
                 ErrorCode::SectorCrc,
-                format_args!("sector {}", sector.index),
+                sector.index,
             )));
         }
         if let Some(crc) = self.programmed.get_mut(usize::from(sector.index)) {

@@ -16,6 +16,7 @@ use iap_protocol::ErrorCode;
 use iap_protocol::error::Refusal;
 use iap_protocol::memory::{FlashMap, MAX_RAM_REGIONS, MemoryMap, Region, SectorSet};
 use iap_protocol::status::Policy;
+use iap_protocol::version::Version;
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{EthernetAddress, Ipv4Address, Ipv4Cidr};
 
@@ -85,10 +86,7 @@ impl FakeIntake {
 impl Intake for FakeIntake {
     fn begin(&mut self, _: Instant, _: Source, declared: Option<u32>) -> Result<Ticket, Refusal> {
         if self.is_busy() {
-            return Err(Refusal::with(
-                ErrorCode::Busy,
-                format_args!("tftp from 192.168.0.9"),
-            ));
+            return Err(Refusal::with(ErrorCode::Busy, "tftp from 192.168.0.9", &[]));
         }
         self.begun.push(declared);
         self.bytes.clear();
@@ -112,7 +110,7 @@ impl Intake for FakeIntake {
         self.bytes.extend_from_slice(bytes);
         self.in_ring += bytes.len();
         if self.fails_at.is_some_and(|limit| self.bytes.len() >= limit) {
-            let refusal = Refusal::with(ErrorCode::WrongBoard, format_args!("expected sim"));
+            let refusal = Refusal::with(ErrorCode::WrongBoard, "expected sim", &[]);
             self.outcome = Outcome::Failed(refusal.clone());
             return Err(refusal);
         }
@@ -246,7 +244,7 @@ impl Board {
             config: &self.config,
             intake: &mut self.intake,
             status: &status,
-            application: "1.2.3",
+            application: Some(&Version::new(1, 2, 3)),
             random: &mut random,
         };
         call(&mut self.connection, &mut self.server, &mut context)

@@ -228,7 +228,7 @@ fn every_refusal_of_the_protocol_fits_with_its_page() {
         let mut board = Board::new();
         board.intake.verdict_steps = 10_000;
         board.send(&with_body(CURL_T, &image(10)));
-        let long = Refusal::with(code, format_args!("{:9<96}", 1));
+        let long = Refusal::with(code, &"9".repeat(96), &[]);
         board.intake.outcome = Outcome::Failed(long.clone());
         board.pump();
         let response = Response::parse(&board.sent).unwrap();
@@ -236,7 +236,7 @@ fn every_refusal_of_the_protocol_fits_with_its_page() {
             (response.status, response.code()),
             (code.http_status(), Some(code))
         );
-        assert!(response.text().contains(long.sentence().as_str()));
+        assert!(response.text().contains(long.to_string().as_str()));
         assert!(
             response.head.lines().next().unwrap().len() > "HTTP/1.1 200 ".len(),
             "{code:?} has a reason phrase"
@@ -272,7 +272,7 @@ fn the_longest_status_and_the_longest_page_fit() {
         config,
         intake,
         status: &status,
-        application: "",
+        application: None,
         random: &mut || 1,
     };
     let request = b"GET /status.json HTTP/1.1\r\nHost: b\r\nConnection: close\r\n\r\n";
