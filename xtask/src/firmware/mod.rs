@@ -5,6 +5,7 @@
 
 mod check;
 mod configuration;
+mod frames;
 mod image;
 
 use std::fs;
@@ -122,10 +123,13 @@ fn build(profile_name: &str, configuration: &'static Configuration) -> Result<Bu
     let built = target.join(TARGET).join("firmware").join(PACKAGE);
     let elf = fs::read(&built).with_context(|| format!("cannot read {}", built.display()))?;
     let image = FirmwareImage::parse(&elf)?;
-    let faults = check::faults(&image, &profile);
+    let mut faults = check::faults(&image, &profile);
+    let frames = frames::frames(&elf)?;
+    faults.extend(frames::faults(&frames));
     let folder = folder_name(profile_name, configuration);
     write(&target.join("firmware").join(folder), &elf, &image)?;
     print!("{}", image.table(&profile));
+    print!("{}", frames::table(&frames));
     if !faults.is_empty() {
         bail!("the image is not right:\n  {}", faults.join("\n  "));
     }
