@@ -191,6 +191,7 @@ impl Refusal {
 }
 
 impl From<ErrorCode> for Refusal {
+    #[inline(never)]
     fn from(code: ErrorCode) -> Self {
         Self::new(code)
     }
