@@ -13,6 +13,7 @@
 pub mod boot;
 pub mod config;
 pub mod defect;
+mod earliest;
 pub mod flash;
 pub mod http;
 pub mod intake;

@@ -47,14 +47,20 @@ pub fn next_reset(config: &Config, situation: &Situation) -> Option<(Instant, Re
     if situation.is_busy || !situation.is_startable {
         return None;
     }
-    [
-        auto_start(config, situation),
-        power_on_window(config, situation),
-        idle(config, situation),
-    ]
-    .into_iter()
-    .flatten()
-    .min_by_key(|(at, _)| *at)
+    let first = auto_start(config, situation);
+    let first = sooner(first, power_on_window(config, situation));
+    sooner(first, idle(config, situation))
+}
+
+type Reset = (Instant, ResetReason);
+
+#[inline(never)]
+fn sooner(first: Option<Reset>, second: Option<Reset>) -> Option<Reset> {
+    match (first, second) {
+        (Some((first_at, _)), Some((second_at, _))) if second_at < first_at => second,
+        (None, second) => second,
+        (first, _) => first,
+    }
 }
 
 fn auto_start(config: &Config, situation: &Situation) -> Option<(Instant, ResetReason)> {

@@ -38,6 +38,7 @@ pub use storage::{
 };
 
 use crate::config::Config;
+use crate::earliest::Earliest;
 use crate::flash::Flash;
 use crate::intake::{Intake, Transport};
 use crate::mode::{self, ResetReason, Situation};
@@ -156,9 +157,10 @@ impl<'a, F: Flash> Iap<'a, F> {
         self.show(platform);
         let now = platform.now();
         self.board.refresh(&mut self.updater);
+        let next_reset = mode::next_reset(self.config, &self.situation());
         Turn {
-            poll_at: self.poll_at(now, more_frames, step),
-            reset: self.reset(now),
+            poll_at: self.poll_at(now, more_frames, step, next_reset),
+            reset: self.reset(now, next_reset),
         }
     }
 
@@ -261,26 +263,26 @@ impl<'a, F: Flash> Iap<'a, F> {
         now: Instant,
         more_frames: bool,
         step: Option<Instant>,
+        next_reset: Option<(Instant, ResetReason)>,
     ) -> Option<Instant> {
-        [
-            more_frames.then_some(now),
-            step,
-            // What could not be sent in this turn waits for the transmitter, not for the next turn.
-            self.interface
-                .poll_at(now, &self.sockets)
-                .map(|at| at.max(now + EGRESS_RETRY)),
-            self.files.poll_at(now),
-            self.web.poll_at(),
-            self.addressing.poll_at(),
-            mode::next_reset(self.config, &self.situation()).map(|(at, _)| at),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
-        .map(|at| at.max(now))
+        let mut earliest = Earliest::default();
+        earliest.note(more_frames.then_some(now));
+        earliest.note(step);
+        // What could not be sent in this turn waits for the transmitter, not for the next turn.
+        let egress = self.interface.poll_at(now, &self.sockets);
+        earliest.note(egress.map(|at| at.max(now + EGRESS_RETRY)));
+        earliest.note(self.files.poll_at(now));
+        earliest.note(self.web.poll_at());
+        earliest.note(self.addressing.poll_at());
+        earliest.note(next_reset.map(|(at, _)| at));
+        earliest.get().map(|at| at.max(now))
     }
 
-    fn reset(&self, now: Instant) -> Option<ResetReason> {
+    fn reset(
+        &self,
+        now: Instant,
+        next_reset: Option<(Instant, ResetReason)>,
+    ) -> Option<ResetReason> {
         if self.updater.is_busy() {
             return None;
         }
@@ -290,7 +292,7 @@ impl<'a, F: Flash> Iap<'a, F> {
         if self.web.is_reset_due(&self.sockets) {
             return Some(ResetReason::HttpRequest);
         }
-        mode::next_reset(self.config, &self.situation())
+        next_reset
             .filter(|(at, _)| *at <= now)
             .map(|(_, reason)| reason)
     }

@@ -14,6 +14,7 @@ use smoltcp::wire::{IpAddress, Ipv4Address};
 use super::board::BoardState;
 use super::storage::{HTTP_RX, HTTP_SOCKETS, HTTP_TX, UPLOAD_RX, cut};
 use crate::config::Config;
+use crate::earliest::Earliest;
 use crate::flash::Flash;
 use crate::http::{Connection, Context, Server};
 use crate::intake::{Intake, Outcome, Source, Ticket};
@@ -164,10 +165,11 @@ impl<'a> Web<'a> {
     /// When [`Web::serve`] is due without a frame or a step of the update.
     pub(super) fn poll_at(&self) -> Option<Instant> {
         let none_free = self.slots.iter().all(Slot::is_held);
-        self.slots
-            .iter()
-            .filter_map(|slot| slot.poll_at(none_free))
-            .min()
+        let mut earliest = Earliest::default();
+        for slot in &self.slots {
+            slot.poll_at(none_free, &mut earliest);
+        }
+        earliest.get()
     }
 }
 
@@ -273,17 +275,17 @@ impl Slot<'_> {
         self.connection.is_idle() && now >= self.last_heard + SPARE_AFTER
     }
 
-    fn poll_at(&self, none_free: bool) -> Option<Instant> {
-        let connection = self.is_open.then(|| self.connection.poll_at()).flatten();
+    fn poll_at(&self, none_free: bool, earliest: &mut Earliest) {
         let patience = if self.is_open {
+            earliest.note(self.connection.poll_at());
             MAX_CLOSING
         } else {
             MAX_RESETTING
         };
-        let closing = self.closing_since.map(|since| since + patience);
-        let gives_way = none_free && self.connection.is_idle();
-        let spare = gives_way.then_some(self.last_heard + SPARE_AFTER);
-        [connection, closing, spare].into_iter().flatten().min()
+        earliest.note(self.closing_since.map(|since| since + patience));
+        if none_free && self.connection.is_idle() {
+            earliest.note(Some(self.last_heard + SPARE_AFTER));
+        }
     }
 }
 

@@ -29,6 +29,7 @@ use iap_protocol::tftp::{
 };
 use smoltcp::time::{Duration, Instant};
 
+use crate::earliest::Earliest;
 use crate::intake::{Intake, Source, Transport};
 use read::Read;
 use say::{
@@ -181,9 +182,13 @@ impl<'a> Server<'a> {
 
     /// When [`Server::poll`] is due next, unless the update makes progress before.
     pub fn poll_at(&self, now: Instant) -> Option<Instant> {
-        let write = self.write.as_ref().and_then(|write| write.poll_at(now));
-        let read = self.read.as_ref().map(|read| read.due);
-        [write, read, self.reset_at].into_iter().flatten().min()
+        let mut earliest = Earliest::default();
+        if let Some(write) = &self.write {
+            write.poll_at(now, &mut earliest);
+        }
+        earliest.note(self.read.as_ref().map(|read| read.due));
+        earliest.note(self.reset_at);
+        earliest.get()
     }
 
     fn request<I: Intake>(

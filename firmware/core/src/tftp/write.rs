@@ -29,6 +29,7 @@ use smoltcp::time::{Duration, Instant};
 
 use super::say::Say;
 use super::{Limits, MAX_SILENCE};
+use crate::earliest::Earliest;
 use crate::intake::{Intake, Outcome, Ticket};
 
 /// How long a repeated block waits for its answer.
@@ -338,15 +339,14 @@ impl Write {
         }
     }
 
-    pub(super) fn poll_at(&self, now: Instant) -> Option<Instant> {
-        let end = match self.state {
-            State::Committing => None,
-            State::Receiving if self.is_braked(now) => None,
+    pub(super) fn poll_at(&self, now: Instant, earliest: &mut Earliest) {
+        match self.state {
+            State::Committing => {}
+            State::Receiving if self.is_braked(now) => {}
             State::Receiving | State::Committed | State::Failed(_) => {
-                Some(self.heard + MAX_SILENCE)
+                earliest.note(Some(self.heard + MAX_SILENCE));
             }
-        };
-        let due = self.due.filter(|&due| due > now);
-        [due, end].into_iter().flatten().min()
+        }
+        earliest.note(self.due.filter(|&due| due > now));
     }
 }
