@@ -33,10 +33,12 @@ pub enum Defect {
     WindowNotEnforced,
     /// The last entry counts as settled although nothing proves its seal.
     SealBelieved,
+    /// The servers say that the image is installed when its last byte has come.
+    AckBeforeCommit,
 }
 
 /// All of them.
-pub const ALL: [Defect; 12] = [
+pub const ALL: [Defect; 13] = [
     Defect::CommitBeforeVerify,
     Defect::EntryWithoutCheck,
     Defect::UnsealedEntry,
@@ -49,6 +51,7 @@ pub const ALL: [Defect; 12] = [
     Defect::TornSlotReused,
     Defect::WindowNotEnforced,
     Defect::SealBelieved,
+    Defect::AckBeforeCommit,
 ];
 
 #[cfg(feature = "defects")]

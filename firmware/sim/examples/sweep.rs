@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use clap::Parser;
 use iap_sim::sweep::tally::Tally;
-use iap_sim::sweep::{brown_out, parts};
+use iap_sim::sweep::{brown_out, parts, served};
 
 /// Cut the power at every flash operation, and judge what is left
 #[derive(Parser)]
@@ -40,6 +40,13 @@ fn main() -> ExitCode {
             tell(title, &tally, begun);
             sum.add(tally);
         }
+    }
+    let title = "real map, one in 10 of its cuts, through the servers: TFTP and HTTP";
+    if title.contains(&arguments.only) {
+        let begun = Instant::now();
+        let tally = served::all(threads, arguments.seed);
+        tell(title, &tally, begun);
+        sum.add(tally);
     }
     let title = "scaled map, brown-outs of 1 to 8 operations";
     if title.contains(&arguments.only) {

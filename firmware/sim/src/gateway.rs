@@ -8,7 +8,7 @@
 //!
 //! [`Gateway::poll`] never blocks, [`Gateway::wait`] sleeps until a host socket has something.
 
-mod dhcp;
+pub(crate) mod dhcp;
 mod tcp;
 #[cfg(test)]
 mod tests;
@@ -61,12 +61,12 @@ pub struct Gateway {
 }
 
 /// The gateway as a host on the board's segment.
-struct Stack {
-    port: Port,
-    interface: Interface,
-    sockets: SocketSet<'static>,
+pub(crate) struct Stack {
+    pub(crate) port: Port,
+    pub(crate) interface: Interface,
+    pub(crate) sockets: SocketSet<'static>,
     hosts: Vec<Ipv4Address>,
-    board: Ipv4Address,
+    pub(crate) board: Ipv4Address,
 }
 
 impl Gateway {
@@ -140,7 +140,7 @@ impl Gateway {
 }
 
 impl Stack {
-    fn new(options: &GatewayOptions, mut port: Port, now: Instant) -> Self {
+    pub(crate) fn new(options: &GatewayOptions, mut port: Port, now: Instant) -> Self {
         let board = options.board.address();
         let hosts = hosts(options);
         let config = Config::new(HardwareAddress::Ethernet(MAC));
@@ -161,7 +161,7 @@ impl Stack {
         }
     }
 
-    fn poll(&mut self, now: Instant) -> bool {
+    pub(crate) fn poll(&mut self, now: Instant) -> bool {
         let result = self.interface.poll(now, &mut self.port, &mut self.sockets);
         result == PollResult::SocketStateChanged
     }

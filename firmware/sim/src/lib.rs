@@ -7,7 +7,7 @@
 //!
 //! - [`nor`] is the strict flash model, [`wire`] the Ethernet segment, [`clock`] the time: seeded, and deterministic on virtual time.
 //! - [`board`] does what the chip does around the core: from reset to reset, with the core's own decisions.
-//! - [`gateway`] connects the segment to ports of this machine; [`sim`] is all of it in a thread.
+//! - [`gateway`] connects the segment to ports of this machine; [`sim`] is all of it in a thread. [`visitor`] is a client on the segment itself.
 //!
 //! It runs no application and no instruction of the shipped firmware: that is the emulator's part.
 
@@ -24,4 +24,5 @@ pub mod rng;
 pub mod settings;
 pub mod sim;
 pub mod sweep;
+pub mod visitor;
 pub mod wire;

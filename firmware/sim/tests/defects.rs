@@ -7,6 +7,7 @@ use iap_sim::bench::{APPLICATION, Bench, Pushed, iap, payload, real_map, scaled_
 use iap_sim::nor::Fault;
 use iap_sim::sweep::brown_out;
 use iap_sim::sweep::parts::{Depth, First, Part};
+use iap_sim::sweep::served::{self, Plan};
 use iap_sim::sweep::start::{Kind, Sizes};
 
 /// What a small sweep from these states finds with `defect` switched on. In this thread only: a defect is the thread's own.
@@ -119,6 +120,33 @@ fn a_torn_slot_that_is_used_again_is_found() {
 #[test]
 fn a_seal_believed_because_it_reads_complete_is_found() {
     is_found(Defect::SealBelieved, Kind::Application);
+}
+
+#[test]
+fn a_last_block_acknowledged_before_the_commit_is_found_over_both_transports() {
+    let found = |defect| {
+        let sizes = Sizes {
+            old: 2_200,
+            new: 2_116,
+        };
+        let plan = Plan {
+            stride: 200,
+            last: 20,
+            seed: 3,
+        };
+        defect::select(defect);
+        let tally = served::run(1, &[Kind::Application], &[false], sizes, plan);
+        defect::select(None);
+        assert_eq!(tally.planned, tally.fired);
+        tally.first
+    };
+    assert_eq!(found(None), [""; 0], "without a defect");
+    let found = found(Some(Defect::AckBeforeCommit));
+    println!("{}", found[0]);
+    for transport in ["over tftp", "over http"] {
+        let told = |what: &&String| what.contains(transport) && what.contains("was told");
+        assert!(found.iter().any(|what| told(&what)), "{found:#?}");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A sample of `cargo xtask sweep`, small enough for every run of the tests.
 
-use iap_sim::sweep::{brown_out, parts};
+use iap_sim::sweep::{brown_out, parts, served};
 
 #[test]
 fn no_cut_of_a_sample_leaves_a_board_that_neither_runs_nor_answers() {
@@ -16,4 +16,11 @@ fn a_brown_out_of_a_sample_leaves_a_board_that_the_next_push_mends() {
     let tally = brown_out::run(2, brown_out::PROMISED, 1, 61, 1);
     assert!(tally.planned > 250, "{} brown-outs", tally.planned);
     assert!(tally.is_good(), "{:#?}", tally.first);
+}
+
+#[test]
+fn a_cut_in_an_update_through_the_servers_leaves_a_board_that_the_same_servers_mend() {
+    let tally = served::sample(2, 1);
+    assert!(tally.planned > 40, "{} cuts", tally.planned);
+    assert!(tally.is_good(), "{tally:#?}");
 }

@@ -10,6 +10,7 @@ use super::pages::Page;
 use super::request::{Media, Method};
 use super::server::{Connection, Patience, Phase, clamp};
 use super::text::Buffer;
+use crate::defect::{Defect, has};
 use crate::intake::{Intake, Outcome, Source, Ticket, Transport};
 
 /// Between two pieces of an upload.
@@ -137,8 +138,8 @@ impl Connection {
 
     pub(super) fn poll_verdict(&mut self, ticket: Ticket, context: &mut Context<'_>) {
         match context.intake.outcome(ticket) {
-            Outcome::Running => {}
-            Outcome::Committed => {
+            Outcome::Running if !has(Defect::AckBeforeCommit) => {}
+            Outcome::Committed | Outcome::Running => {
                 self.show(
                     "the image is in flash, verified and recorded",
                     Page::Done,

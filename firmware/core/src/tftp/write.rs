@@ -29,6 +29,7 @@ use smoltcp::time::{Duration, Instant};
 
 use super::say::Say;
 use super::{Limits, MAX_SILENCE};
+use crate::defect::{Defect, has};
 use crate::earliest::Earliest;
 use crate::intake::{Intake, Outcome, Ticket};
 
@@ -328,7 +329,11 @@ impl Write {
 
     fn follow<I: Intake>(&mut self, now: Instant, intake: &I) {
         let finished = matches!(self.state, State::Committing);
-        match self.target.outcome(finished, intake) {
+        let outcome = match self.target.outcome(finished, intake) {
+            Outcome::Running if has(Defect::AckBeforeCommit) => Outcome::Committed,
+            outcome => outcome,
+        };
+        match outcome {
             Outcome::Failed(refusal) => self.fail(now, refusal),
             Outcome::Committed if finished => {
                 self.state = State::Committed;

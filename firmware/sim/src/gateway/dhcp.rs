@@ -14,14 +14,14 @@ const LEASE_S: u32 = 3600;
 const LEASE_HOST: u32 = 100;
 const MAX_MESSAGE: usize = 1472;
 
-pub(super) struct Server {
+pub(crate) struct Server {
     handle: SocketHandle,
     subnet: Ipv4Cidr,
     lease: Ipv4Address,
 }
 
 impl Server {
-    pub(super) fn new(stack: &mut Stack, board: Ipv4Cidr) -> Self {
+    pub(crate) fn new(stack: &mut Stack, board: Ipv4Cidr) -> Self {
         let buffer = || udp::PacketBuffer::new(vec![udp::PacketMetadata::EMPTY; 4], vec![0; 6000]);
         let mut socket = udp::Socket::new(buffer(), buffer());
         // Fails for port 0 and for sockets that are open; this one is neither.
@@ -37,7 +37,7 @@ impl Server {
     }
 
     /// Answers the board. Once it has taken the lease, packets go to the new address.
-    pub(super) fn poll(&mut self, stack: &mut Stack) -> bool {
+    pub(crate) fn poll(&mut self, stack: &mut Stack) -> bool {
         let Some(&server) = stack.hosts.first() else {
             return false;
         };

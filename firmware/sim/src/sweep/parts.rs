@@ -23,7 +23,7 @@ pub(super) const TWO_SECTORS: Sizes = Sizes {
     new: 2_116,
 };
 /// Images of three sectors of the real map, larger than the RAM ring.
-const REAL: Sizes = Sizes {
+pub(super) const REAL: Sizes = Sizes {
     old: 300_003,
     new: 290_003,
 };
@@ -78,7 +78,6 @@ fn real(part: Part) -> Part {
     Part {
         map: real_map(),
         sizes: REAL,
-        bare_rules: vec![false],
         first: First::Chosen,
         ..part
     }
