@@ -39,7 +39,7 @@ fn clock(document: &Document<'_>, settings: &Settings) -> Result<(), ProfileErro
         return Err(document.rule(&["clock.hse-hz", "clock.hse"], message));
     }
     // RM0090 section 7.3.3, RCC_CFGR.MCO1PRE
-    if mco1_hz != 0 && !(1..=5).any(|divider| mco1_hz * divider == clock.hse_hz) {
+    if mco1_hz != 0 && !(1..=5).any(|divider| mco1_hz.checked_mul(divider) == Some(clock.hse_hz)) {
         let message = format!(
             "mco1-hz is {mco1_hz}, expected hse-hz, {}, divided by 1 to 5, or 0",
             clock.hse_hz

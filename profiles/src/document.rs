@@ -279,11 +279,15 @@ fn shift_table(table: DeTable<'_>, by: usize) -> DeTable<'_> {
         .map(|(key, value)| {
             let span = key.span();
             (
-                Spanned::new(span.start + by..span.end + by, key.into_inner()),
+                Spanned::new(moved(&span, by), key.into_inner()),
                 shift(value, by),
             )
         })
         .collect()
+}
+
+fn moved(span: &Range<usize>, by: usize) -> Range<usize> {
+    span.start.saturating_add(by)..span.end.saturating_add(by)
 }
 
 fn shift(value: Spanned<DeValue<'_>>, by: usize) -> Spanned<DeValue<'_>> {
@@ -295,5 +299,5 @@ fn shift(value: Spanned<DeValue<'_>>, by: usize) -> Spanned<DeValue<'_>> {
         }
         other => other,
     };
-    Spanned::new(span.start + by..span.end + by, value)
+    Spanned::new(moved(&span, by), value)
 }

@@ -45,9 +45,9 @@ fn sectors(document: &Document<'_>, flash: &FlashSettings) -> Result<FlashMap, P
         }
         let size = run.size_kib.saturating_mul(1024);
         sizes.extend(std::iter::repeat_n(size, run.count.into()));
-        end += u64::from(size) * u64::from(run.count);
+        end = end.saturating_add(u64::from(size).saturating_mul(run.count.into()));
     }
-    let listed_kib = (end - u64::from(flash.base)) / 1024;
+    let listed_kib = end.saturating_sub(flash.base.into()) / 1024;
     if listed_kib != u64::from(flash.size_kib) {
         let message = format!(
             "the sectors make {listed_kib} KiB, but flash.size-kib is {}",
@@ -160,7 +160,7 @@ impl Owners<'_> {
                 .document
                 .value_error(&path, format!("an address in the flash, {all}")));
         }
-        let len = u32::try_from(all.end() - u64::from(start)).unwrap_or_default();
+        let len = u32::try_from(all.end().saturating_sub(start.into())).unwrap_or_default();
         Ok(Region::new(start, len))
     }
 

@@ -11,6 +11,12 @@
 //! # Ok::<(), iap_profile::ProfileError>(())
 //! ```
 
+// What a profile says must not end whoever reads it.
+#![cfg_attr(
+    not(test),
+    deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)
+)]
+
 mod builtin;
 mod check;
 mod document;

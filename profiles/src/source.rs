@@ -63,21 +63,30 @@ impl Source {
         Ok(Self::text(&std::fs::read_to_string(path)?, path))
     }
 
+    /// One past its last position.
+    fn end(&self) -> usize {
+        self.start.saturating_add(self.text.len())
+    }
+
     /// File, line and column of byte `offset` of this file.
     pub(crate) fn location(&self, offset: usize) -> Location {
         let before = self.text.get(..offset).unwrap_or(&self.text);
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let line_start = before
+            .rfind('\n')
+            .map_or(0, |newline| newline.saturating_add(1));
+        let indent = before.get(line_start..).unwrap_or_default();
         Location {
             file: self.file.clone(),
-            line: before.matches('\n').count() + 1,
-            column: before.get(line_start..).unwrap_or_default().chars().count() + 1,
+            line: before.matches('\n').count().saturating_add(1),
+            column: indent.chars().count().saturating_add(1),
         }
     }
 
     /// The error for a text that is not TOML.
     pub(crate) fn syntax(&self, error: &toml::de::Error) -> ProfileError {
         let at = self.location(error.span().map_or(0, |span| span.start));
-        let line = self.text.lines().nth(at.line - 1).unwrap_or_default();
+        let line = self.text.lines().nth(at.line.saturating_sub(1));
+        let line = line.unwrap_or_default();
         ProfileError::Syntax {
             message: error.message().to_owned(),
             line: excerpt(line.trim()),
@@ -207,30 +216,30 @@ impl Sources {
 
     /// Collects the files below `top`.
     fn follow(name: &str, top: Source) -> Result<Self, ProfileError> {
-        let mut files = vec![top];
+        let mut files = Vec::new();
         let mut chip = None;
+        let mut last = top;
         // Ends: `inherit` refuses a file that is already in the list.
         loop {
-            let last = &files[files.len() - 1];
             let (inherits, names_chip) = last.links()?;
             if let (None, Some(link)) = (&chip, &names_chip) {
                 chip = Some(last.parent("chip", link)?.into_chip()?);
             }
-            match inherits {
-                Some(link) => files.push(inherit(&files, &link)?),
+            let next = match inherits {
+                Some(link) => inherit(&files, &last, &link)?,
                 None => break,
-            }
+            };
+            files.push(std::mem::replace(&mut last, next));
         }
-        let bottom = &files[files.len() - 1];
         let chip = chip.ok_or_else(|| ProfileError::NoChip {
-            file: bottom.file.clone(),
+            file: last.file.clone(),
         })?;
-        files.extend([chip, Source::shipped(&DEFAULTS)]);
+        files.extend([last, chip, Source::shipped(&DEFAULTS)]);
         files.reverse();
         let mut start = 0;
         for file in &mut files {
             file.start = start;
-            start += file.text.len() + 1; // one more, so that the end of a file is still its own
+            start = file.end().saturating_add(1); // one more, so that the end of a file is still its own
         }
         Ok(Self {
             name: name.to_owned(),
@@ -251,7 +260,7 @@ impl Sources {
     pub(crate) fn location(&self, position: usize) -> Location {
         let after = self.files.partition_point(|file| file.start <= position);
         match after.checked_sub(1).and_then(|index| self.files.get(index)) {
-            Some(file) => file.location(position - file.start),
+            Some(file) => file.location(position.saturating_sub(file.start)),
             None => Location {
                 file: self.name.clone(),
                 line: 1,
@@ -264,35 +273,30 @@ impl Sources {
     pub(crate) fn slice(&self, span: Range<usize>) -> &str {
         self.files
             .iter()
-            .find(|file| file.start <= span.start && span.end <= file.start + file.text.len())
+            .find(|file| file.start <= span.start && span.end <= file.end())
             .and_then(|file| {
-                file.text
-                    .get(span.start - file.start..span.end - file.start)
+                let start = span.start.checked_sub(file.start)?;
+                file.text.get(start..span.end.checked_sub(file.start)?)
             })
             .unwrap_or_default()
     }
 }
 
-/// The next file of the chain, unless it is in it already.
-fn inherit(files: &[Source], link: &Link) -> Result<Source, ProfileError> {
-    let last = &files[files.len() - 1];
+/// The file that `last`, the end of the chain so far, inherits, unless it is in the chain already.
+fn inherit(files: &[Source], last: &Source, link: &Link) -> Result<Source, ProfileError> {
     let next = last.parent("inherits", link)?;
     let identity = |source: &Source| match source.folder {
         Some(_) => std::fs::canonicalize(&source.file).unwrap_or(PathBuf::from(&source.file)),
         None => PathBuf::from(&source.file),
     };
-    match files
-        .iter()
-        .position(|file| identity(file) == identity(&next))
-    {
-        Some(first) => Err(ProfileError::Cycle {
-            at: last.location(link.offset),
-            chain: files[first..]
-                .iter()
-                .chain([&next])
-                .map(|file| file.file.clone())
-                .collect(),
-        }),
-        None => Ok(next),
+    let chain = || files.iter().chain([last]);
+    let is_next = |file: &&Source| identity(file) == identity(&next);
+    if !chain().any(|file| is_next(&file)) {
+        return Ok(next);
     }
+    let cycle = chain().skip_while(|file| !is_next(file)).chain([&next]);
+    Err(ProfileError::Cycle {
+        at: last.location(link.offset),
+        chain: cycle.map(|file| file.file.clone()).collect(),
+    })
 }

@@ -150,7 +150,7 @@ impl Ipv4Network {
     /// The bits of the network, such as 255.255.255.0.
     pub fn mask(&self) -> Ipv4Addr {
         // prefix_len is at most 30, so the shift is at least 2
-        Ipv4Addr::from_bits(u32::MAX << (32 - u32::from(self.prefix_len.clamp(1, 30))))
+        Ipv4Addr::from_bits(u32::MAX << 32_u32.saturating_sub(self.prefix_len.clamp(1, 30).into()))
     }
 
     /// Whether `other` is in the same network.

@@ -74,6 +74,11 @@ mod nibbles {
     const POLYNOMIAL: u32 = 0xEDB8_8320;
     static TABLE: [u32; 16] = table();
 
+    #[allow(
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        reason = "const: evaluated when it is compiled"
+    )]
     const fn table() -> [u32; 16] {
         let mut table = [0; 16];
         let mut i = 0;

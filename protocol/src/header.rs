@@ -8,7 +8,7 @@ use core::ops::RangeInclusive;
 
 use heapless::String;
 
-use crate::bytes::{array_at, put, text_at, u16_at, u32_at};
+use crate::bytes::{array_at, nth, put, text_at, u16_at, u32_at};
 use crate::crc::crc32;
 use crate::memory::{FlashMap, MAX_SECTORS, Region, SectorSet};
 use crate::version::{SUFFIX_LEN, Version, is_made_of, is_suffix};
@@ -268,7 +268,7 @@ impl ImageHeader {
         }
         let mut sector_crc32 = [0; MAX_SECTORS];
         for (i, crc) in sector_crc32.iter_mut().enumerate() {
-            *crc = u32_at(bytes, field::SECTOR_CRC32 + 4 * i);
+            *crc = u32_at(bytes, nth(field::SECTOR_CRC32, i, 4));
         }
         Ok(Self {
             flags: Flags(u32_at(bytes, field::FLAGS)),
@@ -341,7 +341,11 @@ impl ImageHeader {
             put(&mut bytes, field::DIGEST, digest);
         }
         for (i, crc) in self.sector_crc32.iter().enumerate() {
-            put(&mut bytes, field::SECTOR_CRC32 + 4 * i, &crc.to_le_bytes());
+            put(
+                &mut bytes,
+                nth(field::SECTOR_CRC32, i, 4),
+                &crc.to_le_bytes(),
+            );
         }
         put(&mut bytes, field::KEY_ID, &self.key_id.to_le_bytes());
         put(
@@ -384,14 +388,14 @@ pub(crate) fn check_start<const LEN: usize>(
 fn version_at(bytes: &[u8], at: usize) -> Version {
     Version::new(
         u16_at(bytes, at),
-        u16_at(bytes, at + 2),
-        u16_at(bytes, at + 4),
+        u16_at(bytes, nth(at, 1, 2)),
+        u16_at(bytes, nth(at, 2, 2)),
     )
 }
 
 fn put_numbers(bytes: &mut [u8], at: usize, (major, minor, patch): (u16, u16, u16)) {
     for (i, number) in [major, minor, patch].into_iter().enumerate() {
-        put(bytes, at + 2 * i, &number.to_le_bytes());
+        put(bytes, nth(at, i, 2), &number.to_le_bytes());
     }
 }
 

@@ -5,7 +5,7 @@
 
 use heapless::String;
 
-use crate::bytes::{text_at, u16_at};
+use crate::bytes::{nth, text_at, u16_at};
 use crate::header::{BOARD_LEN, Flags, is_board_id};
 use crate::version::{Version, is_suffix};
 
@@ -58,7 +58,7 @@ impl ImageInfo {
         let suffix =
             text_at(bytes, field::SUFFIX, INFO_SUFFIX_LEN).filter(|suffix| is_suffix(suffix))?;
         let board = text_at(bytes, field::BOARD, BOARD_LEN).filter(|board| is_board_id(board))?;
-        let number = |i: usize| u16_at(bytes, field::VERSION + 2 * i);
+        let number = |i: usize| u16_at(bytes, nth(field::VERSION, i, 2));
         Some(Self {
             version: Version {
                 suffix: String::try_from(suffix).ok()?,
@@ -112,6 +112,11 @@ impl ImageInfo {
     }
 }
 
+#[allow(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "an application's own constants; what does not fit is an error of its build"
+)]
 const fn put_const(mut bytes: [u8; INFO_LEN], at: usize, value: &[u8]) -> [u8; INFO_LEN] {
     let mut i = 0;
     while i < value.len() {

@@ -3,6 +3,11 @@
 //! `protocol/README.md` documents every byte; `tests/golden` holds the literal bytes of version 1. The crate does no input or
 //! output, allocates nothing and holds no policy: it says what the bytes mean, the two ends say what to do about them.
 #![no_std]
+// Everything here reads bytes that others wrote.
+#![cfg_attr(
+    not(test),
+    deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)
+)]
 
 pub mod crc;
 pub mod error;

@@ -29,7 +29,7 @@ impl Region {
 
     /// One past the last address; 64 bits wide because a region may end at 4 GiB.
     pub const fn end(&self) -> u64 {
-        self.start as u64 + self.len as u64
+        (self.start as u64).wrapping_add(self.len as u64) // twice 32 bits do not wrap 64
     }
 
     /// Whether `address` lies inside.
@@ -168,6 +168,11 @@ pub struct FlashMap {
 impl FlashMap {
     /// A flash at `base` with sectors of these sizes in bytes; `None` if there are too many, none, an empty one, or the end reaches
     /// 4 GiB.
+    #[allow(
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        reason = "const: there is no get yet; the indices are below both lengths, the sum of 24 sizes fits"
+    )]
     pub const fn new(base: u32, sizes: &[u32]) -> Option<Self> {
         if sizes.is_empty() || sizes.len() > MAX_SECTORS {
             return None;
@@ -204,7 +209,7 @@ impl FlashMap {
             .enumerate()
             .map(move |(index, &len)| {
                 let region = Region::new(start, len);
-                start += len;
+                start = start.wrapping_add(len);
                 Sector {
                     index: index as u8,
                     region,

@@ -45,12 +45,12 @@ pub const ENTRY_BODY_LEN: usize = 28;
 
 /// The offset of image slot `slot` in its sector.
 pub const fn image_offset(slot: u8) -> u32 {
-    IMAGES_OFFSET + slot as u32 * crate::header::HEADER_LEN as u32
+    IMAGES_OFFSET.wrapping_add((slot as u32).wrapping_mul(crate::header::HEADER_LEN as u32))
 }
 
 /// The offset of log slot `slot` in its sector.
 pub const fn log_offset(slot: u16) -> u32 {
-    LOG_OFFSET + slot as u32 * ENTRY_LEN as u32
+    LOG_OFFSET.wrapping_add((slot as u32).wrapping_mul(ENTRY_LEN as u32))
 }
 
 /// The sector header.
@@ -178,8 +178,7 @@ impl Entry {
         if bytes.iter().all(|&byte| byte == 0xFF) {
             return Slot::Blank;
         }
-        let body = &bytes[..ENTRY_BODY_LEN];
-        if u32_at(bytes, 24) != crc32(&body[..24]) || u16_at(bytes, 2) != 0 {
+        if u32_at(bytes, 24) != crc32(&bytes[..24]) || u16_at(bytes, 2) != 0 {
             return Slot::Dead;
         }
         let seal = match u32_at(bytes, ENTRY_BODY_LEN) {

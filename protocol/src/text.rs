@@ -50,7 +50,7 @@ impl<'a> Writer<'a> {
         match self.out.get_mut(self.len) {
             Some(place) => {
                 *place = byte;
-                self.len += 1;
+                self.len = self.len.wrapping_add(1);
             }
             None => self.is_cut = true,
         }
@@ -75,6 +75,10 @@ impl<'a> Writer<'a> {
     }
 
     /// Appends a decimal number.
+    #[allow(
+        clippy::arithmetic_side_effects,
+        reason = "the unit is a power of ten that is not above the number"
+    )]
     #[inline(never)]
     pub fn decimal(&mut self, number: u32) {
         let mut unit = 1;
@@ -90,8 +94,8 @@ impl<'a> Writer<'a> {
     /// Appends `0x` and eight hexadecimal digits.
     fn hexadecimal(&mut self, number: u32) {
         self.text("0x");
-        for shift in (0..8).rev() {
-            self.byte(hex_digit((number >> (4 * shift)) as u8 & 15));
+        for shift in (0..8u32).rev() {
+            self.byte(hex_digit((number >> (shift << 2)) as u8 & 15));
         }
     }
 
@@ -147,8 +151,8 @@ impl<'a> Writer<'a> {
 /// The digit for a value from 0 to 15, in lower case.
 pub const fn hex_digit(value: u8) -> u8 {
     match value {
-        0..=9 => b'0' + value,
-        _ => b'a' + value - 10,
+        0..=9 => b'0' | value,
+        _ => (b'a' - 10).wrapping_add(value),
     }
 }
 

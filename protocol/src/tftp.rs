@@ -173,7 +173,8 @@ impl<'a> Packet<'a> {
                 writer.u16(opcode::ERROR)?;
                 writer.u16(*code)?;
                 let room = writer.room().checked_sub(1)?;
-                writer.raw(&message[..message.len().min(room)])?;
+                let (message, _) = message.split_at(message.len().min(room));
+                writer.raw(message)?;
                 writer.raw(&[0])?;
             }
             Self::OptionAck(options) => {
@@ -240,7 +241,7 @@ fn decode_options(mut bytes: &[u8]) -> Result<Options, PacketError> {
 
 /// A number of digits alone: what `str::parse` takes, a leading plus sign among it, is more, and more code.
 fn decimal(text: &str) -> Option<u64> {
-    let digit = |byte: u8| byte.is_ascii_digit().then(|| u64::from(byte - b'0'));
+    let digit = |byte: u8| byte.is_ascii_digit().then_some(u64::from(byte & 0x0F));
     let append = |number: u64, byte| number.checked_mul(10)?.checked_add(digit(byte)?);
     let first = digit(*text.as_bytes().first()?)?;
     text.bytes().skip(1).try_fold(first, append)
@@ -277,7 +278,7 @@ fn split_text(bytes: &[u8]) -> Result<(&str, &[u8]), PacketError> {
         return Err(PacketError::Text);
     }
     let text = core::str::from_utf8(text).map_err(|_| PacketError::Text)?;
-    Ok((text, &rest[1..]))
+    Ok((text, rest.get(1..).unwrap_or_default()))
 }
 
 struct Writer<'a> {
@@ -287,7 +288,7 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     fn room(&self) -> usize {
-        self.bytes.len() - self.at
+        self.bytes.len().saturating_sub(self.at)
     }
 
     fn raw(&mut self, value: &[u8]) -> Option<()> {
@@ -310,9 +311,9 @@ impl Writer<'_> {
         let mut digits = [0; 20];
         let mut at = digits.len();
         while let Some(digit) = digits.get_mut(at.checked_sub(1)?) {
-            *digit = b'0' + (value % 10) as u8;
+            *digit = b'0' | (value % 10) as u8;
             value /= 10;
-            at -= 1;
+            at = at.wrapping_sub(1);
             if value == 0 {
                 break;
             }

@@ -102,6 +102,11 @@ pub(crate) const fn is_suffix(suffix: &str) -> bool {
 }
 
 /// Whether `text` holds only ASCII letters, digits and the characters in `others`.
+#[allow(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "const: there is no get yet; the index is below the length"
+)]
 pub(crate) const fn is_made_of(text: &str, others: &[u8]) -> bool {
     let text = text.as_bytes();
     let mut i = 0;
@@ -114,6 +119,11 @@ pub(crate) const fn is_made_of(text: &str, others: &[u8]) -> bool {
     true
 }
 
+#[allow(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "const: there is no get yet; the index is below the length"
+)]
 const fn is_among(byte: u8, others: &[u8]) -> bool {
     let mut i = 0;
     while i < others.len() {

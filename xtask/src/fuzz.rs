@@ -2,7 +2,7 @@
 //!
 //! The targets are in `fuzz/` of the crate they are about: `fuzz/src` holds what a target does with its bytes; `fuzz/corpus` the smallest
 //! set of inputs that reaches as much as all that were found; `fuzz/results`, once a run was kept, libFuzzer's last words. The
-//! crates' tests do not replay the corpora yet. cargo-fuzz needs a nightly toolchain and a C++ compiler for libFuzzer.
+//! crates' tests (`tests/fuzz_corpus.rs`) replay the corpora. cargo-fuzz needs a nightly toolchain and a C++ compiler for libFuzzer.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

@@ -3,6 +3,12 @@
 //! [`upload`](mod@upload) writes the bytes of an upload and does no I/O; [`client`] sends them with reqwest. No browser's
 //! manners: no redirects, no proxies, no connection is kept.
 
+// What a peer or a file says must not end this program.
+#![cfg_attr(
+    not(test),
+    deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)
+)]
+
 mod answer;
 pub mod client;
 mod error;

@@ -101,7 +101,7 @@ fn boundary_outside(content: &[u8]) -> String {
 fn next_digit(content: &[u8], text: &[u8]) -> char {
     let follows = |digit: u8| {
         content
-            .windows(text.len() + 1)
+            .windows(text.len().saturating_add(1))
             .filter(|window| window.starts_with(text) && window.ends_with(&[digit]))
             .count()
     };

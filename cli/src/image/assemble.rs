@@ -41,8 +41,8 @@ fn joined(pieces: &[Piece], fill: u8) -> Vec<u8> {
     let mut bytes = Vec::new();
     let base = pieces.first().map_or(0, |piece| piece.address);
     for piece in pieces {
-        let at = (piece.address - base) as usize;
-        let end = at + piece.data.len();
+        let at = piece.address.saturating_sub(base) as usize;
+        let end = at.saturating_add(piece.data.len());
         if bytes.len() < end {
             bytes.resize(end, fill);
         }

@@ -254,7 +254,7 @@ fn piece(
 ) -> Result<Piece, Failure> {
     let len = data.len();
     let address = address
-        .filter(|&address| u64::from(address) + len as u64 <= 1 << 32)
+        .filter(|&address| u64::from(address).saturating_add(len as u64) <= 1 << 32)
         .ok_or_else(|| {
             bad(format!(
                 "damaged ELF file: {name} ({len} bytes) ends past 4 GiB"
@@ -269,7 +269,7 @@ fn piece(
 }
 
 fn holds(segment: &ProgramHeader32<Le>, section: &SectionHeader32<Le>) -> bool {
-    let end = |offset: u32, size: u32| u64::from(offset) + u64::from(size);
+    let end = |offset: u32, size: u32| u64::from(offset).saturating_add(size.into());
     let (outer, inner) = (segment.p_offset(Le), section.sh_offset(Le));
     inner >= outer && end(inner, section.sh_size(Le)) <= end(outer, segment.p_filesz(Le))
 }
@@ -330,8 +330,9 @@ fn machine_name(machine: u16) -> String {
 
 /// Everything the tables point to is in the file; a download that was cut off is told from a damaged file.
 fn check_complete(bytes: &[u8], header: &FileHeader32<Le>) -> Result<(), Failure> {
-    let table =
-        |offset: u32, count: u16, size: u16| u64::from(offset) + u64::from(count) * u64::from(size);
+    let table = |offset: u32, count: u16, size: u16| {
+        u64::from(offset).saturating_add(u64::from(count).saturating_mul(size.into()))
+    };
     let cut = |what: &str, end: u64| {
         Err(bad(format!(
             "the ELF file is cut off: {what} at 0x{end:x}, the file has {} bytes (0x{:x})",
@@ -355,7 +356,7 @@ fn check_complete(bytes: &[u8], header: &FileHeader32<Le>) -> Result<(), Failure
         .iter()
         .enumerate()
     {
-        let end = u64::from(segment.p_offset(Le)) + u64::from(segment.p_filesz(Le));
+        let end = u64::from(segment.p_offset(Le)).saturating_add(segment.p_filesz(Le).into());
         if segment.p_type(Le) == elf::PT_LOAD && end > len {
             let region = Region::new(segment.p_paddr(Le), segment.p_filesz(Le));
             return cut(&format!("segment {i} for {region} ends"), end);

@@ -33,8 +33,9 @@ pub(super) fn read(text: &[u8]) -> Result<Vec<Piece>, Failure> {
             )));
         }
         let expected = bytes
+            .split_last()
+            .map_or(&[][..], |(_, summed)| summed)
             .iter()
-            .take(bytes.len() - 1)
             .fold(0u8, |sum, b| sum.wrapping_add(*b))
             .wrapping_neg();
         if *checksum != expected {
@@ -87,7 +88,7 @@ pub fn write(pieces: &[Piece]) -> String {
         let mut rest = piece.data.as_slice();
         while !rest.is_empty() {
             // Up to the next multiple of the length: no record can cross 64 KiB, and rows line up.
-            let room = RECORD_LEN - address as usize % RECORD_LEN;
+            let room = RECORD_LEN.saturating_sub(address as usize % RECORD_LEN);
             let (data, tail) = rest.split_at(room.min(rest.len()));
             let [high, low, offset @ ..] = address.to_be_bytes();
             if upper != address >> 16 {

@@ -1,6 +1,12 @@
 //! Images as files: what is read (ELF, BIN, IAP, Intel HEX, S-records), what it becomes (bytes for an address), and what is wrong
 //! with it. The format is recognised by content, never by the file's name.
 
+// What a peer or a file says must not end this program.
+#![cfg_attr(
+    not(test),
+    deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)
+)]
+
 mod assemble;
 pub mod check;
 mod elf;

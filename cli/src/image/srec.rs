@@ -23,11 +23,11 @@ pub(super) fn read(text: &[u8]) -> Result<Vec<Piece>, Failure> {
         match kind {
             b'0' => {}
             b'1'..=b'3' => {
-                let (address, data) = split(&content, usize::from(kind - b'0') + 1)
+                let (address, data) = split(&content, usize::from(kind & 0x0F).saturating_add(1))
                     .ok_or_else(|| bad("is too short for its address"))?;
                 run.add(address, data, line)
                     .ok_or_else(|| bad("passes 4 GiB"))?;
-                records += 1;
+                records = records.saturating_add(1);
             }
             b'5' | b'6' => {
                 let (count, _) =
@@ -60,8 +60,8 @@ fn checked(digits: &[u8], line: usize) -> Result<Vec<u8>, Failure> {
     let [count, content @ .., checksum] = bytes.as_slice() else {
         return Err(bad("is too short for a record"));
     };
-    if content.len() + 1 != usize::from(*count) {
-        let came = content.len() + 1;
+    let came = content.len().saturating_add(1);
+    if came != usize::from(*count) {
         return Err(bad(&format!(
             "says {count} bytes and has {came}: is the file cut off?"
         )));

@@ -7,7 +7,7 @@ use crate::failure::{Exit, Failure};
 pub(super) fn lines(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     text.split(|&byte| byte == b'\n')
         .enumerate()
-        .map(|(i, line)| (i + 1, line.trim_ascii()))
+        .map(|(i, line)| (i.saturating_add(1), line.trim_ascii()))
         .filter(|(_, line)| !line.is_empty())
 }
 
@@ -41,7 +41,7 @@ pub(super) struct Run {
 impl Run {
     /// Adds a record's bytes; `None` if they pass 4 GiB.
     pub(super) fn add(&mut self, address: u32, data: &[u8], line: usize) -> Option<()> {
-        if u64::from(address) + data.len() as u64 > 1 << 32 {
+        if u64::from(address).saturating_add(data.len() as u64) > 1 << 32 {
             return None;
         }
         match self.pieces.last_mut() {

@@ -70,7 +70,7 @@ impl Image {
             Some(header) => overridden(header.clone(), overrides)?,
             None => overridden(self.new_header(map)?, overrides)?,
         };
-        let mut file = Vec::with_capacity(HEADER_LEN + self.payload.len());
+        let mut file = Vec::with_capacity(HEADER_LEN.saturating_add(self.payload.len()));
         file.extend_from_slice(&header.encode());
         file.extend_from_slice(&self.payload);
         Ok((header, file))

@@ -88,7 +88,7 @@ impl<S: AsRef<[u8]>> Client<S> {
                 block: blocks.last(),
             },
             State::Sending { blocks, .. } => Phase::Data {
-                block: blocks.acked() + 1,
+                block: blocks.acked().saturating_add(1),
                 blocks: blocks.last(),
             },
             State::Ended(Ok(_)) => Phase::Complete,
@@ -145,7 +145,8 @@ impl<S: AsRef<[u8]>> Client<S> {
         }
         let block_size = granted.block_size.unwrap_or(DEFAULT_BLOCK_SIZE);
         let window_size = granted.window_size.unwrap_or(1);
-        let last = self.total() / u64::from(block_size) + 1;
+        let full_blocks = self.total().checked_div(block_size.into()).unwrap_or(0);
+        let last = full_blocks.saturating_add(1);
         self.state = State::Sending {
             peer_port,
             block_size,
@@ -235,7 +236,7 @@ impl<S: AsRef<[u8]>> Machine for Client<S> {
 
     fn receive(&mut self, now: Duration, from_port: u16, datagram: &[u8]) {
         let Ok(packet) = Packet::decode(datagram) else {
-            self.malformed += 1;
+            self.malformed = self.malformed.saturating_add(1);
             return;
         };
         match &self.state {
@@ -259,7 +260,7 @@ impl<S: AsRef<[u8]>> Machine for Client<S> {
         if error == NetworkError::TooLong && self.shrink(now) {
             return;
         }
-        self.refusals += 1;
+        self.refusals = self.refusals.saturating_add(1);
         let fatal = match (&self.state, error) {
             // May be about the blocks of the session before.
             (State::Requesting(_), _) if self.abandoned.is_some() => {
@@ -323,7 +324,10 @@ impl<S: AsRef<[u8]>> Machine for Client<S> {
         let bytes = match &self.state {
             State::Sending {
                 block_size, blocks, ..
-            } => self.total().min(blocks.acked() * u64::from(*block_size)),
+            } => {
+                let acked = blocks.acked().saturating_mul(u64::from(*block_size));
+                self.total().min(acked)
+            }
             State::Ended(Ok(upload)) => upload.bytes,
             State::Requesting(_) | State::Ended(Err(_)) => 0,
         };

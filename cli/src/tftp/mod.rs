@@ -6,6 +6,12 @@
 //!
 //! It does no netascii, and it does not know what the bytes mean.
 
+// What a peer or a file says must not end this program.
+#![cfg_attr(
+    not(test),
+    deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)
+)]
+
 mod client;
 mod error;
 mod read;

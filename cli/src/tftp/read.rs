@@ -77,7 +77,7 @@ impl Reader {
         match &self.state {
             State::Requesting(_) => Phase::Request,
             State::Receiving(receiving) => Phase::Data {
-                block: receiving.block + 1,
+                block: receiving.next(),
                 blocks: 0,
             },
             State::Ended(Ok(_)) => Phase::Complete,
@@ -136,7 +136,7 @@ impl Reader {
             return;
         };
         match packet {
-            Packet::Data { block, payload } if *block == (receiving.block + 1) as u16 => {
+            Packet::Data { block, payload } if *block == receiving.next() as u16 => {
                 receiving.take(now, payload);
                 self.finish_if_complete(now, payload.len());
             }
@@ -180,9 +180,14 @@ impl Reader {
 }
 
 impl Receiving {
+    /// The block that is waited for.
+    fn next(&self) -> u64 {
+        self.block.saturating_add(1)
+    }
+
     fn take(&mut self, now: Duration, payload: &[u8]) {
         self.content.extend_from_slice(payload);
-        self.block += 1;
+        self.block = self.next();
         self.ack_at = now;
         self.progress_at = now;
     }
@@ -193,7 +198,7 @@ impl Machine for Reader {
 
     fn receive(&mut self, now: Duration, from_port: u16, datagram: &[u8]) {
         let Ok(packet) = Packet::decode(datagram) else {
-            self.malformed += 1;
+            self.malformed = self.malformed.saturating_add(1);
             return;
         };
         match &self.state {

@@ -139,8 +139,9 @@ impl RequestState {
             Direction::Write => WRITE_WAITS,
         };
         let wait = waits.get(self.sent as usize).or(waits.last());
-        self.sent += 1;
-        self.refusable += u32::from(!self.options.is_empty());
+        self.sent = self.sent.saturating_add(1);
+        let with_options = u32::from(!self.options.is_empty());
+        self.refusable = self.refusable.saturating_add(with_options);
         self.last_at = now;
         self.next_at = now + wait.copied().unwrap_or_default();
         self.encode(out)
@@ -179,7 +180,7 @@ impl RequestState {
         if code != OPTIONS_REFUSED || self.refusable == 0 {
             return false;
         }
-        self.refusable -= 1;
+        self.refusable = self.refusable.saturating_sub(1);
         if !self.options.is_empty() {
             self.options = Options::default();
             self.next_at = now;

@@ -90,7 +90,8 @@ impl Sending {
         rtt: Estimator,
     ) -> Self {
         let size = u64::from(size.max(1));
-        let max = (MAX_BURST_BYTES / u64::from(block_size.max(1))).clamp(1, size);
+        let max = MAX_BURST_BYTES.checked_div(block_size.into()).unwrap_or(1);
+        let max = max.clamp(1, size);
         Self {
             size,
             last,
@@ -150,7 +151,7 @@ impl Sending {
         let block = self.take_probe().or_else(|| self.take_next(now))?;
         self.sent_at = now;
         if block <= self.highest {
-            self.repeated += 1;
+            self.repeated = self.repeated.saturating_add(1);
             self.round.repeats = true;
         }
         self.highest = self.highest.max(block);
@@ -175,8 +176,12 @@ impl Sending {
         self.probes.iter().all(Option::is_none) && self.next > self.window_end()
     }
 
+    fn first_missing(&self) -> u64 {
+        self.acked.saturating_add(1)
+    }
+
     fn window_end(&self) -> u64 {
-        self.last.min(self.acked + self.size)
+        self.last.min(self.acked.saturating_add(self.size))
     }
 
     fn timeout_at(&self) -> Duration {
@@ -196,8 +201,9 @@ impl Sending {
         if self.next > self.window_end() || !self.burst.take(now, self.pause()) {
             return None;
         }
-        self.next += 1;
-        Some(self.next - 1)
+        let block = self.next;
+        self.next = block.saturating_add(1);
+        Some(block)
     }
 
     /// The pauses of a window take half a round trip in all, unless its bursts are single blocks and still too many.
@@ -208,20 +214,20 @@ impl Sending {
     }
 
     fn on_timeout(&mut self, now: Duration) {
-        self.timeouts += 1;
-        self.backoff += 1;
+        self.timeouts = self.timeouts.saturating_add(1);
+        self.backoff = self.backoff.saturating_add(1);
         self.sent_at = now;
         self.burst.shrink();
         if self.timeouts == 1 {
             self.go_back(now);
         } else {
-            let (first, highest) = (self.acked + 1, self.next - 1);
+            let (first, highest) = (self.first_missing(), self.next.saturating_sub(1));
             self.probes = [Some(first), (highest > first).then_some(highest)];
         }
     }
 
     fn go_back(&mut self, now: Duration) {
-        self.next = self.acked + 1;
+        self.next = self.first_missing();
         self.probes = [None; 2];
         self.start_round(now);
     }
@@ -239,7 +245,7 @@ impl Sending {
     /// Takes an acknowledgement; true if it was new.
     pub(crate) fn acknowledge(&mut self, now: Duration, wire_block: u16) -> bool {
         let ahead = u64::from(wire_block.wrapping_sub(self.acked as u16));
-        let block = self.acked + ahead;
+        let block = self.acked.saturating_add(ahead);
         if block > self.highest {
             return false; // of a block acknowledged long ago, or never sent
         }
@@ -252,7 +258,8 @@ impl Sending {
     }
 
     fn on_progress(&mut self, now: Duration, block: u64) {
-        let window_done = block + 1 >= self.next;
+        let after = block.saturating_add(1);
+        let window_done = after >= self.next;
         if window_done && !self.round.repeats && self.timeouts == 0 {
             self.rtt.sample(now.saturating_sub(self.sent_at));
             self.backoff = 0;
@@ -263,7 +270,7 @@ impl Sending {
         self.timeouts = 0;
         self.round.believed = false;
         if window_done {
-            self.next = block + 1;
+            self.next = after;
             self.probes = [None; 2];
             self.start_round(now);
         } else if self.is_about_this_round(now) {
@@ -273,7 +280,7 @@ impl Sending {
     }
 
     fn on_duplicate(&mut self, now: Duration) {
-        let on_the_wire = self.next > self.acked + 1;
+        let on_the_wire = self.next > self.first_missing();
         if self.size > 1
             && on_the_wire
             && !self.round.believed
@@ -304,7 +311,7 @@ impl Burst {
             }
             self.left = self.size;
         }
-        self.left -= 1;
+        self.left = self.left.saturating_sub(1);
         self.resume_at = now + pause;
         true
     }
@@ -318,7 +325,7 @@ impl Burst {
         if self.size > 1 {
             self.size /= 2;
         } else {
-            self.stretch = (self.stretch * 2).min(MAX_STRETCH);
+            self.stretch = self.stretch.saturating_mul(2).min(MAX_STRETCH);
         }
     }
 
@@ -326,7 +333,8 @@ impl Burst {
         if self.stretch > 1 {
             self.stretch /= 2;
         } else {
-            self.size = (self.size + self.size / 4 + 1).min(self.max);
+            let grown = self.size.saturating_add(self.size / 4).saturating_add(1);
+            self.size = grown.min(self.max);
         }
     }
 }

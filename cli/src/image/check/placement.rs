@@ -44,7 +44,8 @@ fn link_address(image: &Image, map: &MemoryMap) -> Finding {
 /// How to link for the right address.
 pub(super) fn advise_address(finding: Finding, map: &MemoryMap) -> Finding {
     let line = memory_line(map);
-    let offset = map.user_flash_first_page_address() - map.flash.region().start;
+    let start = map.flash.region().start;
+    let offset = map.user_flash_first_page_address().saturating_sub(start);
     finding
         .mend_c(format!("in the linker script, MEMORY {{ {line} }}"))
         .mend_c(format!(
@@ -61,7 +62,7 @@ fn size(image: &Image, map: &MemoryMap) -> Finding {
         .min(u64::from(user.len));
     let len = u64::from(region.len);
     if len > room {
-        let excess = Size(u32::try_from(len - room).unwrap_or(u32::MAX));
+        let excess = Size(u32::try_from(len.saturating_sub(room)).unwrap_or(u32::MAX));
         let what =
             format!("image {region} is too large: {excess} more than fits into user flash {user}");
         return error("size", what)
@@ -71,7 +72,8 @@ fn size(image: &Image, map: &MemoryMap) -> Finding {
             .mend_rust("in Cargo.toml: [profile.release] opt-level = \"s\", lto = true, codegen-units = 1; build with --release")
             .mend_rust("what takes the room: cargo bloat --release --crates");
     }
-    let tenths = len * 1000 / u64::from(user.len).max(1);
+    let tenths = len.saturating_mul(1000).checked_div(user.len.into());
+    let tenths = tenths.unwrap_or_default();
     let percent = format!("{}.{} %", tenths / 10, tenths % 10);
     let what = format!(
         "{} of {} of user flash ({percent})",

@@ -35,7 +35,7 @@ pub(super) fn check(image: &Image, map: &MemoryMap) -> Vec<Finding> {
 }
 
 fn word(bytes: &[u8], index: usize) -> Option<u32> {
-    let bytes = bytes.get(4 * index..)?.first_chunk()?;
+    let bytes = bytes.get(index.checked_mul(4)?..)?.first_chunk()?;
     Some(u32::from_le_bytes(*bytes))
 }
 

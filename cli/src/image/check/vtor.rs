@@ -77,6 +77,13 @@ struct Load {
     halfwords: usize,
 }
 
+impl Load {
+    /// The halfword after it, if it begins at `index`.
+    fn ends_at(&self, index: usize) -> usize {
+        index.saturating_add(self.halfwords)
+    }
+}
+
 /// Finds `STR Rt, [Rn, #offset]` near which Rn was loaded with an address that makes it VTOR.
 fn stores(code: &[u8], base: u32) -> Vec<Store> {
     let halfwords: Vec<u16> = (code.chunks_exact(2))
@@ -88,10 +95,10 @@ fn stores(code: &[u8], base: u32) -> Vec<Store> {
             continue;
         };
         if load.value == VTOR || load.value == SCB {
-            let from = at + load.halfwords;
+            let from = load.ends_at(at);
             found.extend(
                 store_after(code, &halfwords, from, &load).map(|(index, value)| Store {
-                    at: base.wrapping_add(2 * index as u32),
+                    at: base.wrapping_add((index as u32).wrapping_mul(2)),
                     value,
                 }),
             );
@@ -107,8 +114,8 @@ fn store_after(
     from: usize,
     base: &Load,
 ) -> Option<(usize, Option<u32>)> {
-    let offset = VTOR - base.value;
-    for at in from..(from + REACH_HALFWORDS).min(halfwords.len()) {
+    let offset = VTOR.wrapping_sub(base.value);
+    for at in from..from.saturating_add(REACH_HALFWORDS).min(halfwords.len()) {
         if let Some((source, to, by)) = store_at(halfwords, at)
             && to == base.register
             && by == offset
@@ -116,7 +123,7 @@ fn store_after(
             let earliest = from.saturating_sub(REACH_HALFWORDS);
             let value = (earliest..at).rev().find_map(|index| {
                 load_at(code, halfwords, index)
-                    .filter(|load| load.register == source && index + load.halfwords <= at)
+                    .filter(|load| load.register == source && load.ends_at(index) <= at)
             });
             return Some((at, value.map(|load| load.value)));
         }
@@ -135,10 +142,10 @@ fn store_at(halfwords: &[u16], at: usize) -> Option<(u8, u8, u32)> {
         return Some((
             (first & 7) as u8,
             (first >> 3 & 7) as u8,
-            u32::from(first >> 6 & 31) * 4,
+            u32::from(first >> 6 & 31) << 2,
         ));
     }
-    let second = *halfwords.get(at + 1)?;
+    let second = *halfwords.get(at.checked_add(1)?)?;
     (first & 0xFFF0 == 0xF8C0).then(|| {
         (
             (second >> 12) as u8,
@@ -151,17 +158,17 @@ fn store_at(halfwords: &[u16], at: usize) -> Option<(u8, u8, u32)> {
 /// An instruction that puts a constant into a register: LDR literal, MOVW with MOVT, MOV.W immediate.
 fn load_at(code: &[u8], halfwords: &[u16], at: usize) -> Option<Load> {
     let first = *halfwords.get(at)?;
-    let pc = (2 * at + 4) & !3; // offsets in the image: it begins at a multiple of 4
+    let pc = at.checked_mul(2)?.checked_add(4)? & !3; // offsets in the image: it begins at a multiple of 4
     // LDR (literal) T1 (A7.7.44)
     if first & 0xF800 == 0x4800 {
-        let value = word(code, pc + 4 * usize::from(first & 0xFF))?;
+        let value = word(code, pc.checked_add(usize::from(first & 0xFF) << 2)?)?;
         return Some(Load {
             register: (first >> 8 & 7) as u8,
             value,
             halfwords: 1,
         });
     }
-    let second = *halfwords.get(at + 1)?;
+    let second = *halfwords.get(at.checked_add(1)?)?;
     let register = (second >> 8 & 15) as u8;
     match first {
         // LDR (literal) T2, offset added or subtracted
@@ -188,7 +195,7 @@ fn load_at(code: &[u8], halfwords: &[u16], at: usize) -> Option<Load> {
             })
         }
         _ if first & 0xFBF0 == 0xF240 && second & 0x8000 == 0 => {
-            let (third, fourth) = (*halfwords.get(at + 2)?, *halfwords.get(at + 3)?);
+            let [third, fourth] = *halfwords.get(at.checked_add(2)?..)?.first_chunk()?;
             let top = third & 0xFBF0 == 0xF2C0
                 && fourth & 0x8000 == 0
                 && (fourth >> 8 & 15) as u8 == register;
