@@ -84,6 +84,8 @@ pub struct Board {
     in_application: bool,
     started: Time,
     lowest_stack: u32,
+    /// The program counter before the last instruction.
+    last_pc: u32,
     /// Taken over from the chip whenever it called.
     hz: u64,
     next_event: Time,
@@ -136,6 +138,7 @@ impl Board {
             stops_at_application: options.stop_at_application,
             started: Time::ZERO,
             lowest_stack: u32::MAX,
+            last_pc: 0,
             hz: Clocks::RESET.hclk_hz,
             next_event: Time::ZERO,
             busy_until: Time::ZERO,
@@ -190,7 +193,10 @@ impl Board {
     /// One instruction, or the time until `limit` if there is none to execute.
     fn advance(&mut self, limit: Time) -> Option<Stop> {
         let registers = self.core.registers();
-        if registers.exception().0 == HARD_FAULT || self.core.is_locked_up() {
+        let pc = registers.r[15];
+        // A core that has locked up executes nothing.
+        let stuck = pc == self.last_pc && self.core.is_locked_up();
+        if registers.exception().0 == HARD_FAULT || stuck {
             let text = fault::describe(&self.core, &self.symbols);
             return Some(Stop::Failed(format!(
                 "{} at {}",
@@ -198,26 +204,29 @@ impl Board {
                 self.now()
             )));
         }
-        let waiting = self.waits_for_flash(registers.r[15]);
+        let waiting = self.waits_for_flash(pc);
         if waiting > self.now() {
             self.idle(waiting.min(limit), false);
             return None;
         }
-        if !self.in_application && self.application.contains(registers.r[15]) {
+        if !self.in_application && self.application.contains(pc) {
             self.in_application = true;
             return Some(Stop::Application);
         }
         if registers.msp != 0 {
             self.lowest_stack = self.lowest_stack.min(registers.msp);
         }
-        self.shared.publish(self.now(), registers.r[15]);
-        let step = self.core.step(&registers);
-        self.clock.advance(step.cycles, self.hz);
-        if self.core.take_reset_request() {
+        // Whoever asks for a reset waits for it in a loop, and a core that sleeps does not get on: the two questions cost a lock each.
+        let (looped, still) = (pc <= self.last_pc, pc == self.last_pc);
+        self.last_pc = pc;
+        if looped && self.core.take_reset_request() {
             self.reset(ResetCause::Software);
             return Some(Stop::Reset(ResetCause::Software));
         }
-        if step.asleep && limit > self.now() {
+        self.shared.publish(self.now(), pc);
+        let cycles = self.core.step(&registers);
+        self.clock.advance(cycles, self.hz);
+        if still && limit > self.now() && self.core.is_asleep() {
             return self.sleep(limit);
         }
         None

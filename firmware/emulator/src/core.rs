@@ -21,13 +21,6 @@ const SYST_ENABLE: u32 = 1;
 const SYST_TICKINT: u32 = 2;
 const SYST_CLKSOURCE: u32 = 4;
 
-/// What a step did.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Step {
-    pub(crate) cycles: u64,
-    pub(crate) asleep: bool,
-}
-
 /// The core.
 #[derive(Debug)]
 pub(crate) struct Core {
@@ -93,16 +86,17 @@ impl Core {
             .write(address.into(), Width::U32, value.into(), MemAttrs::DEBUG);
     }
 
-    /// Executes one instruction, or enters one exception. `before`: the registers as they are.
-    pub(crate) fn step(&self, before: &Regs) -> Step {
+    /// Executes one instruction, or enters one exception: the cycles it took. `before`: the registers as they are.
+    pub(crate) fn step(&self, before: &Regs) -> u64 {
         let cycles = self.inner.step();
         if before.xpsr & xpsr::IT_MASK != 0 {
             self.repair_frame(before);
         }
-        Step {
-            cycles,
-            asleep: cycles == 1 && self.inner.is_asleep(),
-        }
+        cycles
+    }
+
+    pub(crate) fn is_asleep(&self) -> bool {
+        self.inner.is_asleep()
     }
 
     /// Puts ITSTATE back into the frame, if this step has stacked one.

@@ -9,6 +9,7 @@
 
 mod cache;
 mod registers;
+mod usage;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use crate::register::{Context, Refusal};
 use crate::time::Time;
 use cache::{Cache, LINE_BYTES};
 use registers::{Control, Status};
+pub use usage::{FlashOperation, FlashUse};
 
 /// Which of the datasheet's times operations take.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -75,15 +77,6 @@ struct Operation {
     before: Option<(Box<Nor>, Vec<Sector>)>,
 }
 
-/// What the flash did.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct FlashUse {
-    /// Time spent erasing.
-    pub erasing: Time,
-    /// Time spent programming.
-    pub programming: Time,
-}
-
 /// The flash.
 #[derive(Debug)]
 pub(crate) struct Flash {
@@ -98,6 +91,7 @@ pub(crate) struct Flash {
     operation: Option<Operation>,
     stalled_until: Time,
     usage: FlashUse,
+    operations: Vec<FlashOperation>,
     /// For whoever keeps a copy of the content.
     changed: Option<Range<u32>>,
 }
@@ -118,6 +112,7 @@ impl Flash {
             operation: None,
             stalled_until: Time::ZERO,
             usage: FlashUse::default(),
+            operations: Vec::new(),
             changed: None,
         };
         flash.refresh();
@@ -140,6 +135,11 @@ impl Flash {
 
     pub(crate) fn usage(&self) -> FlashUse {
         self.usage
+    }
+
+    /// What was done since the last call, in its order.
+    pub(crate) fn take_operations(&mut self) -> Vec<FlashOperation> {
+        std::mem::take(&mut self.operations)
     }
 
     pub(crate) fn take_changed(&mut self) -> Option<Range<u32>> {
@@ -254,6 +254,7 @@ impl Flash {
                 "programming {address:#010x} would set bits: it holds {old:02x?}, written is {bytes:02x?} (RM0090 section 3.6)"
             ));
         }
+        self.operations.push(FlashOperation::Program(address));
         let done = self.nor.program(address, &new);
         self.finish(done.map_err(|error| error.fault));
         self.cache.update(offset, bytes);
@@ -326,6 +327,7 @@ impl Flash {
             self.cache
                 .keep_stale(offset, sector.region.len, |line| line_of(store, line));
             ends += self.times.erase(sector.index, self.control.psize());
+            self.operations.push(FlashOperation::Erase(sector.index));
             let done = self.nor.erase(*sector);
             self.finish(done.map_err(|error| error.fault));
         }

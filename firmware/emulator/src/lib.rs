@@ -32,7 +32,7 @@ mod wires;
 
 pub use board::{Board, BoardOptions, Stop};
 pub use eth::EthernetUse;
-pub use flash::{FlashUse, Wear};
+pub use flash::{FlashOperation, FlashUse, Wear};
 pub use gpio::LedChange;
 pub use image::{Image, Symbols};
 pub use panel::Panel;

@@ -15,8 +15,10 @@ use iap_sim::wire::{self, Conditions, Port};
 use crate::board::{Board, Stop, instant};
 use crate::time::Time;
 
-/// The longest time between two looks at the host's sockets.
+/// The longest time between two looks at the host's sockets, in virtual time.
 const SLICE: Time = Time::from_micros(200);
+/// The shortest time between two such looks that nothing else asks for, in wall time: where virtual time flies, they would cost more than the board.
+const LOOK: Duration = Duration::from_micros(100);
 /// Rounds of the gateway at one point of time.
 const MAX_ROUNDS: usize = 64;
 
@@ -62,6 +64,8 @@ pub struct Session {
     origin: Time,
     /// What the flash had taken by then.
     spent_before: Time,
+    /// When the gateway looked at its sockets last, if the board has sent nothing since.
+    looked: Option<WallInstant>,
 }
 
 impl Session {
@@ -91,6 +95,7 @@ impl Session {
             start: WallInstant::now(),
             origin,
             spent_before: Time::ZERO,
+            looked: None,
         })
     }
 
@@ -115,14 +120,18 @@ impl Session {
     /// Runs until `limit`, or until something happens to the board. Frames are none of the caller's business.
     pub fn run(&mut self, limit: Time) -> anyhow::Result<Stop> {
         loop {
-            self.serve();
             let now = self.board.now();
+            if self.has_news(now) {
+                self.serve();
+            }
             let allowed = self.allowed();
             if now >= limit {
                 return Ok(Stop::Limit);
             }
-            if now >= allowed {
-                self.wait(now.since(allowed) + SLICE)?;
+            // The wall goes on while the board runs: less than a slice is not worth a run.
+            if now + SLICE > allowed {
+                self.wait((now + SLICE).since(allowed))?;
+                self.looked = None;
                 continue;
             }
             let until = limit
@@ -130,14 +139,22 @@ impl Session {
                 .min(now + SLICE)
                 .min(self.gateway_event(now));
             match self.board.run(until) {
-                Stop::Limit | Stop::Sent => {}
+                Stop::Limit => {}
+                Stop::Sent => self.looked = None,
                 stop => return Ok(stop),
             }
         }
     }
 
+    /// Whether the gateway may have something to do.
+    fn has_news(&mut self, now: Time) -> bool {
+        let due = self.looked.is_none_or(|at| at.elapsed() >= LOOK);
+        due || self.gateway_event(now) <= now + Time::from_micros(1)
+    }
+
     /// Lets the gateway do what it can, now.
     fn serve(&mut self) {
+        self.looked = Some(WallInstant::now());
         let now = instant(self.board.now().micros());
         for _ in 0..MAX_ROUNDS {
             if !self.gateway.poll(now) {

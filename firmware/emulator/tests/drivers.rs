@@ -1,7 +1,5 @@
 //! The models under drivers that others wrote: stm32-eth 0.8.2 (RMII) and embassy-stm32 (MII). Each gets an address by DHCP, echoes UDP, and
 //! moves 100 KB of TCP both ways.
-//!
-//! Building them takes a minute, so: `cargo test -p iap-emulator --test drivers -- --ignored`.
 
 #![allow(clippy::unwrap_used)] // a test
 
@@ -104,13 +102,11 @@ fn carries(profile: &str, driver: &str) {
 }
 
 #[test]
-#[ignore = "builds stm32f4xx-hal"]
 fn stm32_eth_gets_an_address_and_moves_100_kb_of_tcp_over_rmii() {
     carries("stm32f4-discovery", "driver-stm32-eth");
 }
 
 #[test]
-#[ignore = "builds embassy-stm32"]
 fn embassy_stm32_gets_an_address_and_moves_100_kb_of_tcp_over_mii() {
     carries("stm324xg-eval", "driver-embassy");
 }

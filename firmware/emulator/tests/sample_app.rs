@@ -4,10 +4,9 @@
 
 mod common;
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::OnceLock;
+use std::path::Path;
 
+use common::built::{application, confirming_application};
 use common::{ARGUMENT, DONE, guest_errors, image, result};
 use iap_emulator::{Board, BoardOptions, Image, ResetCause, Stop, Time};
 use iap_profile::Profile;
@@ -19,42 +18,6 @@ const REQUEST: usize = 19;
 const CAUSE: usize = 18;
 /// The argument of the guest: starts are to be confirmed, the watchdog runs with 512 ms.
 const CONFIRM: u32 = 1;
-
-/// The application as it is, and built to confirm its start.
-fn applications() -> &'static [PathBuf; 2] {
-    static BUILT: OnceLock<[PathBuf; 2]> = OnceLock::new();
-    BUILT.get_or_init(|| ["0", "1"].map(build))
-}
-
-fn build(confirm: &str) -> PathBuf {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sample-app");
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args([
-        "build",
-        "--quiet",
-        "--package",
-        "iap-sample-app",
-        "--profile",
-        "firmware",
-    ]);
-    cargo
-        .args(["--target", "thumbv7em-none-eabihf", "--target-dir"])
-        .arg(&target);
-    cargo
-        .env("IAP_PROFILE", PROFILE)
-        .env("IAP_APP_CONFIRM", confirm)
-        .env("IAP_APP_BASE", "");
-    // The flags of the host's build are not for the chip.
-    cargo
-        .env_remove("RUSTFLAGS")
-        .env_remove("CARGO_ENCODED_RUSTFLAGS");
-    let status = cargo.status().expect("cargo can be started");
-    assert!(status.success(), "the sample application does not build");
-    let built = target.join("thumbv7em-none-eabihf/firmware/iap-sample-app");
-    let kept = target.join(format!("sample-app-{confirm}.elf"));
-    std::fs::copy(built, &kept).expect("the application can be copied");
-    kept
-}
 
 /// A board with the guest and one of the applications.
 fn board(application: &Path, argument: u32) -> Board {
@@ -83,7 +46,7 @@ fn runs(board: &mut Board, time: Time) {
 
 #[test]
 fn it_counts_on_the_leds_four_times_a_second() {
-    let [application, _] = applications();
+    let application = &application(PROFILE);
     let mut board = board(application, 0);
     runs(&mut board, Time::from_millis(1_130));
     assert_eq!(
@@ -102,7 +65,7 @@ fn it_counts_on_the_leds_four_times_a_second() {
 
 #[test]
 fn the_key_asks_for_an_update_and_resets() {
-    let [application, _] = applications();
+    let application = &application(PROFILE);
     let mut board = board(application, 0);
     runs(&mut board, Time::from_millis(200));
     board.press_key(true);
@@ -123,7 +86,7 @@ fn the_key_asks_for_an_update_and_resets() {
 
 #[test]
 fn it_confirms_its_start_after_a_second_and_feeds_the_watchdog() {
-    let [_, application] = applications();
+    let application = &confirming_application(PROFILE);
     let mut board = board(application, CONFIRM);
     runs(&mut board, Time::from_millis(900));
     assert_eq!(board.backup_register(REQUEST), Some(unconfirmed(1)));
@@ -140,7 +103,7 @@ fn it_confirms_its_start_after_a_second_and_feeds_the_watchdog() {
 
 #[test]
 fn an_application_that_never_confirms_is_started_three_times() {
-    let [application, _] = applications();
+    let application = &application(PROFILE);
     let mut board = board(application, CONFIRM);
     for starts in 1..=3 {
         let limit = board.now() + Time::from_millis(600);

@@ -5,7 +5,7 @@ use iap_sim::nor::Nor;
 
 use super::Board;
 use crate::eth::EthernetUse;
-use crate::flash::FlashUse;
+use crate::flash::{FlashOperation, FlashUse};
 use crate::gpio::LedChange;
 use crate::rcc::ResetCause;
 use crate::report::Report;
@@ -88,6 +88,11 @@ impl Board {
     /// What the flash did.
     pub fn flash_use(&self) -> FlashUse {
         self.chip().devices.flash.usage()
+    }
+
+    /// What was done to the flash since the last call, in its order.
+    pub fn take_flash_operations(&mut self) -> Vec<FlashOperation> {
+        self.chip().devices.flash.take_operations()
     }
 
     /// What the Ethernet did.

@@ -2,10 +2,10 @@
 
 #![allow(dead_code, clippy::unwrap_used)] // a test: no test file uses all of it
 
+pub(crate) mod built;
 pub(crate) mod iap;
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use iap_emulator::{Board, BoardOptions, Image, Kind, Stop, Time};
@@ -17,45 +17,18 @@ pub(crate) const ARGUMENT: u32 = 0x2001_E000;
 pub(crate) const DONE: u32 = 0xD00D_D00D;
 const FLASH: u32 = 0x0800_0000;
 
-/// Builds the programs of a workspace beside this crate, once per test run.
-fn build(folder: &str) -> PathBuf {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join(folder);
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args([
-        "build",
-        "--release",
-        "--quiet",
-        "--target",
-        "thumbv7em-none-eabihf",
-    ]);
-    cargo
-        .arg("--manifest-path")
-        .arg(source.join("Cargo.toml"))
-        .arg("--target-dir")
-        .arg(&target);
-    // The flags of the host's build are not for the chip.
-    cargo
-        .env_remove("RUSTFLAGS")
-        .env_remove("CARGO_ENCODED_RUSTFLAGS");
-    let status = cargo.status().expect("cargo can be started");
-    assert!(
-        status.success(),
-        "{folder} does not build; is the target installed? rustup target add thumbv7em-none-eabihf"
-    );
-    target.join("thumbv7em-none-eabihf/release")
-}
-
 /// Firmware on somebody else's driver, as a file.
 pub(crate) fn driver(name: &str) -> Image {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    Image::load(&FOLDER.get_or_init(|| build("drivers")).join(name), FLASH).unwrap()
+    let folder = FOLDER.get_or_init(|| built::workspace("drivers"));
+    Image::load(&folder.join(name), FLASH).unwrap()
 }
 
 /// A guest as a file.
 pub(crate) fn image(name: &str) -> Image {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    Image::load(&FOLDER.get_or_init(|| build("guests")).join(name), FLASH).unwrap()
+    let folder = FOLDER.get_or_init(|| built::workspace("guests"));
+    Image::load(&folder.join(name), FLASH).unwrap()
 }
 
 /// A board of `profile` with a guest in its flash; sector 5 begins with a word that is not erased.
