@@ -154,7 +154,7 @@ pub(super) fn write_status(out: &mut Buffer, request: &Request, keep: bool, cont
         let _ = out.resize(out.capacity(), 0);
         let free = out.get_mut(begin..).unwrap_or_default();
         let len = (context.status)(free).min(free.len());
-        out.truncate(begin + len);
+        out.truncate(begin.wrapping_add(len));
     });
 }
 
@@ -205,8 +205,8 @@ fn body(
     put(out, b"    0\r\n\r\n");
     let begin = out.len();
     write(out);
-    let len = out.len() - begin;
-    if let Some(field) = out.get_mut(digits..digits + 5) {
+    let len = out.len().wrapping_sub(begin);
+    if let Some(field) = out.get_mut(digits..digits.wrapping_add(5)) {
         right_align(field, len as u32);
     }
     if request.method == Method::Head {

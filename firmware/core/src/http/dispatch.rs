@@ -137,7 +137,7 @@ impl Connection {
         let part = rest.get(..used).unwrap_or_default();
         // Cannot fail: FORM_LEN is less than the buffer's capacity.
         let _ = self.buffer.extend_from_slice(part);
-        let left = left - used as u32;
+        let left = left.wrapping_sub(used as u32);
         self.phase = Phase::Form { left };
         if left == 0 {
             match form_matches(&mut self.buffer, context) {

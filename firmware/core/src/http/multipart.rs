@@ -102,7 +102,8 @@ impl Multipart {
                     let used = self.header(rest, line)?;
                     if self.state == State::Content && self.part != Part::Ignored {
                         // Behind the file there are at least the delimiter and two dashes.
-                        let around = bytes.len() - rest.len() + used + self.whole + 2;
+                        let so_far = bytes.len().wrapping_sub(rest.len()).wrapping_add(used);
+                        let around = so_far.wrapping_add(self.whole).wrapping_add(2);
                         intake.bound(ticket, left.saturating_sub(around as u32));
                     }
                     Some(used)
@@ -112,7 +113,7 @@ impl Multipart {
             let Some(used) = used else { break };
             rest = rest.get(used..).unwrap_or_default();
         }
-        Ok(bytes.len() - rest.len())
+        Ok(bytes.len().wrapping_sub(rest.len()))
     }
 
     /// Whether the body, now ended, was a complete form with one file.
@@ -128,7 +129,7 @@ impl Multipart {
     fn settle(&mut self, intake: &mut dyn Intake, ticket: Ticket) -> Result<bool, Refusal> {
         let owed = self.delimiter.get(self.owed.clone()).unwrap_or_default();
         let given = give(&mut self.part, &mut self.has_file, owed, intake, ticket)?;
-        self.owed.start += given;
+        self.owed.start = self.owed.start.wrapping_add(given);
         Ok(self.owed.is_empty())
     }
 
@@ -141,7 +142,7 @@ impl Multipart {
     ) -> Result<Option<usize>, Refusal> {
         let next = rest.first();
         if self.delimiter.get(self.matched) == next {
-            self.matched += 1;
+            self.matched = self.matched.wrapping_add(1);
             if self.matched == self.whole {
                 self.delimiter.truncate(self.whole);
                 self.state = State::Delimiter;
@@ -174,7 +175,7 @@ impl Multipart {
             (State::Delimiter, None, b'-' | b'\r') => {
                 // Cannot fail: the last byte of the delimiter is kept free for this.
                 let _ = self.delimiter.push(byte);
-                self.matched += 1;
+                self.matched = self.matched.wrapping_add(1);
                 return Ok(1);
             }
             (State::Delimiter, None, b' ' | b'\t') => self.state = State::Padding,

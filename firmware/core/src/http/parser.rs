@@ -26,14 +26,14 @@ impl Lines {
         line: &mut Buffer,
     ) -> Result<(usize, bool), ErrorCode> {
         for (i, &byte) in bytes.iter().enumerate() {
-            self.taken += 1;
+            self.taken = self.taken.wrapping_add(1);
             if self.taken > BLOCK_LEN {
                 return Err(ErrorCode::HeadersTooLarge);
             }
             match byte {
                 b'\n' => {
                     self.after_cr = false;
-                    return Ok((i + 1, true));
+                    return Ok((i.wrapping_add(1), true));
                 }
                 _ if self.after_cr => return Err(ErrorCode::BadRequest),
                 b'\r' => self.after_cr = true,

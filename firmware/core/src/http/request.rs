@@ -339,7 +339,7 @@ fn length(value: &[u8]) -> Result<u32, ErrorCode> {
     value.iter().try_fold(0u32, |length, &digit| match digit {
         b'0'..=b'9' => Ok(length
             .saturating_mul(10)
-            .saturating_add(u32::from(digit - b'0'))),
+            .saturating_add(u32::from(digit & 0x0F))),
         _ => Err(ErrorCode::BadRequest),
     })
 }

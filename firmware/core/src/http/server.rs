@@ -46,7 +46,7 @@ pub(super) struct Patience {
 impl Patience {
     pub(super) const fn new(now: Instant, limit_s: u32) -> Self {
         Self {
-            left_us: limit_s * 1_000_000,
+            left_us: limit_s.wrapping_mul(1_000_000),
             counted: now,
         }
     }
@@ -151,7 +151,7 @@ impl Connection {
             }
             rest = rest.get(used..).unwrap_or_default();
         }
-        bytes.len() - rest.len()
+        bytes.len().wrapping_sub(rest.len())
     }
 
     /// Looks at the time and at what has become of an upload.
@@ -201,7 +201,7 @@ impl Connection {
             to.copy_from_slice(from);
         }
         if answering {
-            self.sent += len;
+            self.sent = self.sent.wrapping_add(len);
             if len > 0 {
                 self.patience = Patience::new(now, ANSWER_S);
             }
@@ -312,7 +312,7 @@ impl Connection {
             Phase::Closed => rest.len(),
             Phase::Answer { left, .. } => {
                 let used = clamp(rest.len(), *left);
-                *left -= used as u32;
+                *left = left.wrapping_sub(used as u32);
                 if used > 0 {
                     self.patience = Patience::new(context.now, ANSWER_S);
                 }

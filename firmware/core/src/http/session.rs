@@ -140,7 +140,8 @@ impl Server {
         };
         if !has_waited && now < slot.taken_until {
             // Rounded up: a client that comes back in time is not too early.
-            return Verdict::Flood((slot.taken_until - now).secs() as u32 + 1);
+            let left_s = (slot.taken_until - now).secs() as u32;
+            return Verdict::Flood(left_s.wrapping_add(1));
         }
         if !has_waited && now < slot.not_before {
             slot.taken_until = slot.not_before;

@@ -13,7 +13,7 @@ pub(super) type Buffer = Vec<u8, BUFFER_LEN>;
 /// Appends `bytes`; what does not fit is cut off.
 #[inline(never)]
 pub(super) fn put(out: &mut Buffer, bytes: &[u8]) {
-    let room = out.capacity() - out.len();
+    let room = out.capacity().wrapping_sub(out.len());
     let fitting = bytes.get(..room).unwrap_or(bytes);
     // Cannot fail: it fits.
     let _ = out.extend_from_slice(fitting);
@@ -29,7 +29,7 @@ pub(super) fn put_number(out: &mut Buffer, number: u32) {
 /// Writes a decimal number to the end of `field`.
 pub(super) fn right_align(field: &mut [u8], mut number: u32) {
     for digit in field.iter_mut().rev() {
-        *digit = b'0' + (number % 10) as u8;
+        *digit = b'0' | (number % 10) as u8;
         number /= 10;
         if number == 0 {
             break;
@@ -46,8 +46,8 @@ pub(super) fn put_id(out: &mut Buffer, id: u128) {
 
 const fn hex_digit(value: u8) -> u8 {
     match value {
-        0..=9 => b'0' + value,
-        _ => b'a' + value - 10,
+        0..=9 => b'0' | value,
+        _ => (b'a' - 10).wrapping_add(value),
     }
 }
 
@@ -70,7 +70,7 @@ pub(super) fn parse_id(text: &[u8]) -> Option<u128> {
 #[inline(never)]
 pub(super) fn split_once(text: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
     let at = text.iter().position(|&byte| byte == separator)?;
-    Some((text.get(..at)?, text.get(at + 1..)?))
+    Some((text.get(..at)?, text.get(at.wrapping_add(1)..)?))
 }
 
 /// Whether `needle` occurs in `text`, in any case.
@@ -115,7 +115,7 @@ impl<'a> Iterator for Parameters<'a> {
         }
         let end = parameter_end(text);
         let parameter = text.get(..end)?;
-        self.0 = text.get(end + 1..).unwrap_or_default();
+        self.0 = text.get(end.wrapping_add(1)..).unwrap_or_default();
         let (name, value) = split_once(parameter, b'=').unwrap_or((parameter, &[]));
         Some((name.trim_ascii(), value.trim_ascii()))
     }
@@ -168,14 +168,17 @@ pub(super) fn form_decoded(text: &mut [u8]) -> Option<&[u8]> {
         let (decoded, len) = match byte {
             b'+' => (b' ', 1),
             b'%' => {
-                let (high, low) = (*text.get(read + 1)?, *text.get(read + 2)?);
+                let (high, low) = (
+                    *text.get(read.wrapping_add(1))?,
+                    *text.get(read.wrapping_add(2))?,
+                );
                 (hex_value(high)? << 4 | hex_value(low)?, 3)
             }
             _ => (byte, 1),
         };
         *text.get_mut(written)? = decoded;
-        read += len;
-        written += 1;
+        read = read.wrapping_add(len);
+        written = written.wrapping_add(1);
     }
     text.get(..written)
 }
@@ -187,9 +190,9 @@ pub(super) fn base64_decoded<const N: usize>(text: &[u8]) -> Option<Vec<u8, N>> 
     let (mut out, mut bits, mut filled) = (Vec::new(), 0u32, 0);
     for &digit in text {
         bits = bits << 6 | u32::from(base64_value(digit)?);
-        filled += 6;
+        filled = u32::wrapping_add(filled, 6);
         if filled >= 8 {
-            filled -= 8;
+            filled = filled.wrapping_sub(8);
             out.push((bits >> filled) as u8).ok()?;
         }
     }
@@ -198,9 +201,9 @@ pub(super) fn base64_decoded<const N: usize>(text: &[u8]) -> Option<Vec<u8, N>> 
 
 fn base64_value(digit: u8) -> Option<u8> {
     Some(match digit {
-        b'A'..=b'Z' => digit - b'A',
-        b'a'..=b'z' => digit - b'a' + 26,
-        b'0'..=b'9' => digit - b'0' + 52,
+        b'A'..=b'Z' => digit.wrapping_sub(b'A'),
+        b'a'..=b'z' => digit.wrapping_sub(b'a' - 26),
+        b'0'..=b'9' => digit.wrapping_add(52 - b'0'),
         b'+' => 62,
         b'/' => 63,
         _ => return None,

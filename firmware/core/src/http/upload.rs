@@ -57,7 +57,7 @@ impl Connection {
         };
         let around = if raw { 0 } else { FORM_OVERHEAD_LEN };
         let capacity = context.config.map.application.len;
-        if left > capacity.saturating_add(HEADER_LEN as u32 + around) {
+        if left > capacity.saturating_add(around.wrapping_add(HEADER_LEN as u32)) {
             let form = "{d} bytes are sent, user flash has {d}";
             return Err(Refusal::with(ErrorCode::TooLarge, form, &[left, capacity]));
         }
@@ -88,7 +88,7 @@ impl Connection {
         match upload.take(rest, &mut self.buffer, context.intake) {
             Ok(0) => 0,
             Ok(used) => {
-                upload.left -= used as u32;
+                upload.left = upload.left.wrapping_sub(used as u32);
                 self.patience = Patience::new(context.now, UPLOAD_S);
                 if upload.left == 0 {
                     self.end_upload(context);
@@ -97,7 +97,7 @@ impl Connection {
             }
             Err(refusal) => {
                 let (ticket, used) = (upload.ticket, rest.len());
-                let left = upload.left - used as u32;
+                let left = upload.left.wrapping_sub(used as u32);
                 self.give_up(ticket, &refusal, left, context);
                 used
             }

@@ -89,7 +89,7 @@ impl Read {
         if self.block > 0 && self.payload().len() < self.block_size {
             self.is_done = true;
         } else {
-            self.block += 1;
+            self.block = self.block.wrapping_add(1);
             self.tries = 0;
             self.due = now;
         }
@@ -100,7 +100,7 @@ impl Read {
         if now < self.due {
             return None;
         }
-        self.tries += 1;
+        self.tries = self.tries.wrapping_add(1);
         self.due = now + self.timeout;
         let packet = if self.block == 0 {
             Packet::OptionAck(self.options)
@@ -115,9 +115,9 @@ impl Read {
 
     /// Where in the file the block at hand is.
     fn payload(&self) -> Range<usize> {
-        let start = usize::from(self.block.saturating_sub(1)) * self.block_size;
+        let start = usize::from(self.block.saturating_sub(1)).wrapping_mul(self.block_size);
         let start = start.min(self.len);
-        start..self.len.min(start + self.block_size)
+        start..self.len.min(start.wrapping_add(self.block_size))
     }
 }
 

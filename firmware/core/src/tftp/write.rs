@@ -295,7 +295,7 @@ impl Write {
     }
 
     fn has_room<I: Intake>(&self, intake: &I) -> bool {
-        self.target.room(intake) >= self.block_size * usize::from(self.window)
+        self.target.room(intake) >= self.block_size.wrapping_mul(self.window.into())
     }
 
     /// What to say now, if anything.
