@@ -1,13 +1,14 @@
 //! What no single value can say: settings that exclude each other, pins used twice. Where two keys clash, the error is at the one
 //! that the more specific file sets: it is the one that a person has just written.
 
+use iap_protocol::header::MAX_PUBLIC_KEYS;
 use iap_protocol::memory::MemoryMap;
 use iap_protocol::status::Policy;
 
 use crate::document::Document;
 use crate::error::ProfileError;
 use crate::flash;
-use crate::schema::{Hse, Settings};
+use crate::schema::{BootCheck, Hse, Settings};
 use crate::value::Pin;
 
 /// MCO1 has no other pin (RM0090 section 7.2.10).
@@ -24,6 +25,7 @@ pub(crate) fn check(
     clock(document, settings)?;
     network(document, settings)?;
     iap(document, settings)?;
+    signatures(document, settings)?;
     pins(document, settings)?;
     flash::memory_map(document, settings)
 }
@@ -79,6 +81,34 @@ fn iap(document: &Document<'_>, settings: &Settings) -> Result<(), ProfileError>
             ],
             message,
         ));
+    }
+    Ok(())
+}
+
+/// A board that no image could ever satisfy can only be mended with a probe, and one that checks signatures at a start must have taken
+/// nothing else.
+fn signatures(document: &Document<'_>, settings: &Settings) -> Result<(), ProfileError> {
+    let iap = &settings.iap;
+    let (signed, keys) = (iap.policy == Policy::Signed, &iap.public_keys);
+    if keys.len() > MAX_PUBLIC_KEYS {
+        let message = format!("{} public keys, at most {MAX_PUBLIC_KEYS}", keys.len());
+        return Err(document.rule(&["iap.public-keys"], message));
+    }
+    if keys
+        .iter()
+        .enumerate()
+        .any(|(at, key)| keys[..at].contains(key))
+    {
+        let message = "a public key is listed twice: revoking one would leave the other";
+        return Err(document.rule(&["iap.public-keys"], message.to_owned()));
+    }
+    if signed && keys.is_empty() {
+        let message = "policy \"signed\" needs public-keys: iapctl keygen makes a key and shows what to write";
+        return Err(document.rule(&["iap.policy", "iap.public-keys"], message.to_owned()));
+    }
+    if !signed && iap.boot_check == BootCheck::Signature {
+        let message = "boot-check = \"signature\" needs policy \"signed\": any other board takes images that it would not start";
+        return Err(document.rule(&["iap.boot-check", "iap.policy"], message.to_owned()));
     }
     Ok(())
 }

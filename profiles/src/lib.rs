@@ -40,7 +40,7 @@ pub use error::{Hint, Location, ProfileError};
 pub use ethernet::{EthernetPins, EthernetSettings, Interface};
 pub use iap_protocol::status::Policy;
 pub use schema::*;
-pub use value::{Ipv4Network, MacAddress, Pin};
+pub use value::{Ipv4Network, MacAddress, Pin, PublicKey};
 
 use document::Document;
 use source::Sources;

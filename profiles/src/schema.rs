@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ethernet::EthernetSettings;
 use crate::value::{
-    Ipv4Network, Pin, address, board_id, credential, host_name, ipv4, pin_or_none, range,
+    Ipv4Network, Pin, PublicKey, address, board_id, credential, host_name, ipv4, pin_or_none, range,
 };
 
 /// All tables of a profile.
@@ -276,6 +276,16 @@ pub struct HttpSettings {
     pub password: String,
 }
 
+/// What a reset checks before it starts the committed application.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BootCheck {
+    /// The CRC-32 of what is in flash: finds accidents.
+    Crc,
+    /// The signature of its header, and the digest of what is in flash.
+    Signature,
+}
+
 /// The IAP firmware's behaviour.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -295,6 +305,13 @@ pub struct IapSettings {
     pub data_sectors: Vec<u8>,
     /// Who may install what.
     pub policy: Policy,
+    /// Keys whose signatures count. The index in this list is the key id in image headers.
+    pub public_keys: Vec<PublicKey>,
+    /// The lowest security counter an image may have, whatever the boot record says.
+    #[serde(deserialize_with = "range::<_, _, 0, { u32::MAX as u64 - 1 }>")]
+    pub security_counter: u32,
+    /// What a reset checks before it starts an application.
+    pub boot_check: BootCheck,
     /// Whether an application that nobody committed starts if its vector table is right.
     pub bare_rule: bool,
     /// Seconds from a commit over TFTP to the start of the application; 0 for never.

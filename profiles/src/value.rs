@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 use std::net::Ipv4Addr;
 use std::str::FromStr;
 
+use ed25519_dalek::VerifyingKey;
 use serde::de::{Deserializer, Error, Unexpected, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -198,6 +199,39 @@ impl fmt::Display for Ipv4Network {
 }
 
 serde_as_text!(Ipv4Network);
+
+/// An Ed25519 public key (RFC 8032 section 5.1.5), written as 64 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PublicKey(pub [u8; 32]);
+
+impl FromStr for PublicKey {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const EXPECTED: &str = "a public key of 64 hexadecimal digits, as iapctl keygen shows it";
+        let mut bytes = [0; 32];
+        if text.len() != 2 * bytes.len() || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return Err(EXPECTED);
+        }
+        for (index, byte) in bytes.iter_mut().enumerate() {
+            let digits = text.get(2 * index..2 * index + 2).ok_or(EXPECTED)?;
+            *byte = u8::from_str_radix(digits, 16).map_err(|_| EXPECTED)?;
+        }
+        // A board with a mistyped key would refuse everything, and only a probe could mend it. A weak one lets anybody sign.
+        match VerifyingKey::from_bytes(&bytes) {
+            Ok(key) if !key.is_weak() => Ok(Self(bytes)),
+            _ => Err("an Ed25519 public key: these digits are none"),
+        }
+    }
+}
+
+impl fmt::Display for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+serde_as_text!(PublicKey);
 
 /// A plain IPv4 address.
 pub(crate) fn ipv4<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Ipv4Addr, D::Error> {

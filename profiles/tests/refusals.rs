@@ -2,6 +2,9 @@
 
 use iap_profile::Profile;
 
+/// RFC 8032 section 7.1, test 1.
+const PUBLIC_KEY: &str = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
+
 /// The message for a board with this text.
 fn refusal(text: &str) -> String {
     match Profile::from_toml(text, "boards/x.toml") {
@@ -233,6 +236,64 @@ fn settings_that_exclude_each_other_are_refused_where_they_were_written_last() {
             "mco1-hz is 25000000, expected hse-hz, 8000000, divided by 1 to 5, or 0 (`ethernet.mco1-hz` in boards/x.toml:3:11)",
         ),
     ]);
+}
+
+#[test]
+fn public_keys_must_be_keys() {
+    let at = "`iap.public-keys` in boards/x.toml:3:15";
+    let form = "a public key of 64 hexadecimal digits, as iapctl keygen shows it";
+    let none = "an Ed25519 public key: these digits are none";
+    let (short, sign) = (&PUBLIC_KEY[2..], format!("+{}", &PUBLIC_KEY[1..]));
+    // y = 2 is no point of the curve; y = 1 is the neutral element, whose holder needs no secret.
+    let (off_curve, neutral) = (
+        format!("02{}", "0".repeat(62)),
+        format!("01{}", "0".repeat(62)),
+    );
+    for (key, expected) in [
+        (short, form),
+        (&sign, form),
+        ("", form),
+        (&off_curve, none),
+        (&neutral, none),
+    ] {
+        let refused = refused(&format!("[iap]\npublic-keys = [\"{key}\"]"));
+        assert_eq!(refused, format!("{at} is [\"{key}\"], expected {expected}"));
+    }
+}
+
+#[test]
+fn a_board_that_no_image_satisfies_is_refused() {
+    let keys = |count: usize| {
+        format!(
+            "public-keys = [{}]",
+            format!("\"{PUBLIC_KEY}\", ").repeat(count)
+        )
+    };
+    let cases = [
+        (
+            "policy = \"signed\"\nbare-rule = false".to_owned(),
+            "policy \"signed\" needs public-keys: iapctl keygen makes a key and shows what to write (`iap.policy` in boards/x.toml:3:10)",
+        ),
+        (
+            keys(2),
+            "a public key is listed twice: revoking one would leave the other (`iap.public-keys` in boards/x.toml:3:15)",
+        ),
+        (
+            keys(9),
+            "9 public keys, at most 8 (`iap.public-keys` in boards/x.toml:3:15)",
+        ),
+        (
+            format!("boot-check = \"signature\"\n{}", keys(1)),
+            "boot-check = \"signature\" needs policy \"signed\": any other board takes images that it would not start (`iap.boot-check` in boards/x.toml:3:14)",
+        ),
+        (
+            "security-counter = 4294967295".to_owned(),
+            "`iap.security-counter` in boards/x.toml:3:20 is 4294967295, expected a whole number from 0 to 4294967294",
+        ),
+    ];
+    for (text, message) in cases {
+        assert_eq!(refused(&format!("[iap]\n{text}")), message, "\n{text}");
+    }
 }
 
 #[test]

@@ -6,6 +6,8 @@ use iap_profile::{Hse, Interface, MacAddress, Pin, Policy, Profile, Warning};
 use iap_protocol::memory::{Region, SectorSet};
 
 const KIB: u32 = 1024;
+/// RFC 8032 section 7.1, test 1.
+const PUBLIC_KEY: &str = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
 
 fn builtin(name: &str) -> Profile {
     Profile::builtin(name).unwrap_or_else(|error| panic!("{error}"))
@@ -272,9 +274,10 @@ fn warnings_name_the_default_login_the_open_policy_and_the_shared_mac_address() 
         builtin("sim").warnings(),
         [Warning::DefaultPassword, Warning::PolicyOpen]
     );
-    let safe =
-        "[http]\npassword = \"correct-horse\"\n[iap]\npolicy = \"signed\"\nbare-rule = false\n";
-    assert_eq!(variant(safe).warnings(), []);
+    let safe = format!(
+        "[http]\npassword = \"correct-horse\"\n[iap]\npolicy = \"signed\"\npublic-keys = [\"{PUBLIC_KEY}\"]\nbare-rule = false\n"
+    );
+    assert_eq!(variant(&safe).warnings(), []);
     let shared = format!("{safe}[ethernet]\nmac-address = \"00:00:00:00:00:02\"\n");
     assert_eq!(variant(&shared).warnings(), [Warning::An3968MacAddress]);
     assert_eq!(
@@ -301,4 +304,7 @@ fn json_shows_pins_and_addresses_as_the_profile_spells_them() {
         Some("192.168.0.10/24")
     );
     assert_eq!(value["iap"]["policy"].as_str(), Some("open"));
+    let keys = format!("[iap]\npublic-keys = [\"{}\"]\n", PUBLIC_KEY.to_uppercase());
+    let value = toml::Value::try_from(variant(&keys).settings).unwrap();
+    assert_eq!(value["iap"]["public-keys"][0].as_str(), Some(PUBLIC_KEY));
 }

@@ -29,6 +29,10 @@ pub const BOARD_LEN: usize = 32;
 pub const ANY_BOARD: &str = "any";
 /// The bytes an Ed25519 signature covers: everything before it.
 pub const SIGNED_LEN: usize = field::SIGNATURE;
+/// Bytes of an Ed25519 signature (RFC 8032 section 5.1.6).
+pub const SIGNATURE_LEN: usize = 64;
+/// Public keys that a board can have; their ids are 0 to one less.
+pub const MAX_PUBLIC_KEYS: usize = 8;
 
 mod field {
     pub(super) const FORMAT_VERSION: usize = 4;
@@ -125,7 +129,7 @@ pub struct ImageHeader {
     /// Keys this image revokes, one bit each.
     pub revoked_keys: u32,
     /// Ed25519 (RFC 8032) over the first [`SIGNED_LEN`] bytes; zero when unsigned.
-    pub signature: [u8; 64],
+    pub signature: [u8; SIGNATURE_LEN],
 }
 
 /// Why bytes are not a header, or a prefix, that this crate can read.
@@ -197,7 +201,7 @@ impl Default for ImageHeader {
             sector_crc32: [0; MAX_SECTORS],
             key_id: 0,
             revoked_keys: 0,
-            signature: [0; 64],
+            signature: [0; SIGNATURE_LEN],
         }
     }
 }
@@ -215,7 +219,7 @@ impl ImageHeader {
 
     /// Whether a signature is there at all; says nothing about its truth.
     pub fn is_signed(&self) -> bool {
-        self.signature != [0; 64]
+        self.signature != [0; SIGNATURE_LEN]
     }
 
     /// Whether the board wrapped a raw `.bin` whose end it has not seen: size and CRC are not known yet.
