@@ -40,6 +40,10 @@ pub enum Command {
     VerifyImage(cmd::verify_image::VerifyImageArgs),
     /// Converts an application to a .bin or .iap file
     Convert(cmd::convert::ConvertArgs),
+    /// Makes a key for signing images, or shows the public key of one
+    Keygen(cmd::keygen::KeygenArgs),
+    /// Converts an application to a signed .iap file
+    Sign(cmd::sign::SignArgs),
     /// Checks an application, sends it to boards over TFTP or HTTP, and proves that they hold it
     Push(cmd::push::PushArgs),
     /// Shows what boards say about themselves
@@ -82,6 +86,8 @@ fn dispatch(command: Command, output: &Output) -> Result<ExitCode, Failure> {
     match command {
         Command::VerifyImage(args) => cmd::verify_image::run(&args, output),
         Command::Convert(args) => cmd::convert::run(&args, output).map(done),
+        Command::Keygen(args) => cmd::keygen::run(&args, output).map(done),
+        Command::Sign(args) => cmd::sign::run(&args, output).map(done),
         Command::Push(args) => cmd::push::run(&args, output),
         Command::Status(args) => cmd::status::run(&args, output),
         Command::Reset(args) => cmd::reset::run(&args, output),

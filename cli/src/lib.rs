@@ -8,4 +8,5 @@ pub mod failure;
 pub mod http;
 pub mod image;
 pub mod output;
+pub mod signing;
 pub mod tftp;

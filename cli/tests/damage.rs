@@ -6,7 +6,7 @@ mod common;
 
 use common::{App, case};
 use iap_profile::Profile;
-use iapctl::image::check::{Target, judge};
+use iapctl::image::check::{Target, Trust, judge};
 use iapctl::image::{HeaderOverrides, LoadOptions, parse};
 
 /// xorshift64 (Marsaglia 2003).
@@ -59,6 +59,7 @@ fn seeds(target: &Target) -> Vec<Vec<u8>> {
 fn no_damage_makes_the_readers_panic() {
     let profile = Profile::builtin("stm324xg-eval").unwrap();
     let target = Target {
+        trust: Trust::OPEN,
         map: profile.memory_map(),
         board: "stm324xg-eval",
     };

@@ -222,6 +222,13 @@ impl ImageHeader {
         self.signature != [0; SIGNATURE_LEN]
     }
 
+    /// Whether the keys it revokes are all of a higher id than the one that signs it. So key 0 can never be revoked.
+    pub fn may_revoke_its_keys(&self) -> bool {
+        let own = 1u32.checked_shl(self.key_id).unwrap_or(0);
+        let protected = own | own.wrapping_sub(1);
+        self.revoked_keys & protected == 0
+    }
+
     /// Whether the board wrapped a raw `.bin` whose end it has not seen: size and CRC are not known yet.
     pub fn is_provisional(&self) -> bool {
         self.flags.contains(Flags::RAW) && self.payload_size == 0

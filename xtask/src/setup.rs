@@ -24,7 +24,7 @@ pub(crate) struct Peer {
     pub(crate) package: &'static str,
 }
 
-const PEERS: [Peer; 8] = [
+const PEERS: [Peer; 9] = [
     peer("in.tftpd", "tftpd-hpa"),
     peer("tftp", "tftp-hpa"),
     peer("atftp", "atftp"),
@@ -32,6 +32,7 @@ const PEERS: [Peer; 8] = [
     peer("curl", "curl"),
     peer("arm-none-eabi-objcopy", "binutils-arm-none-eabi"),
     peer("python3", "python3"),
+    peer("openssl", "openssl"),
     peer("ip", "iproute2"),
 ];
 

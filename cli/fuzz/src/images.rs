@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use iap_profile::Profile;
 use iap_protocol::header::ImageHeader;
-use iapctl::image::check::{Target, judge};
+use iapctl::image::check::{Target, Trust, judge};
 use iapctl::image::{Format, LoadOptions, parse};
 
 /// Longest file of the made-up kinds, so that an input of a few bytes stays one.
@@ -35,7 +35,11 @@ fn read(bytes: &[u8]) -> Option<Format> {
         payload_size: image.payload.len() as u32,
         ..ImageHeader::default()
     });
-    let target = Target { map, board: "sim" };
+    let target = Target {
+        map,
+        board: "sim",
+        trust: Trust::OPEN,
+    };
     for finding in judge(&image, &header, &target) {
         assert!(!format!("{finding:?}").is_empty());
     }

@@ -168,7 +168,8 @@ fn read_application(args: &FactoryArgs, target: &Target) -> Result<Option<Read>,
         return Ok(None);
     };
     let image = image::load(path, &LoadOptions::new(target.map))?;
-    let (header, _) = ready_to_send(path, &image, &HeaderOverrides::default(), target)?;
+    let header = image.header_with(&HeaderOverrides::default(), target.map)?;
+    let (header, _) = ready_to_send(path, &image, header, target)?;
     match args.security_counter {
         Some(counter) if counter > header.security_counter => Err(Failure::new(
             Exit::BadImage,

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use iap_protocol::header::{ImageHeader, PayloadDigest};
+use iap_protocol::header::{ImageHeader, PayloadDigest, SIGNED_LEN};
 use iap_protocol::memory::Region;
 use serde::Serialize;
 
@@ -205,6 +205,16 @@ impl Inspection {
     }
 }
 
+impl Header {
+    /// What the signed bytes hold.
+    fn covers(&self) -> &'static str {
+        match self.sha256 {
+            Some(_) => "all fields above, and the payload by its SHA-256",
+            None => "all fields above, but not the payload: there is no digest of it",
+        }
+    }
+}
+
 impl Human for Header {
     fn human(&self, f: &mut dyn io::Write, _paint: Paint) -> io::Result<()> {
         if let Some(digest) = &self.sha256 {
@@ -216,7 +226,15 @@ impl Human for Header {
             self.security_counter, self.min_iap_version
         )?;
         match &self.signature {
-            Some(signature) => writeln!(f, "  signed   with key {}: {signature}", self.key_id)?,
+            Some(signature) => {
+                writeln!(
+                    f,
+                    "  signed   with key {}, header bytes 0..{SIGNED_LEN}: {}",
+                    self.key_id,
+                    self.covers()
+                )?;
+                writeln!(f, "  Ed25519  {signature}")?;
+            }
             None => writeln!(f, "  signed   no")?,
         }
         if !self.revoked_keys.is_empty() {

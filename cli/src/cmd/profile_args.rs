@@ -3,7 +3,7 @@
 use iap_profile::{Profile, ProfileError};
 
 use crate::failure::{Exit, Failure};
-use crate::image::check::Target;
+use crate::image::check::{Target, Trust};
 
 /// AN3968's board. Its memory map is that of every STM32F407xG with the full flash map.
 pub const DEFAULT_PROFILE: &str = "stm324xg-eval";
@@ -42,6 +42,7 @@ impl Chosen {
         Target {
             map: self.profile.memory_map(),
             board: &self.profile.settings.board_id,
+            trust: Trust::of(&self.profile.settings.iap),
         }
     }
 

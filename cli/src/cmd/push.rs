@@ -24,6 +24,7 @@ use crate::failure::Failure;
 use crate::image::report::{Summary, ready_to_send};
 use crate::image::{self, HeaderOverrides, Image, LoadOptions};
 use crate::output::{Human, Output, Paint};
+use crate::signing::KeyArgs;
 
 /// Arguments of `iapctl push`.
 #[derive(clap::Args, Debug)]
@@ -57,9 +58,12 @@ pub struct PushArgs {
     /// Sends the bare binary without the image header; the board can then check less
     #[arg(
         long,
-        conflicts_with_all = ["version", "board", "confirm", "data", "security_counter", "min_iap"]
+        conflicts_with_all = ["version", "board", "confirm", "data", "security_counter", "min_iap", "key"]
     )]
     pub raw: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub key: KeyArgs,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub header: HeaderOverrides,
@@ -118,7 +122,9 @@ impl PushArgs {
     fn prepare(&self, label: String, chosen: Chosen) -> Result<Prepared, Failure> {
         let target = chosen.target();
         let image = image::load(&self.file, &LoadOptions::new(target.map))?;
-        let (header, file) = ready_to_send(&self.file, &image, &self.header, &target)?;
+        let mut header = image.header_with(&self.header, target.map)?;
+        self.key.sign(&mut header, &chosen.profile)?;
+        let (header, file) = ready_to_send(&self.file, &image, header, &target)?;
         Ok(Prepared {
             summary: Summary::new(&image, &header, &target),
             update: self.update(&image, &header, file),

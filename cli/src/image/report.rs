@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::check::{self, Target};
 use super::finding::{Finding, Severity};
-use super::{Format, HeaderOverrides, Image};
+use super::{Format, Image};
 use crate::failure::Failure;
 use crate::output::{Human, Paint};
 
@@ -151,14 +151,14 @@ impl Human for Report {
     }
 }
 
-/// The image's header and file for the wire, and the image's verdict; fails if it would not start. What `push` does first.
+/// The image's header and file for the wire; fails if the image would not start. What `push` does first.
 pub fn ready_to_send(
     file: &Path,
     image: &Image,
-    overrides: &HeaderOverrides,
+    header: ImageHeader,
     target: &Target,
 ) -> Result<(ImageHeader, Vec<u8>), Failure> {
-    let (header, bytes) = image.to_iap(overrides, target.map)?;
+    let bytes = image.with_header(&header);
     let findings = check::judge(image, &header, target);
     check::require_good(&file.display().to_string(), &findings, target)?;
     Ok((header, bytes))

@@ -58,22 +58,37 @@ impl Image {
         overrides: &HeaderOverrides,
         map: &MemoryMap,
     ) -> Result<(ImageHeader, Vec<u8>), Failure> {
-        let header = match &self.header {
+        let header = self.header_with(overrides, map)?;
+        let file = self.with_header(&header);
+        Ok((header, file))
+    }
+
+    /// The header, with what the user wants in it.
+    pub fn header_with(
+        &self,
+        overrides: &HeaderOverrides,
+        map: &MemoryMap,
+    ) -> Result<ImageHeader, Failure> {
+        Ok(match &self.header {
             Some(header) if *overrides == HeaderOverrides::default() => header.clone(),
             Some(header) if header.is_signed() => {
                 return Err(Failure::new(
                     Exit::Usage,
                     "the image is signed: its header cannot be changed without breaking the signature",
                 )
-                .help("leave the header options out, or convert from the ELF and sign again"));
+                .help("leave the header options out, or sign again with them: iapctl sign --key FILE"));
             }
             Some(header) => overridden(header.clone(), overrides)?,
             None => overridden(self.new_header(map)?, overrides)?,
-        };
+        })
+    }
+
+    /// A `.iap` file.
+    pub fn with_header(&self, header: &ImageHeader) -> Vec<u8> {
         let mut file = Vec::with_capacity(HEADER_LEN.saturating_add(self.payload.len()));
         file.extend_from_slice(&header.encode());
         file.extend_from_slice(&self.payload);
-        Ok((header, file))
+        file
     }
 
     fn new_header(&self, map: &MemoryMap) -> Result<ImageHeader, Failure> {

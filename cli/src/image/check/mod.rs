@@ -5,11 +5,14 @@
 
 mod header;
 mod placement;
+mod signature;
 mod vectors;
 mod vtor;
 
+use iap_profile::{IapSettings, PublicKey};
 use iap_protocol::header::ImageHeader;
 use iap_protocol::memory::MemoryMap;
+use iap_protocol::status::Policy;
 
 use super::Image;
 use super::finding::{Finding, Severity};
@@ -22,6 +25,41 @@ pub struct Target<'a> {
     pub map: &'a MemoryMap,
     /// Its board id.
     pub board: &'a str,
+    /// Whose images it takes.
+    pub trust: Trust<'a>,
+}
+
+/// Whose images a board takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Trust<'a> {
+    /// Who may install what.
+    pub policy: Policy,
+    /// Its public keys, by key id.
+    pub keys: &'a [PublicKey],
+    /// The lowest security counter it takes from new.
+    pub security_counter: u32,
+    /// A key to check with instead of the board's.
+    pub key: Option<PublicKey>,
+}
+
+impl<'a> Trust<'a> {
+    /// A board that takes everything.
+    pub const OPEN: Self = Self {
+        policy: Policy::Open,
+        keys: &[],
+        security_counter: 0,
+        key: None,
+    };
+
+    /// What a profile says.
+    pub fn of(iap: &'a IapSettings) -> Self {
+        Self {
+            policy: iap.policy,
+            keys: &iap.public_keys,
+            security_counter: iap.security_counter,
+            key: None,
+        }
+    }
 }
 
 /// Everything there is to say about `image` with `header` on `target`, the worst first.
@@ -31,6 +69,7 @@ pub fn judge(image: &Image, header: &ImageHeader, target: &Target) -> Vec<Findin
     findings.extend(vectors::check(image, target.map));
     findings.extend(vtor::check(image, target.map));
     findings.extend(header::check(image, header, target));
+    findings.extend(signature::check(image, header, target));
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     findings
 }
