@@ -94,11 +94,8 @@ fn signatures(document: &Document<'_>, settings: &Settings) -> Result<(), Profil
         let message = format!("{} public keys, at most {MAX_PUBLIC_KEYS}", keys.len());
         return Err(document.rule(&["iap.public-keys"], message));
     }
-    if keys
-        .iter()
-        .enumerate()
-        .any(|(at, key)| keys[..at].contains(key))
-    {
+    let repeated = |key| keys.iter().filter(|other| *other == key).count() > 1;
+    if keys.iter().any(repeated) {
         let message = "a public key is listed twice: revoking one would leave the other";
         return Err(document.rule(&["iap.public-keys"], message.to_owned()));
     }

@@ -210,12 +210,16 @@ impl FromStr for PublicKey {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         const EXPECTED: &str = "a public key of 64 hexadecimal digits, as iapctl keygen shows it";
         let mut bytes = [0; 32];
-        if text.len() != 2 * bytes.len() || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+        if pairs.len() != bytes.len() || !rest.is_empty() {
             return Err(EXPECTED);
         }
-        for (index, byte) in bytes.iter_mut().enumerate() {
-            let digits = text.get(2 * index..2 * index + 2).ok_or(EXPECTED)?;
-            *byte = u8::from_str_radix(digits, 16).map_err(|_| EXPECTED)?;
+        for (byte, pair) in bytes.iter_mut().zip(pairs) {
+            let digits = str::from_utf8(pair).ok();
+            *byte = digits
+                .filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
+                .and_then(|digits| u8::from_str_radix(digits, 16).ok())
+                .ok_or(EXPECTED)?;
         }
         // A board with a mistyped key would refuse everything, and only a probe could mend it. A weak one lets anybody sign.
         match VerifyingKey::from_bytes(&bytes) {
