@@ -1,7 +1,8 @@
 //! `cargo xtask setup`: what building and testing needs beside a Rust toolchain.
 //!
-//! Rust targets come from rustup, other people's TFTP and HTTP clients and servers from Debian. Only what is missing is installed; where
-//! that needs a right this user does not have, the command to type is shown instead. Never starts a service.
+//! Rust targets come from rustup, cargo-deny from the crates registry (a minute to compile), other people's TFTP and HTTP clients and
+//! servers from Debian. Only what is missing is installed; where that needs a right this user does not have, the command to type is
+//! shown instead. Never starts a service.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::command::{self, in_root, output};
+use crate::command::{self, cargo, in_root, output};
 use crate::sample_app;
 
 /// Targets that `cargo xtask test` checks `iapctl` for, beside the host.
@@ -40,8 +41,16 @@ const fn peer(program: &'static str, package: &'static str) -> Peer {
     Peer { program, package }
 }
 
+/// The check of licences, bans and sources; `deny.toml` says what may be.
+const CARGO_DENY: [&str; 5] = ["install", "cargo-deny", "--locked", "--version", "0.20.2"];
+
 /// Installs everything that is missing.
 pub(crate) fn run() -> Result<()> {
+    if !has_cargo_deny()? {
+        println!("setup: cargo-deny is missing: it is compiled once, which takes a minute");
+        // Unoptimised: it compiles in half the time, and its work here takes a second either way.
+        command::run(cargo().args(CARGO_DENY).arg("--debug"))?;
+    }
     for target in [sample_app::TARGET].into_iter().chain(OTHER_HOSTS) {
         add_rust_target(target)?;
     }
@@ -54,6 +63,13 @@ pub(crate) fn run() -> Result<()> {
         return Ok(());
     }
     install(&missing)
+}
+
+/// Whether cargo-deny is here; any version reads the same `deny.toml`.
+pub(crate) fn has_cargo_deny() -> Result<bool> {
+    Ok(output(cargo().args(["deny", "--version"]))?
+        .status
+        .success())
 }
 
 /// Adds a target to the toolchain in use unless it is there.

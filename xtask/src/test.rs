@@ -67,7 +67,7 @@ fn report_skips(missing: &[Peer], strict: bool) -> Result<()> {
     Ok(())
 }
 
-/// Formatting, lints, documentation, and the targets that only get compiled.
+/// Formatting, lints, documentation, what may be among the dependencies, and the targets that only get compiled.
 fn checks() -> Vec<Command> {
     let with = |arguments: &[&str]| {
         let mut command = cargo();
@@ -86,6 +86,7 @@ fn checks() -> Vec<Command> {
         with(&["clippy", "--quiet", "--all-targets", "--", "-D", "warnings"]),
         lint_for_the_chip,
         documentation,
+        with(&["deny", "check", "bans", "licenses", "sources"]),
     ];
     for host in setup::OTHER_HOSTS {
         checks.push(with(&[
