@@ -79,6 +79,19 @@ fn without_a_dhcp_server_it_answers_at_its_static_address() {
     assert!(text.contains(MII), "{text}");
 }
 
+/// The PHY takes its time, then comes the lease: a client that called before finds the board.
+#[test]
+fn a_client_that_connects_before_there_is_a_link_is_answered_soon_after() {
+    let mut setup = Setup::default();
+    setup.board.link_up = Time::from_millis(1700);
+    let mut bench = Bench::new(MII, setup);
+    bench.runs(Time::from_millis(1000));
+    let text = bench.status("http");
+    assert!(text.contains(MII), "{text}");
+    let took = bench.board().now();
+    assert!(took < Time::from_millis(3500), "{took}");
+}
+
 #[test]
 fn the_key_keeps_iap_mode_and_without_it_the_application_starts_in_15_ms() {
     let mut bench = Bench::ready(MII);

@@ -80,7 +80,11 @@ fn turn(board: &mut Board) {
     ethernet.acknowledge();
     sleep::acknowledge();
     let turn = iap.poll(ethernet, platform);
-    housekeeping.run(ethernet, platform);
+    if housekeeping.run(ethernet, platform) {
+        // What it sends now is sent in the next turn, at once.
+        iap.link_is_up();
+        return;
+    }
     if turn.reset.is_some() {
         leave(ethernet, platform);
     }
@@ -126,10 +130,12 @@ impl Housekeeping {
         }
     }
 
-    fn run(&mut self, ethernet: &mut Ethernet, platform: &mut ChipPlatform) {
+    /// Does it. Whether the link has come up.
+    fn run(&mut self, ethernet: &mut Ethernet, platform: &mut ChipPlatform) -> bool {
         self.watchdog.feed();
+        let mut is_new = false;
         if platform.timer.now_us() >= self.link_due_us {
-            ethernet.follow_link(&mut platform.timer);
+            is_new = ethernet.follow_link(&mut platform.timer);
             self.link_due_us = platform.timer.now_us() + LINK_PERIOD_US;
         }
         platform.refresh(ethernet.is_up());
@@ -139,6 +145,7 @@ impl Housekeeping {
             self.backup.set_request(NOTHING);
         }
         self.committed = committed;
+        is_new
     }
 
     /// Sleeps until a frame comes or something is due.

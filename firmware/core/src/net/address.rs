@@ -55,6 +55,12 @@ impl Addressing {
         self.current.is_some()
     }
 
+    /// Whether a server gave the board its address.
+    #[cfg_attr(not(feature = "dhcp"), allow(dead_code))]
+    pub(super) fn is_leased(&self) -> bool {
+        self.wanted.is_some_and(|wanted| wanted != self.fixed)
+    }
+
     /// Takes a lease.
     #[cfg_attr(not(feature = "dhcp"), allow(dead_code))]
     pub(super) fn leased(&mut self, assignment: Assignment) {

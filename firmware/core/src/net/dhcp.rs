@@ -35,6 +35,13 @@ impl Dhcp {
         Self(network.use_dhcp.then(|| sockets.add(socket(options))))
     }
 
+    /// The link has come up: what was sent before went nowhere, so the client begins anew. A lease is kept, as an update may be running.
+    pub(super) fn begin(&self, sockets: &mut SocketSet<'_>, addressing: &Addressing) {
+        if let Some(handle) = self.0.filter(|_| !addressing.is_leased()) {
+            sockets.get_mut::<dhcpv4::Socket<'_>>(handle).reset();
+        }
+    }
+
     /// Hands on what the client has heard.
     pub(super) fn news(
         &self,
@@ -62,7 +69,7 @@ fn socket<'a>(options: &'a [DhcpOption<'a>]) -> dhcpv4::Socket<'a> {
         socket.set_outgoing_options(options);
     }
     let mut retry = socket.get_retry_config();
-    // The link is often not up yet when the first DISCOVER is sent.
+    // A link that comes up begins anew; so much is for servers and switches that take their time.
     retry.discover_timeout = Duration::from_secs(3);
     socket.set_retry_config(retry);
     socket

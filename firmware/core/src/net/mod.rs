@@ -142,6 +142,11 @@ impl<'a, F: Flash> Iap<'a, F> {
         self.interface.ipv4_addr()
     }
 
+    /// To be called when the link has come up.
+    pub fn link_is_up(&mut self) {
+        self.dhcp.begin(&mut self.sockets, &self.addressing);
+    }
+
     /// Does what is due: takes and answers frames, and at most one flash operation.
     pub fn poll<D: Device + ?Sized, P: Platform>(
         &mut self,

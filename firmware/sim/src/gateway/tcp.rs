@@ -70,6 +70,7 @@ impl Relay {
         while self.links.len() < MAX_LINKS && self.accept(stack, registry) {
             moved = true;
         }
+        self.follow_board(stack);
         self.links.retain_mut(|link| {
             let fate = link.pump(stack.sockets.get_mut(link.handle));
             moved |= fate != Fate::Idle;
@@ -99,6 +100,29 @@ impl Relay {
             board_done: false,
         });
         true
+    }
+
+    /// A board that gets another address by DHCP is called there: who connected early would wait for an address that nobody has.
+    fn follow_board(&mut self, stack: &mut Stack) {
+        for index in 0..self.links.len() {
+            let Some(link) = self.links.get(index) else {
+                return;
+            };
+            let socket = stack.sockets.get::<Socket<'_>>(link.handle);
+            let called = socket.remote_endpoint().map(|endpoint| endpoint.addr);
+            let waits = socket.state() == State::SynSent;
+            if !waits || called == Some(IpAddress::Ipv4(stack.board)) {
+                continue;
+            }
+            let Ok(client) = link.host.peer_addr() else {
+                continue; // gone: the link will end
+            };
+            if let Some(again) = self.connect(client, stack)
+                && let Some(link) = self.links.get(index)
+            {
+                *stack.sockets.get_mut(link.handle) = again;
+            }
+        }
     }
 
     fn connect(&mut self, client: SocketAddr, stack: &mut Stack) -> Option<Socket<'static>> {

@@ -124,6 +124,19 @@ fn a_lease_is_taken_and_the_server_learns_the_host_name() {
 }
 
 #[test]
+fn when_the_link_comes_up_a_lease_is_asked_for_at_once_unless_there_is_one() {
+    let mut bench = dhcp_bench();
+    bench.wait(100);
+    assert!(bench.client.receive().is_some(), "the first DISCOVER");
+    assert_eq!(bench.receive(2000), None, "the next comes after 3 s");
+    bench.board.link_is_up();
+    lease(&mut bench, 10);
+    assert_eq!(bench.board.address(), Some(LEASED));
+    bench.board.link_is_up();
+    assert_eq!(bench.receive(10_000), None, "it keeps its lease");
+}
+
+#[test]
 fn without_a_server_the_static_address_is_used_while_dhcp_goes_on() {
     let mut bench = dhcp_bench();
     bench.wait(29_900);

@@ -62,14 +62,18 @@ impl Ethernet {
         self.monitor.begin(&self.mac, timer);
     }
 
-    /// Follows the link; to be called every [`LINK_PERIOD_US`]. Tries to start again what has not started.
-    pub(crate) fn follow_link(&mut self, timer: &mut Timer) {
+    /// Follows the link; to be called every [`LINK_PERIOD_US`]. Tries to start again what has not started. Whether the link has come up.
+    pub(crate) fn follow_link(&mut self, timer: &mut Timer) -> bool {
+        count(1, missed_frames(self.mac.missed()));
         if !self.mac.is_running() {
             self.start(timer);
-        } else if let Some(link) = self.monitor.poll(&self.mac, timer) {
+            return false;
+        }
+        let link = self.monitor.poll(&self.mac, timer);
+        if let Some(link) = link {
             self.mac.set_link(link);
         }
-        count(1, missed_frames(self.mac.missed()));
+        link.is_some()
     }
 
     /// Whether the link is up.
