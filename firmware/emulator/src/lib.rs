@@ -25,6 +25,8 @@ mod register;
 mod report;
 mod session;
 mod system;
+#[cfg(target_os = "linux")]
+mod tap;
 mod time;
 mod timer;
 mod watchdog;
@@ -38,6 +40,8 @@ pub use image::{Image, Symbols};
 pub use panel::Panel;
 pub use rcc::ResetCause;
 pub use report::{Kind, Report};
-pub use session::{Session, SessionOptions};
+pub use session::{Peer, Session, SessionOptions};
+#[cfg(target_os = "linux")]
+pub use tap::Tap;
 pub use time::Time;
 pub use wires::Clocks;

@@ -9,8 +9,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
+#[cfg(target_os = "linux")]
+use iap_emulator::Tap;
 use iap_emulator::{
-    Board, BoardOptions, Image, Kind, Panel, Session, SessionOptions, Stop, Symbols, Time, Wear,
+    Board, BoardOptions, Image, Kind, Panel, Peer, Session, SessionOptions, Stop, Symbols, Time,
+    Wear,
 };
 use iap_profile::Profile;
 use iap_sim::clock::Pace;
@@ -31,7 +34,7 @@ struct Arguments {
 enum Command {
     /// Run a board until Ctrl-C.
     ///
-    /// The first two lines name the ports, `tftp 127.0.0.1:PORT` and `http 127.0.0.1:PORT`. Then come the things the board does, one line
+    /// The first two lines name the ports, `tftp 127.0.0.1:PORT` and `http 127.0.0.1:PORT`; with --tap there is one, `tap NAME`. Then come the things the board does, one line
     /// each, with the seconds of virtual time since power-on: resets, the start of the application, LEDs, and what the firmware does wrong.
     Run(Box<RunArguments>),
 }
@@ -56,6 +59,9 @@ struct RunArguments {
     /// TCP port on 127.0.0.1 for the board's HTTP server, 0 for any free one
     #[arg(long, value_name = "N", default_value_t = 8080)]
     http_port: u16,
+    /// End the board's Ethernet in this TAP device instead of ports on 127.0.0.1 (Linux); the device is made if there is none
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["tftp_port", "http_port", "no_dhcp"])]
+    tap: Option<String>,
     /// Write the frames on the board's Ethernet to this file, for Wireshark or tcpdump
     #[arg(long, value_name = "FILE")]
     pcap: Option<PathBuf>,
@@ -101,14 +107,52 @@ fn run(arguments: &RunArguments) -> Result<ExitCode> {
         },
         ..SessionOptions::default()
     };
-    let session = Session::new(board, &profile, &options)?;
+    match &arguments.tap {
+        None => {
+            let session = Session::new(board, &profile, &options)?;
+            println!("tftp {}", session.peer.tftp_address());
+            println!("http {}", session.peer.http_address());
+            watch(session, file, arguments)
+        }
+        Some(name) => watch_on_tap(name, board, &options, file, arguments),
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn watch_on_tap(
+    name: &str,
+    board: Board,
+    options: &SessionOptions,
+    file: Option<FlashFile>,
+    arguments: &RunArguments,
+) -> Result<ExitCode> {
+    let session = Session::with_peer(board, options, |port, _| Tap::open(name, port))?;
+    println!("tap {name}");
+    watch(session, file, arguments)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn watch_on_tap(
+    _: &str,
+    _: Board,
+    _: &SessionOptions,
+    _: Option<FlashFile>,
+    _: &RunArguments,
+) -> Result<ExitCode> {
+    bail!("--tap needs Linux")
+}
+
+/// Runs the board until it is told to end, and prints what it does.
+fn watch<P: Peer>(
+    session: Session<P>,
+    file: Option<FlashFile>,
+    arguments: &RunArguments,
+) -> Result<ExitCode> {
     if let Some(path) = &arguments.pcap {
         let file =
             File::create(path).with_context(|| format!("cannot create {}", path.display()))?;
         session.capture(Box::new(BufWriter::new(file)))?;
     }
-    println!("tftp {}", session.gateway.tftp_address());
-    println!("http {}", session.gateway.http_address());
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
     ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))
@@ -175,14 +219,14 @@ fn board(arguments: &RunArguments, profile: &Profile) -> Result<(Board, Option<F
 }
 
 /// What is printed, and when.
-struct Console {
-    session: Session,
+struct Console<P> {
+    session: Session<P>,
     file: Option<FlashFile>,
     panel: Panel,
     reported: usize,
 }
 
-impl Console {
+impl<P: Peer> Console<P> {
     fn run(mut self, stop: &AtomicBool, end: Time) -> Result<ExitCode> {
         self.say("power-on");
         while !stop.load(Ordering::Relaxed) && self.session.board.now() < end {

@@ -1,6 +1,7 @@
-//! A board on a wire with `iap-sim`'s gateway: any client on this machine reaches the emulated firmware on loopback ports.
+//! A board on a wire with somebody at the other end: `iap-sim`'s gateway, by which any client on this machine reaches the emulated firmware
+//! on loopback ports; a TAP device ([`crate::Tap`]), where the kernel's own network begins; or a test's peer.
 //!
-//! Board and gateway share the virtual clock. Where real clients take part, that clock never runs ahead of the wall: neither peer's
+//! Board and peer share the virtual clock. Where real clients take part, that clock never runs ahead of the wall: neither peer's
 //! timers may see the other as slow as the emulation is fast.
 
 use std::io::Write;
@@ -11,6 +12,7 @@ use iap_sim::clock::Pace;
 use iap_sim::gateway::{Gateway, GatewayOptions};
 use iap_sim::settings;
 use iap_sim::wire::{self, Conditions, Port};
+use smoltcp::time::Instant;
 
 use crate::board::{Board, Stop, instant};
 use crate::time::Time;
@@ -19,7 +21,7 @@ use crate::time::Time;
 const SLICE: Time = Time::from_micros(200);
 /// The shortest time between two such looks that nothing else asks for, in wall time: where virtual time flies, they would cost more than the board.
 const LOOK: Duration = Duration::from_micros(100);
-/// Rounds of the gateway at one point of time.
+/// Rounds of the peer at one point of time.
 const MAX_ROUNDS: usize = 64;
 
 /// How a session is made.
@@ -33,7 +35,7 @@ pub struct SessionOptions {
     pub dhcp: bool,
     /// How virtual time relates to wall time.
     pub pace: Pace,
-    /// What the wire does to frames from the gateway, and to frames from the board.
+    /// What the wire does to frames from the peer, and to frames from the board.
     pub conditions: [Conditions; 2],
     /// For the wire's faults.
     pub seed: u64,
@@ -52,32 +54,51 @@ impl Default for SessionOptions {
     }
 }
 
-/// A board and its gateway.
-pub struct Session {
+/// Who is at the other end of the board's wire.
+pub trait Peer {
+    /// Does what it can at this time. True if anything happened.
+    fn poll(&mut self, now: Instant) -> bool;
+
+    /// When it has something to do even if nothing comes.
+    fn poll_at(&mut self, now: Instant) -> Option<Instant>;
+
+    /// Sleeps until something comes from outside the emulation, at most so long.
+    fn wait(&mut self, span: Duration) -> anyhow::Result<()>;
+}
+
+impl Peer for Gateway {
+    fn poll(&mut self, now: Instant) -> bool {
+        Self::poll(self, now)
+    }
+
+    fn poll_at(&mut self, now: Instant) -> Option<Instant> {
+        Self::poll_at(self, now)
+    }
+
+    fn wait(&mut self, span: Duration) -> anyhow::Result<()> {
+        Ok(Self::wait(self, Some(span))?)
+    }
+}
+
+/// A board and its peer.
+pub struct Session<P = Gateway> {
     /// The board.
     pub board: Board,
-    /// The gateway.
-    pub gateway: Gateway,
+    /// The peer.
+    pub peer: P,
     wire: Port,
     pace: Pace,
     start: WallInstant,
     origin: Time,
     /// What the flash had taken by then.
     spent_before: Time,
-    /// When the gateway looked at its sockets last, if the board has sent nothing since.
+    /// When the peer was asked last, if the board has sent nothing since.
     looked: Option<WallInstant>,
 }
 
 impl Session {
-    /// Connects `board`.
-    pub fn new(
-        mut board: Board,
-        profile: &Profile,
-        options: &SessionOptions,
-    ) -> anyhow::Result<Self> {
-        let [from_gateway, from_board] = options.conditions.clone();
-        let (ours, theirs) = wire::segment(options.seed, from_gateway, from_board);
-        board.connect(theirs);
+    /// Connects `board` to a gateway.
+    pub fn new(board: Board, profile: &Profile, options: &SessionOptions) -> anyhow::Result<Self> {
         let gateway = GatewayOptions {
             tftp_port: options.tftp_port,
             http_port: options.http_port,
@@ -85,11 +106,27 @@ impl Session {
             address: Some(profile.settings.network.gateway),
             dhcp: options.dhcp && profile.settings.network.use_dhcp,
         };
-        let gateway = Gateway::open(&gateway, ours.clone(), instant(board.now().micros()))?;
+        Self::with_peer(board, options, |port, now| {
+            Ok(Gateway::open(&gateway, port, now)?)
+        })
+    }
+}
+
+impl<P: Peer> Session<P> {
+    /// Connects `board` to a peer that is given its end of the wire.
+    pub fn with_peer(
+        mut board: Board,
+        options: &SessionOptions,
+        peer: impl FnOnce(Port, Instant) -> anyhow::Result<P>,
+    ) -> anyhow::Result<Self> {
+        let [from_peer, from_board] = options.conditions.clone();
+        let (ours, theirs) = wire::segment(options.seed, from_peer, from_board);
+        board.connect(theirs);
+        let peer = peer(ours.clone(), instant(board.now().micros()))?;
         let origin = board.now();
         Ok(Self {
             board,
-            gateway,
+            peer,
             wire: ours,
             pace: options.pace,
             start: WallInstant::now(),
@@ -112,7 +149,7 @@ impl Session {
         self.wire.capture(output)
     }
 
-    /// The gateway's end of the wire.
+    /// The peer's end of the wire.
     pub fn wire(&self) -> &Port {
         &self.wire
     }
@@ -137,7 +174,7 @@ impl Session {
             let until = limit
                 .min(allowed)
                 .min(now + SLICE)
-                .min(self.gateway_event(now));
+                .min(self.peer_event(now));
             match self.board.run(until) {
                 Stop::Limit => {}
                 Stop::Sent => self.looked = None,
@@ -146,26 +183,26 @@ impl Session {
         }
     }
 
-    /// Whether the gateway may have something to do.
+    /// Whether the peer may have something to do.
     fn has_news(&mut self, now: Time) -> bool {
         let due = self.looked.is_none_or(|at| at.elapsed() >= LOOK);
-        due || self.gateway_event(now) <= now + Time::from_micros(1)
+        due || self.peer_event(now) <= now + Time::from_micros(1)
     }
 
-    /// Lets the gateway do what it can, now.
+    /// Lets the peer do what it can, now.
     fn serve(&mut self) {
         self.looked = Some(WallInstant::now());
         let now = instant(self.board.now().micros());
         for _ in 0..MAX_ROUNDS {
-            if !self.gateway.poll(now) {
+            if !self.peer.poll(now) {
                 break;
             }
         }
         self.board.look_at_wire();
     }
 
-    fn gateway_event(&mut self, now: Time) -> Time {
-        let at = self.gateway.poll_at(instant(now.micros()));
+    fn peer_event(&mut self, now: Time) -> Time {
+        let at = self.peer.poll_at(instant(now.micros()));
         let at = at.map_or(Time::NEVER, |at| {
             Time::from_micros(u64::try_from(at.total_micros()).unwrap_or(0))
         });
@@ -189,8 +226,6 @@ impl Session {
 
     /// Sleeps until a host socket has something, at most this long.
     fn wait(&mut self, span: Time) -> anyhow::Result<()> {
-        self.gateway
-            .wait(Some(Duration::from_micros(span.micros_ceil())))?;
-        Ok(())
+        self.peer.wait(Duration::from_micros(span.micros_ceil()))
     }
 }

@@ -81,10 +81,7 @@ fn echo_stream(board: SocketAddr) {
 
 fn carries(profile: &str, driver: &str) {
     let mut session = session(profile, driver);
-    let client = client(
-        session.gateway.tftp_address(),
-        session.gateway.http_address(),
-    );
+    let client = client(session.peer.tftp_address(), session.peer.http_address());
     while !client.is_finished() {
         let limit = session.board.now() + Time::from_millis(5);
         let happened = session.run(limit).unwrap();

@@ -229,8 +229,8 @@ impl Bench {
     /// Where the board's server is reached; `scheme` is tftp or http.
     pub(crate) fn address(&self, scheme: &str) -> SocketAddr {
         match scheme {
-            "tftp" => self.session.gateway.tftp_address(),
-            _ => self.session.gateway.http_address(),
+            "tftp" => self.session.peer.tftp_address(),
+            _ => self.session.peer.http_address(),
         }
     }
 

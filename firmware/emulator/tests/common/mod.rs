@@ -4,6 +4,7 @@
 
 pub(crate) mod built;
 pub(crate) mod iap;
+pub(crate) mod netns;
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
