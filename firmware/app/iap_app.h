@@ -106,6 +106,7 @@ static inline void iap_write_backup(unsigned number, uint32_t word)
     (void)iap_read(IAP_RCC_APB1ENR);                 /* ES0182: the peripheral is ready two bus cycles later */
     const uint32_t control = iap_read(IAP_PWR_CR);
     iap_write(IAP_PWR_CR, control | (1u << 8)); /* DBP */
+    (void)iap_read(IAP_PWR_CR);                 /* ES0182: the protection is lifted when a read after the write has arrived */
     iap_write(IAP_RTC_BKP0R + 4u * number, word);
     (void)iap_read(IAP_RTC_BKP0R + 4u * number); /* the write has arrived before the protection comes back */
     iap_write(IAP_PWR_CR, control);

@@ -129,6 +129,8 @@ fn write_backup(registers: &mut impl Registers, register: BackupRegister, word: 
     registers.read(Register::Apb1Enr);
     let control = registers.read(Register::PwrCr);
     registers.write(Register::PwrCr, control | DBP);
+    // The protection is lifted when a read after the write has arrived (ES0182, delay in backup domain protection after programming DBP).
+    registers.read(Register::PwrCr);
     registers.write(Register::Backup(register), word);
     // The write has arrived when a read after it has: the protection must not come back first.
     registers.read(Register::Backup(register));

@@ -26,6 +26,7 @@ fn a_request_lifts_the_write_protection_and_puts_everything_back() {
             "read 0x40023840 0x10004001",
             "read 0x40007000 0x00004000",
             "write 0x40007000 0x00004100",
+            "read 0x40007000 0x00004100",
             "write 0x4000289c 0x49415055",
             "read 0x4000289c 0x49415055",
             "write 0x40007000 0x00004000",

@@ -1,33 +1,53 @@
-//! Clock solutions: from HSI or any usable HSE to 168 MHz and the 48 MHz of the random number generator.
+//! Clock solutions: from any usable HSE to 168 MHz and the 48 MHz of the random number generator, from HSI to 160 MHz.
 //!
 //! RM0090 section 7.3.2: f(VCO) = f(input) * N / M, SYSCLK = f(VCO) / P, 48 MHz clock = f(VCO) / Q. With a VCO of 336 MHz both come out
 //! exact: P = 2, Q = 7.
+//!
+//! HSI may be fast by 4.5 % between -40 and 105 degrees C (DS8626 section 5.3.9), and neither core nor buses may exceed their limits then:
+//! 160 MHz become 167.2 MHz, 168 MHz would become 175.6 MHz. The 48 MHz clock is 45.7 MHz, at most 47.8 MHz; only USB needs it exact.
 
 /// The internal oscillator (section 7.2.2).
 pub const HSI_HZ: u32 = 16_000_000;
-/// System clock, AHB clock and core clock.
+/// System clock, AHB clock and core clock from HSE; the highest there is, so what is counted in cycles of it lasts long enough.
 pub const SYSCLK_HZ: u32 = 168_000_000;
-/// APB1 clock: at most 42 MHz (section 7.2).
-pub const APB1_HZ: u32 = SYSCLK_HZ / 4;
-/// Clock of the timers on APB1: twice the bus clock unless the bus is not divided (section 7.2, figure 21).
-pub const APB1_TIMER_HZ: u32 = 2 * APB1_HZ;
+/// The same from HSI.
+pub const HSI_SYSCLK_HZ: u32 = 160_000_000;
 
-const VCO_HZ: u32 = 336_000_000;
-const PLLP: u32 = VCO_HZ / SYSCLK_HZ;
-const PLLQ: u32 = VCO_HZ / 48_000_000;
+const PLLP: u32 = 2;
+const PLLQ: u32 = 7;
 
 /// RCC_PLLCFGR bit 22: the PLL's input is HSE (section 7.3.2).
 const PLLSRC_HSE: u32 = 1 << 22;
 /// RCC_PLLCFGR's reserved bit 29 is set after a reset and stays so (section 7.3.2, reset value 0x2400 3010).
 const PLLCFGR_RESERVED: u32 = 0x2000_0000;
 
-/// What feeds the PLL.
+/// What feeds the PLL, and with it everything.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Source {
     /// The internal oscillator.
     Hsi,
     /// The external one, with its frequency in Hz.
     Hse(u32),
+}
+
+impl Source {
+    /// System clock, AHB clock and core clock.
+    pub const fn sysclk_hz(self) -> u32 {
+        match self {
+            Self::Hsi => HSI_SYSCLK_HZ,
+            Self::Hse(_) => SYSCLK_HZ,
+        }
+    }
+
+    /// APB1 clock: at most 42 MHz (section 7.2).
+    pub const fn apb1_hz(self) -> u32 {
+        self.sysclk_hz() / 4
+    }
+
+    /// Clock of the timers on APB1: twice the bus clock unless the bus is not divided (section 7.2, figure 21).
+    pub const fn apb1_timer_hz(self) -> u32 {
+        2 * self.apb1_hz()
+    }
 }
 
 /// M and N of the PLL.
@@ -39,12 +59,12 @@ pub struct Pll {
     pub n: u32,
 }
 
-/// The solution for an input of `input_hz`: exact, and with the highest input to the VCO (2 MHz where possible), which the manual
+/// The solution for an input of `input_hz` and `vco_hz`: exact, and with the highest input to the VCO (2 MHz where possible), which the manual
 /// recommends against jitter. `None` where there is no exact one.
-pub const fn pll(input_hz: u32) -> Option<Pll> {
+pub const fn pll(input_hz: u32, vco_hz: u32) -> Option<Pll> {
     let mut m = 2;
     while m <= 63 {
-        let product = VCO_HZ as u64 * m as u64;
+        let product = vco_hz as u64 * m as u64;
         let in_range = input_hz >= 1_000_000 * m && input_hz <= 2_000_000 * m;
         if in_range && product.is_multiple_of(input_hz as u64) {
             let n = (product / input_hz as u64) as u32;
@@ -63,7 +83,7 @@ pub const fn pllcfgr(source: Source) -> Option<u32> {
         Source::Hsi => (HSI_HZ, 0),
         Source::Hse(hz) => (hz, PLLSRC_HSE),
     };
-    match pll(input_hz) {
+    match pll(input_hz, PLLP * source.sysclk_hz()) {
         Some(Pll { m, n }) => {
             let dividers = PLLQ << 24 | (PLLP / 2 - 1) << 16 | n << 6 | m;
             Some(PLLCFGR_RESERVED | src | dividers)
@@ -126,8 +146,23 @@ mod tests {
 
     #[test]
     fn hsi_runs_the_vco_at_2_mhz() {
-        assert_eq!(pllcfgr(Source::Hsi), Some(0x2700_2A08));
-        assert_eq!(pll(HSI_HZ), Some(Pll { m: 8, n: 168 }));
+        assert_eq!(pllcfgr(Source::Hsi), Some(0x2700_2808));
+        assert_eq!(pll(HSI_HZ, 320_000_000), Some(Pll { m: 8, n: 160 }));
+    }
+
+    #[test]
+    fn the_fastest_hsi_there_is_keeps_all_limits() {
+        let word = pllcfgr(Source::Hsi).unwrap();
+        let fastest = HSI_HZ / 1000 * 1045;
+        let [input, vco, sysclk, rng] = frequencies(fastest, word);
+        // RM0090 section 7.3.2: 1 to 2 MHz, "2 MHz recommended"; 100 to 432 MHz. DS8626 sections 5.3.1 and 5.3.10 allow 168 MHz and 2.1 MHz.
+        assert!(input <= 2_100_000, "{input}");
+        assert!((100_000_000..=432_000_000).contains(&vco), "{vco}");
+        assert!(sysclk <= 168_000_000, "{sysclk}");
+        assert!(sysclk / 4 <= 42_000_000 && sysclk / 2 <= 84_000_000);
+        assert!(rng <= 48_000_000, "{rng}");
+        // RM0090 section 24.4.2, CECS: the generator's clock is at least a sixteenth of HCLK.
+        assert!(rng >= sysclk / 16);
     }
 
     #[test]
@@ -153,16 +188,17 @@ mod tests {
 
     #[test]
     fn an_oscillator_without_an_exact_solution_is_refused() {
-        assert_eq!(pll(11_059_200), None);
-        assert_eq!(pll(1_500_000), None, "below the range of M");
+        assert_eq!(pll(11_059_200, 336_000_000), None);
+        assert_eq!(pll(1_500_000, 336_000_000), None, "below the range of M");
     }
 
     #[test]
     fn buses_stay_within_their_limits() {
         // Section 7.3.3: PPRE1 = 101 divides by 4, PPRE2 = 100 by 2.
         assert_eq!(cfgr(0), 0x0000_9400);
-        assert_eq!(APB1_HZ, 42_000_000);
-        assert_eq!(APB1_TIMER_HZ, 84_000_000);
+        assert_eq!(Source::Hse(25_000_000).apb1_hz(), 42_000_000);
+        assert_eq!(Source::Hse(25_000_000).apb1_timer_hz(), 84_000_000);
+        assert_eq!(Source::Hsi.apb1_timer_hz(), 80_000_000);
     }
 
     #[test]

@@ -31,7 +31,7 @@ const SR_PGPERR: u32 = 1 << 6;
 const SR_PGSERR: u32 = 1 << 7;
 const SR_ERRORS: u32 = SR_OPERR | SR_WRPERR | SR_PGAERR | SR_PGPERR | SR_PGSERR;
 
-/// FLASH_CR for programming with parallelism `psize` (0 for 8 bits, 1 for 16, 2 for 32; section 3.9.5).
+/// FLASH_CR for programming with parallelism `psize` (0 for 8 bits, 1 for 16, 2 for 32; section 3.9.7).
 pub const fn cr_program(psize: u32) -> u32 {
     (psize & 0b11) << 8 | 1 << 0
 }

@@ -5,7 +5,8 @@ use iap_core::net::{Iap, Platform, Turn};
 use iap_core::update::{Ring, Updater};
 use iap_protocol::mailbox::NOTHING;
 use iap_protocol::status::Phase;
-use iap_stm32f407::board::MCO1_HZ;
+use iap_stm32f407::board::{HSE_HZ, MCO1_HZ};
+use iap_stm32f407::clock::Source;
 use stm32f4xx_hal::pac::RCC;
 
 use crate::boot::Stay;
@@ -44,8 +45,11 @@ fn assemble(stay: Stay) -> Board {
     let Some(buffers) = memory::take(stay.config) else {
         SCB::sys_reset();
     };
-    let clock_failed = clocks::change_to_hse(&stay.rcc).is_err() && MCO1_HZ != 0;
-    let mut platform = platform(stay.tim2, stay.rng, clock_failed, &stay.rcc);
+    let source = match clocks::change_to_hse(&stay.rcc) {
+        Ok(()) => Source::Hse(HSE_HZ),
+        Err(_) => Source::Hsi,
+    };
+    let mut platform = platform(stay.tim2, stay.rng, source, &stay.rcc);
     let station = buffers.config.network.mac.0;
     let mac = Mac::new(stay.ethernet, station, &stay.rcc, &mut platform.timer);
     let mut ethernet = Ethernet::new(mac, buffers.dma, &mut platform.timer);
@@ -94,10 +98,12 @@ fn turn(board: &mut Board) {
 fn platform(
     tim2: stm32f4xx_hal::pac::TIM2,
     rng: stm32f4xx_hal::pac::RNG,
-    clock_failed: bool,
+    source: Source,
     rcc: &RCC,
 ) -> ChipPlatform {
-    let timer = Timer::new(tim2, rcc);
+    let timer = Timer::new(tim2, source, rcc);
+    // Where PA8 is not driven the PHY has a clock of its own, and the network works on HSI.
+    let clock_failed = source == Source::Hsi && MCO1_HZ != 0;
     let seed = crate::chip::unique_id::read();
     let seed = seed
         .iter()

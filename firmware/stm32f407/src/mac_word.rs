@@ -1,4 +1,9 @@
-//! Words for the MAC and its DMA (section 33.8): how frames are filtered, checked and moved.
+//! Words for the MAC (section 33.8.1) and its DMA (section 33.8.4): how frames are filtered, checked and moved.
+//!
+//! Errata of ES0182 for the Ethernet and what of them is heeded where: transmitted data is corrupted when the FIFO runs empty within a
+//! frame (store and forward: [`DMAOMR`]); the MAC hangs when the transmit FIFO is flushed at the wrong moment (it is never flushed: the
+//! software reset starts anew); writes to a register that follow each other too fast get lost (`chip/ethernet/mac.rs`). Those about IPv6
+//! and time stamps concern nothing here.
 
 /// ETH_MACCR: transmitter and receiver on, checksums of received frames checked (IPCO); no automatic stripping, no
 /// loopback. Speed and duplex are [`crate::phy::Link::maccr`]'s.

@@ -15,12 +15,15 @@ pub(crate) struct Backup {
 }
 
 impl Backup {
-    /// Allows writes to the backup domain (RM0090 section 5.1.2).
+    /// Allows writes to the backup domain (RM0090 section 5.1.2). The RTC's own clock is not needed for its backup registers: nothing
+    /// here touches RCC_BDCR, which is the application's.
     pub(crate) fn new(rtc: RTC, pwr: &PWR, rcc: &RCC) -> Self {
         change!(rcc.apb1enr(), clear 0, set PWREN);
         // ES0182, delay after an RCC peripheral clock enabling: a dummy read.
         rcc.apb1enr().read();
         change!(pwr.cr(), clear 0, set DBP);
+        // ES0182, delay in backup domain protection after programming the DBP bit: a dummy read.
+        pwr.cr().read();
         Self { rtc }
     }
 
@@ -32,12 +35,17 @@ impl Backup {
 
     /// Leaves a word in the request register.
     pub(crate) fn set_request(&mut self, word: u32) {
-        put!(self.rtc.bkpr(REQUEST_BACKUP_REGISTER), word);
+        self.leave(REQUEST_BACKUP_REGISTER, word);
     }
 
     /// Leaves the flags of the last reset for the application.
     pub(crate) fn set_reset_cause(&mut self, flags: u8) {
-        let word = mailbox::reset_cause(flags);
-        put!(self.rtc.bkpr(RESET_CAUSE_BACKUP_REGISTER), word);
+        self.leave(RESET_CAUSE_BACKUP_REGISTER, mailbox::reset_cause(flags));
+    }
+
+    /// The write has arrived when a read after it has: before the jump PWR is reset, over another bus, and the protection comes back.
+    fn leave(&mut self, register: usize, word: u32) {
+        put!(self.rtc.bkpr(register), word);
+        self.rtc.bkpr(register).read();
     }
 }

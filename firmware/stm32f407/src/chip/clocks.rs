@@ -1,4 +1,4 @@
-//! RCC: 168 MHz from HSI for the boot decision, from HSE for the network, and everything back for the application.
+//! RCC: 160 MHz from HSI for the boot decision, 168 MHz from HSE for the network, and everything back for the application.
 
 use iap_stm32f407::board::{HSE_BYPASS, MCO1, PLLCFGR_HSE, PLLCFGR_HSI};
 use iap_stm32f407::clock::{SW_HSI, SW_PLL, cfgr};
@@ -22,7 +22,7 @@ const SW: u32 = 0b11;
 const PLLCFGR_RESET: u32 = 0x2400_3010;
 const AHB1ENR_RESET: u32 = 0x0010_0000;
 
-/// Tries for what takes microseconds: the PLL locks within 300 us (DS8626 section 5.3.11), a try takes at least four cycles.
+/// Tries for what takes microseconds: the PLL locks within 300 us (DS8626 section 5.3.10), a try takes at least four cycles.
 const TRIES: u32 = 100_000;
 /// Tries for HSE: more than 50 ms at 168 MHz, where a crystal takes 2 ms (DS8626 section 5.3.8).
 const HSE_TRIES: u32 = 2_100_000;
@@ -31,7 +31,7 @@ const HSE_TRIES: u32 = 2_100_000;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct ClockFault;
 
-/// Runs the core at 168 MHz from HSI. The chip is as a reset leaves it.
+/// Runs the core at 160 MHz from HSI. The chip is as a reset leaves it.
 pub(crate) fn start_from_hsi(rcc: &RCC, flash: &FLASH) -> Result<(), ClockFault> {
     // RM0090 section 3.5.1, increasing the CPU frequency: wait states first, and read back.
     put!(flash.acr(), flash_word::ACR);

@@ -1,7 +1,7 @@
 //! The flash, 32 bits at a time, one sector at a time; and the CRC unit, which reads it.
 //!
 //! Program code lies in the same flash: while an operation runs, every fetch that misses the cache stalls the core until it ends (RM0090
-//! section 3.5). That is allowed here, as nothing else must run meanwhile: the Ethernet DMA goes on into SRAM, and the time comes from TIM2.
+//! section 3.6). That is allowed here, as nothing else must run meanwhile: the Ethernet DMA goes on into SRAM, and the time comes from TIM2.
 
 use core::ptr;
 
@@ -61,14 +61,22 @@ impl ChipFlash {
             put!(self.flash.keyr(), key);
         }
         put!(self.flash.sr(), SR_CLEAR);
-        let result = operation(self);
+        // RM0090 sections 3.6.3 and 3.6.4, step 1: nothing may be under way. One that did not end in its time is not waited for again.
+        let result = match self.is_busy() {
+            true => Err(FlashError::new(FlashFault::Sequence, address)),
+            false => operation(self),
+        };
         put!(self.flash.cr(), CR_LOCK);
         result
     }
 
+    fn is_busy(&self) -> bool {
+        self.flash.sr().read().bits() & SR_BSY != 0
+    }
+
     /// Waits for the operation to end and reads what has become of it (RM0090 sections 3.6.3 to 3.6.5).
     fn finish(&self, tries: u32, address: u32, failure: FlashFault) -> Result<(), FlashError> {
-        let ended = within(tries, || self.flash.sr().read().bits() & SR_BSY == 0);
+        let ended = within(tries, || !self.is_busy());
         let status = self.flash.sr().read().bits();
         match word::fault(status, failure) {
             Some(fault) => Err(FlashError::new(fault, address)),

@@ -1,6 +1,6 @@
 //! Time from TIM2, 32 bits at 1 MHz. It counts on while the flash stalls the core, where SysTick's interrupts would be lost.
 
-use iap_stm32f407::clock::APB1_TIMER_HZ;
+use iap_stm32f407::clock::Source;
 use stm32f4xx_hal::pac::{RCC, TIM2};
 
 /// RCC_APB1ENR.TIM2EN (RM0090 section 7.3.13).
@@ -18,12 +18,12 @@ pub(crate) struct Timer {
 }
 
 impl Timer {
-    /// Starts it at zero. The core must run at its final clock.
-    pub(crate) fn new(tim2: TIM2, rcc: &RCC) -> Self {
+    /// Starts it at zero. The core must run at its final clock, from `source`.
+    pub(crate) fn new(tim2: TIM2, source: Source, rcc: &RCC) -> Self {
         change!(rcc.apb1enr(), clear 0, set TIM2EN);
         // ES0182, delay after an RCC peripheral clock enabling: a dummy read.
         rcc.apb1enr().read();
-        put!(tim2.psc(), APB1_TIMER_HZ / 1_000_000 - 1);
+        put!(tim2.psc(), source.apb1_timer_hz() / 1_000_000 - 1);
         put!(tim2.arr(), u32::MAX);
         // The prescaler is taken over with an update event, which also sets its flag (RM0090 section 18.3.2).
         put!(tim2.egr(), UG);

@@ -57,9 +57,13 @@ impl Mac {
         let Parts { mac, dma, syscfg } = parts;
         // RM0090 section 33.4.4: the choice is made while the MAC is under reset and before its clocks are enabled.
         change!(rcc.apb2enr(), clear 0, set SYSCFGEN);
+        // ES0182, delay after an RCC peripheral clock enabling: a dummy read.
+        rcc.apb2enr().read();
         put!(rcc.ahb1rstr(), ETHMACRST);
         let interface = if RMII { MII_RMII_SEL } else { 0 };
         change!(syscfg.pmc(), clear MII_RMII_SEL, set interface);
+        // SYSCFG is on APB2, RCC on AHB1: the choice has arrived when a read after it has.
+        syscfg.pmc().read();
         change!(rcc.ahb1enr(), clear 0, set ETHMAC_CLOCKS);
         put!(rcc.ahb1rstr(), 0);
         for pin in ETHERNET_PINS {
@@ -77,7 +81,7 @@ impl Mac {
         }
     }
 
-    /// Resets MAC and DMA (RM0090 section 33.6.1); ends only when RX_CLK and TX_CLK, or REF_CLK, are there.
+    /// Resets MAC and DMA (RM0090 section 33.8.4, ETH_DMABMR.SR); ends only when RX_CLK and TX_CLK, or REF_CLK, are there.
     pub(super) fn reset(&mut self, timer: &mut Timer) -> Result<(), NoPhyClock> {
         self.running = false;
         put!(self.dma.dmabmr(), DMABMR_RESET);
@@ -90,7 +94,7 @@ impl Mac {
         Err(NoPhyClock)
     }
 
-    /// Programs filter, rings and modes, and starts (RM0090 sections 33.6.1 and 33.8).
+    /// Programs filter, rings and modes, and starts (RM0090 sections 33.6.1, 33.8.1 and 33.8.4).
     pub(super) fn start(&mut self, rx_ring: u32, tx_ring: u32) {
         let [high, low] = address(self.station);
         put!(self.mac.maca0hr(), high);
@@ -133,7 +137,7 @@ impl Mac {
         put!(self.dma.dmasr(), DMASR_CLEAR & !(DMASR_RBUS | DMASR_TBUS));
     }
 
-    /// Has the DMA look at the receive descriptors again if it has found none free (RM0090 section 33.6.6).
+    /// Has the DMA look at the receive descriptors again if it has found none free (RM0090 section 33.6.8).
     pub(super) fn resume_reception(&self) {
         if self.dma.dmasr().read().bits() & DMASR_RBUS != 0 {
             put!(self.dma.dmasr(), DMASR_RBUS);
@@ -141,7 +145,7 @@ impl Mac {
         }
     }
 
-    /// Has the DMA look at the transmit descriptors again (RM0090 section 33.6.5).
+    /// Has the DMA look at the transmit descriptors again (RM0090 section 33.6.7).
     pub(super) fn resume_transmission(&self) {
         put!(self.dma.dmasr(), DMASR_TBUS);
         put!(self.dma.dmatpdr(), 1);
