@@ -11,7 +11,7 @@ use iap_core::boot::{BootInputs, Decision, decide};
 use iap_core::flash::Flash;
 use iap_core::record::{Last, Record, RecordState};
 use iap_profile::Profile;
-use iap_protocol::header::{HEADER_LEN, ImageHeader};
+use iap_protocol::header::{HEADER_LEN, HeaderBytes, ImageHeader};
 use iap_protocol::memory::MemoryMap;
 use iap_protocol::status::IapReason;
 use iap_protocol::version::Version;
@@ -101,7 +101,10 @@ fn boot(profile_name: &str, nor: &mut Nor) -> Decision {
 
 fn started(decision: Decision) -> ImageHeader {
     match decision {
-        Decision::Start(start) => start.image.expect("a committed image"),
+        Decision::Start(start) => {
+            let image = start.image.expect("a committed image");
+            ImageHeader::decode_recorded(&image.0).expect("a header")
+        }
         other => panic!("expected a start, got {other:?}"),
     }
 }
@@ -250,6 +253,7 @@ fn a_former_record_of_a_higher_generation_does_not_win() {
         let mut other = header.clone();
         other.version = Version::new(major, 0, 0);
         let mut record = Record::load(&mut nor, &map).unwrap();
+        let other = HeaderBytes::from(&other);
         record.begin(&mut nor, &map, &other).unwrap();
         record.commit(&mut nor, &map, &other).unwrap();
     }

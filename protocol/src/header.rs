@@ -11,8 +11,10 @@ use heapless::String;
 use crate::bytes::{array_at, nth, put, text_at, u16_at, u32_at};
 use crate::crc::crc32;
 use crate::memory::{FlashMap, MAX_SECTORS, Region, SectorSet};
-use crate::version::{SUFFIX_LEN, Version, is_made_of, is_suffix};
+use crate::version::{SUFFIX_LEN, Version, is_made_of};
 
+use crate::header_bytes::check;
+pub use crate::header_bytes::{HeaderBytes, VersionBytes};
 pub use crate::prefix::{PREFIX_LEN, PREFIX_MAGIC, Prefix};
 
 /// The first four bytes of an image with a header.
@@ -34,33 +36,38 @@ pub const SIGNATURE_LEN: usize = 64;
 /// Public keys that a board can have; their ids are 0 to one less.
 pub const MAX_PUBLIC_KEYS: usize = 8;
 
-mod field {
-    pub(super) const FORMAT_VERSION: usize = 4;
-    pub(super) const HEADER_SIZE: usize = 6;
-    pub(super) const FLAGS: usize = 8;
-    pub(super) const BOARD: usize = 12;
-    pub(super) const VERSION: usize = 44;
-    pub(super) const VERSION_RESERVED: usize = 50;
-    pub(super) const VERSION_SUFFIX: usize = 52;
-    pub(super) const SECURITY_COUNTER: usize = 76;
-    pub(super) const MIN_IAP_VERSION: usize = 80;
-    pub(super) const MIN_IAP_RESERVED: usize = 86;
-    pub(super) const BUILD_ID: usize = 88;
-    pub(super) const LOAD_ADDRESS: usize = 108;
-    pub(super) const PAYLOAD_SIZE: usize = 112;
-    pub(super) const PAYLOAD_CRC32: usize = 116;
-    pub(super) const DIGEST_ALGORITHM: usize = 120;
-    pub(super) const DIGEST: usize = 124;
-    pub(super) const SECTOR_CRC32: usize = 188;
-    pub(super) const KEY_ID: usize = 284;
-    pub(super) const REVOKED_KEYS: usize = 288;
-    pub(super) const RESERVED: usize = 292;
-    pub(super) const SIGNATURE: usize = 444;
-    pub(super) const CRC32: usize = 508;
+pub(crate) mod field {
+    pub(crate) const FORMAT_VERSION: usize = 4;
+    pub(crate) const HEADER_SIZE: usize = 6;
+    pub(crate) const FLAGS: usize = 8;
+    pub(crate) const BOARD: usize = 12;
+    pub(crate) const VERSION: usize = 44;
+    pub(crate) const VERSION_RESERVED: usize = 50;
+    pub(crate) const VERSION_SUFFIX: usize = 52;
+    pub(crate) const SECURITY_COUNTER: usize = 76;
+    pub(crate) const MIN_IAP_VERSION: usize = 80;
+    pub(crate) const MIN_IAP_RESERVED: usize = 86;
+    pub(crate) const BUILD_ID: usize = 88;
+    pub(crate) const LOAD_ADDRESS: usize = 108;
+    pub(crate) const PAYLOAD_SIZE: usize = 112;
+    pub(crate) const PAYLOAD_CRC32: usize = 116;
+    pub(crate) const DIGEST_ALGORITHM: usize = 120;
+    pub(crate) const DIGEST: usize = 124;
+    pub(crate) const SECTOR_CRC32: usize = 188;
+    pub(crate) const KEY_ID: usize = 284;
+    pub(crate) const REVOKED_KEYS: usize = 288;
+    pub(crate) const RESERVED: usize = 292;
+    pub(crate) const SIGNATURE: usize = 444;
+    pub(crate) const CRC32: usize = 508;
 }
 
 /// Whether `id` can be a board id: 1 to [`BOARD_LEN`] letters, digits, `-`, `_` and `.`, so that it needs no escaping anywhere.
 pub const fn is_board_id(id: &str) -> bool {
+    is_board_id_bytes(id.as_bytes())
+}
+
+/// As [`is_board_id`].
+pub(crate) const fn is_board_id_bytes(id: &[u8]) -> bool {
     !id.is_empty() && id.len() <= BOARD_LEN && is_made_of(id, b"-_.")
 }
 
@@ -224,9 +231,7 @@ impl ImageHeader {
 
     /// Whether the keys it revokes are all of a higher id than the one that signs it. So key 0 can never be revoked.
     pub fn may_revoke_its_keys(&self) -> bool {
-        let own = 1u32.checked_shl(self.key_id).unwrap_or(0);
-        let protected = own | own.wrapping_sub(1);
-        self.revoked_keys & protected == 0
+        HeaderBytes::from(self).may_revoke_its_keys()
     }
 
     /// Whether the board wrapped a raw `.bin` whose end it has not seen: size and CRC are not known yet.
@@ -236,56 +241,30 @@ impl ImageHeader {
 
     /// Reads a header as it comes over the wire.
     pub fn decode(bytes: &[u8]) -> Result<Self, HeaderError> {
-        let header = Self::decode_any(bytes)?;
-        if header.flags.0 & !Flags::KNOWN.0 != 0 {
-            return Err(HeaderError::Field(field::FLAGS as u16));
-        }
-        Ok(header)
+        check(bytes, Flags::KNOWN)?;
+        Ok(Self::read(bytes))
     }
 
     /// Reads a header from the boot record, where the board's own flag [`Flags::RAW`] may be set.
     pub fn decode_recorded(bytes: &[u8]) -> Result<Self, HeaderError> {
-        let header = Self::decode_any(bytes)?;
-        if header.flags.0 & !(Flags::KNOWN.0 | Flags::RAW.0) != 0 {
-            return Err(HeaderError::Field(field::FLAGS as u16));
-        }
-        Ok(header)
+        check(bytes, Flags::KNOWN.union(Flags::RAW))?;
+        Ok(Self::read(bytes))
     }
 
-    fn decode_any(bytes: &[u8]) -> Result<Self, HeaderError> {
-        let versions = MIN_FORMAT_VERSION..=CURRENT_FORMAT_VERSION;
-        let bytes = check_start(bytes, MAGIC, versions)?;
-        Self::decode_fields(bytes)
-    }
-
-    fn decode_fields(bytes: &[u8; HEADER_LEN]) -> Result<Self, HeaderError> {
-        let bad = |offset: usize| HeaderError::Field(offset as u16);
-        let board = text_at(bytes, field::BOARD, BOARD_LEN)
-            .filter(|board| is_board_id(board))
-            .ok_or(bad(field::BOARD))?;
-        let suffix = text_at(bytes, field::VERSION_SUFFIX, SUFFIX_LEN)
-            .filter(|suffix| is_suffix(suffix))
-            .ok_or(bad(field::VERSION_SUFFIX))?;
-        for reserved in [field::VERSION_RESERVED, field::MIN_IAP_RESERVED] {
-            if u16_at(bytes, reserved) != 0 {
-                return Err(bad(reserved));
-            }
-        }
-        if bytes[field::RESERVED..field::SIGNATURE]
-            .iter()
-            .any(|&byte| byte != 0)
-        {
-            return Err(bad(field::RESERVED));
-        }
+    /// Takes apart what was checked.
+    fn read(bytes: &[u8]) -> Self {
         let mut sector_crc32 = [0; MAX_SECTORS];
         for (i, crc) in sector_crc32.iter_mut().enumerate() {
             *crc = u32_at(bytes, nth(field::SECTOR_CRC32, i, 4));
         }
-        Ok(Self {
+        let text = |at, len| text_at(bytes, at, len).unwrap_or_default();
+        let suffix = text(field::VERSION_SUFFIX, SUFFIX_LEN);
+        Self {
             flags: Flags(u32_at(bytes, field::FLAGS)),
-            board: String::try_from(board).map_err(|_| bad(field::BOARD))?,
+            // The texts fit: they are as long as their fields at most.
+            board: String::try_from(text(field::BOARD, BOARD_LEN)).unwrap_or_default(),
             version: Version {
-                suffix: String::try_from(suffix).map_err(|_| bad(field::VERSION_SUFFIX))?,
+                suffix: String::try_from(suffix).unwrap_or_default(),
                 ..version_at(bytes, field::VERSION)
             },
             security_counter: u32_at(bytes, field::SECURITY_COUNTER),
@@ -294,12 +273,15 @@ impl ImageHeader {
             load_address: u32_at(bytes, field::LOAD_ADDRESS),
             payload_size: u32_at(bytes, field::PAYLOAD_SIZE),
             payload_crc32: u32_at(bytes, field::PAYLOAD_CRC32),
-            digest: digest_at(bytes)?,
+            digest: match u32_at(bytes, field::DIGEST_ALGORITHM) {
+                1 => PayloadDigest::Sha256(array_at(bytes, field::DIGEST)),
+                _ => PayloadDigest::None,
+            },
             sector_crc32,
             key_id: u32_at(bytes, field::KEY_ID),
             revoked_keys: u32_at(bytes, field::REVOKED_KEYS),
             signature: array_at(bytes, field::SIGNATURE),
-        })
+        }
     }
 
     /// Writes the header, CRC included. Texts are written as they are: whoever makes them up checks them with [`is_board_id`] and by
@@ -372,12 +354,13 @@ impl ImageHeader {
 }
 
 /// What all headers of this crate begin and end with: magic, format version, own size, and a CRC-32 in the last four bytes.
-pub(crate) fn check_start<const LEN: usize>(
+pub(crate) fn check_start(
     bytes: &[u8],
+    len: usize,
     magic: [u8; 4],
     versions: RangeInclusive<u16>,
-) -> Result<&[u8; LEN], HeaderError> {
-    let bytes: &[u8; LEN] = bytes.first_chunk().ok_or(HeaderError::Truncated)?;
+) -> Result<&[u8], HeaderError> {
+    let bytes = bytes.get(..len).ok_or(HeaderError::Truncated)?;
     if !bytes.starts_with(&magic) {
         return Err(HeaderError::Magic);
     }
@@ -385,10 +368,10 @@ pub(crate) fn check_start<const LEN: usize>(
     if !versions.contains(&version) {
         return Err(HeaderError::FormatVersion(version));
     }
-    if usize::from(size) != LEN {
+    if usize::from(size) != len {
         return Err(HeaderError::HeaderSize(size));
     }
-    let (body, stored) = bytes.split_at(LEN.saturating_sub(4));
+    let (body, stored) = bytes.split_at(len.saturating_sub(4));
     let (computed, stored) = (crc32(body), u32_at(stored, 0));
     if computed != stored {
         return Err(HeaderError::Crc { computed, stored });
@@ -408,25 +391,6 @@ fn put_numbers(bytes: &mut [u8], at: usize, (major, minor, patch): (u16, u16, u1
     for (i, number) in [major, minor, patch].into_iter().enumerate() {
         put(bytes, nth(at, i, 2), &number.to_le_bytes());
     }
-}
-
-fn digest_at(bytes: &[u8; HEADER_LEN]) -> Result<PayloadDigest, HeaderError> {
-    let digest: [u8; 64] = array_at(bytes, field::DIGEST);
-    let (sha256, rest) = digest.split_at(32);
-    let used = match u32_at(bytes, field::DIGEST_ALGORITHM) {
-        0 => PayloadDigest::None,
-        1 => PayloadDigest::Sha256(array_at(sha256, 0)),
-        _ => return Err(HeaderError::Field(field::DIGEST_ALGORITHM as u16)),
-    };
-    let unused = if used == PayloadDigest::None {
-        &digest
-    } else {
-        rest
-    };
-    if unused.iter().any(|&byte| byte != 0) {
-        return Err(HeaderError::Field(field::DIGEST as u16));
-    }
-    Ok(used)
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@
 pub mod crc;
 pub mod error;
 pub mod header;
+mod header_bytes;
 pub mod http;
 pub mod info;
 pub mod mailbox;

@@ -4,6 +4,7 @@
 //! that do not overlap; the firmware's flash windows rely on it.
 
 use core::fmt;
+use core::ops::Range;
 
 /// Sectors a memory map can hold: an STM32F4 with 2 MiB has 24 (RM0090 section 3.4, table 6).
 pub const MAX_SECTORS: usize = 24;
@@ -40,6 +41,21 @@ impl Region {
     /// Whether all of `other` lies inside; an empty region lies inside where its start does, or at the end.
     pub const fn contains_region(&self, other: &Region) -> bool {
         other.start >= self.start && other.end() <= self.end()
+    }
+
+    /// The offsets in `payload` of what both share; empty at an end of it where they share nothing.
+    pub const fn span_in(&self, payload: Region) -> Range<u32> {
+        let end = self.start.saturating_add(self.len);
+        let (start, end) = (
+            self.start.saturating_sub(payload.start),
+            end.saturating_sub(payload.start),
+        );
+        let start = if start < payload.len {
+            start
+        } else {
+            payload.len
+        };
+        start..if end < payload.len { end } else { payload.len }
     }
 
     /// Whether the two share an address; an empty region shares none.

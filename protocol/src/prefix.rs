@@ -34,16 +34,14 @@ pub struct Prefix {
 impl Prefix {
     /// Reads a prefix.
     pub fn decode(bytes: &[u8]) -> Result<Self, HeaderError> {
-        let bytes: &[u8; PREFIX_LEN] =
-            check_start(bytes, PREFIX_MAGIC, FORMAT_VERSION..=FORMAT_VERSION)?;
+        let versions = FORMAT_VERSION..=FORMAT_VERSION;
+        let bytes = check_start(bytes, PREFIX_LEN, PREFIX_MAGIC, versions)?;
         let sectors = u32_at(bytes, field::SECTORS);
         if sectors >> MAX_SECTORS != 0 {
             return Err(HeaderError::Field(field::SECTORS as u16));
         }
-        if bytes[field::RESERVED..field::CRC32]
-            .iter()
-            .any(|&byte| byte != 0)
-        {
+        let reserved = bytes.get(field::RESERVED..field::CRC32);
+        if reserved.unwrap_or_default().iter().any(|&byte| byte != 0) {
             return Err(HeaderError::Field(field::RESERVED as u16));
         }
         Ok(Self {

@@ -76,8 +76,8 @@ impl SectorHeader {
 
     /// Reads a sector header; `None` unless magic, format and CRC are right.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let bytes: &[u8; SECTOR_HEADER_LEN] =
-            check_start(bytes, MAGIC, FORMAT_VERSION..=FORMAT_VERSION).ok()?;
+        let versions = FORMAT_VERSION..=FORMAT_VERSION;
+        let bytes = check_start(bytes, SECTOR_HEADER_LEN, MAGIC, versions).ok()?;
         Some(Self {
             generation: u32_at(bytes, 8),
         })

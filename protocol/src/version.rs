@@ -94,7 +94,12 @@ impl core::error::Error for VersionError {}
 
 /// Whether `suffix` is empty or `-...` / `+...` in semver's alphabet.
 pub(crate) const fn is_suffix(suffix: &str) -> bool {
-    match suffix.as_bytes() {
+    is_suffix_bytes(suffix.as_bytes())
+}
+
+/// As [`is_suffix`].
+pub(crate) const fn is_suffix_bytes(suffix: &[u8]) -> bool {
+    match suffix {
         [] => true,
         [b'-' | b'+', _, ..] => is_made_of(suffix, b".-+"),
         _ => false,
@@ -107,8 +112,7 @@ pub(crate) const fn is_suffix(suffix: &str) -> bool {
     clippy::arithmetic_side_effects,
     reason = "const: there is no get yet; the index is below the length"
 )]
-pub(crate) const fn is_made_of(text: &str, others: &[u8]) -> bool {
-    let text = text.as_bytes();
+pub(crate) const fn is_made_of(text: &[u8], others: &[u8]) -> bool {
     let mut i = 0;
     while i < text.len() {
         if !text[i].is_ascii_alphanumeric() && !is_among(text[i], others) {

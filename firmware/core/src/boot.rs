@@ -1,6 +1,6 @@
 //! What a reset starts: the application, if and only if the record says that it is complete and the flash agrees; else IAP mode.
 
-use iap_protocol::header::{Flags, ImageHeader};
+use iap_protocol::header::{Flags, HeaderBytes};
 use iap_protocol::memory::{MemoryMap, Region};
 use iap_protocol::status::{IapReason, Policy};
 use iap_protocol::vectors::{self, SYSTEM_VECTORS_LEN};
@@ -40,7 +40,7 @@ pub enum Decision {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Start {
     /// Its header; `None` for one that was programmed with a probe and starts by the bare rule.
-    pub image: Option<ImageHeader>,
+    pub image: Option<HeaderBytes>,
     /// Initial stack pointer.
     pub stack_pointer: u32,
     /// Reset vector.
@@ -52,11 +52,13 @@ impl Start {
     pub fn must_confirm(&self) -> bool {
         self.image
             .as_ref()
-            .is_some_and(|image| image.flags.contains(Flags::CONFIRM))
+            .is_some_and(|image| image.flags().contains(Flags::CONFIRM))
     }
 }
 
 /// Decides. Writes only to make the last record entry firm before acting on it.
+// Not inlined: the record is gone from the stack when the caller goes on.
+#[inline(never)]
 pub fn decide(
     inputs: BootInputs,
     config: &Config,
@@ -68,7 +70,8 @@ pub fn decide(
     if inputs.requested {
         return Ok(Decision::Stay(IapReason::Requested));
     }
-    let mut record = Record::load(flash, &config.map)?;
+    let mut record = Record::unread();
+    record.read(flash, &config.map)?;
     record.make_firm(flash, &config.map)?;
     let start = match startable(record.state(), config, flash) {
         Ok(start) => start,
@@ -108,7 +111,7 @@ pub fn committed_application(
     state: &RecordState,
     flash: &mut dyn Flash,
     map: &MemoryMap,
-) -> Option<ImageHeader> {
+) -> Option<HeaderBytes> {
     let image = state
         .image
         .as_ref()
@@ -116,20 +119,20 @@ pub fn committed_application(
     let payload = image.payload_region();
     let inside =
         map.application.contains_region(&payload) && payload.start == map.application.start;
-    let intact = inside && flash.crc32(0, payload) == Ok(image.payload_crc32);
+    let intact = inside && flash.crc32(0, payload) == Ok(image.payload_crc32());
     intact.then(|| image.clone())
 }
 
 /// AN3968's check, made complete: whether the vector table in flash would start.
 fn start(
-    image: Option<ImageHeader>,
+    image: Option<HeaderBytes>,
     flash: &mut dyn Flash,
     map: &MemoryMap,
 ) -> Result<Start, IapReason> {
     let mut table = [0; SYSTEM_VECTORS_LEN];
     let region = image
         .as_ref()
-        .map_or(map.application, ImageHeader::payload_region);
+        .map_or(map.application, HeaderBytes::payload_region);
     let readable = flash.read(map.application.start, &mut table).is_ok();
     if !readable
         || vectors::check(&table, Region::new(map.application.start, region.len), map).is_err()

@@ -52,11 +52,11 @@ pub struct NetworkConfig {
 pub const IAP_VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// [`IAP_VERSION`] in numbers.
-pub const IAP_VERSION_NUMBERS: (u16, u16, u16) = (
+pub const IAP_VERSION_NUMBERS: [u16; 3] = [
     decimal(env!("CARGO_PKG_VERSION_MAJOR")),
     decimal(env!("CARGO_PKG_VERSION_MINOR")),
     decimal(env!("CARGO_PKG_VERSION_PATCH")),
-);
+];
 
 const fn decimal(text: &str) -> u16 {
     let (bytes, mut value, mut i) = (text.as_bytes(), 0, 0);

@@ -2,52 +2,50 @@
 //!
 //! Nothing is decided here. The record itself, and how long it gets, is [`iap_protocol::status`].
 
-use iap_protocol::header::{ANY_BOARD, ImageHeader};
+use iap_protocol::header::{ANY_BOARD, VersionBytes};
 use iap_protocol::http::{DEFAULT_PASSWORD, DEFAULT_USER};
 use iap_protocol::memory::Region;
 use iap_protocol::status::{ApplicationView, IapReason, Policy, UpdateView, View};
-use iap_protocol::version::Version;
 
 use crate::config::{Config, IAP_VERSION};
 use crate::flash::Flash;
+use crate::record::RecordState;
 use crate::update::{Progress, Updater};
 
 /// What the next reset would start.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-// No heap to put the header on; there is one of these.
-#[allow(clippy::large_enum_variant)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Application {
     /// Nothing.
     #[default]
     None,
     /// An application that was programmed with a probe: it starts by the bare rule, and all that is known is that it would.
     Bare,
-    /// The committed image.
-    Committed(ImageHeader),
+    /// The committed image, whose header is in the boot record.
+    Committed,
 }
 
 impl Application {
     /// Looks into the flash; reads the whole image, so not for every packet.
     pub fn find<F: Flash>(updater: &mut Updater<'_, F>) -> Self {
         match updater.startable() {
-            Ok(start) => start.image.map_or(Self::Bare, Self::Committed),
+            Ok(start) if start.image.is_some() => Self::Committed,
+            Ok(_) => Self::Bare,
             Err(_) => Self::None,
         }
     }
 
     /// Its version, 0.0.0 where it is not known.
-    pub fn version(&self) -> Option<&Version> {
-        const UNKNOWN: &Version = &Version::new(0, 0, 0);
-        match self {
-            Self::None => None,
-            Self::Bare => Some(UNKNOWN),
-            Self::Committed(header) => Some(&header.version),
+    pub fn version(self, record: &RecordState) -> Option<VersionBytes<'_>> {
+        match (self, &record.image) {
+            (Self::Bare, _) => Some(VersionBytes::default()),
+            (Self::Committed, Some(header)) => Some(header.version()),
+            _ => None,
         }
     }
 
     /// Whether there is one.
-    pub fn is_startable(&self) -> bool {
-        !matches!(self, Self::None)
+    pub fn is_startable(self) -> bool {
+        self != Self::None
     }
 }
 
@@ -57,7 +55,7 @@ pub struct Report<'a> {
     /// The board.
     pub config: &'a Config,
     /// What the next reset starts.
-    pub application: &'a Application,
+    pub application: Application,
     /// Why the board is in IAP mode.
     pub iap_reason: IapReason,
     /// Milliseconds since the reset.
@@ -79,7 +77,7 @@ impl Report<'_> {
             user_flash: config.map.application,
             uptime_ms: self.uptime_ms,
             security_counter: updater.record().counter,
-            application: self.application_view(),
+            application: self.application_view(updater.record()),
             update: updater.progress().map(update_view),
             last_error: updater.last_error(),
             flash_erases,
@@ -88,37 +86,27 @@ impl Report<'_> {
         view.write(json).unwrap_or(0)
     }
 
-    fn application_view(&self) -> Option<ApplicationView<'_>> {
-        let version = self.application.version()?;
-        let Application::Committed(header) = self.application else {
-            return Some(ApplicationView {
-                version,
-                board: ANY_BOARD,
-                region: Region::new(self.config.map.application.start, 0),
+    fn application_view<'r>(&self, record: &'r RecordState) -> Option<ApplicationView<'r>> {
+        let (flash, start) = (&self.config.map.flash, self.config.map.application.start);
+        match (self.application, &record.image) {
+            (Application::Bare, _) => Some(ApplicationView {
+                version: VersionBytes::default(),
+                board: ANY_BOARD.as_bytes(),
+                region: Region::new(start, 0),
                 crc32: 0,
-                sector_crc32: &[],
-            });
-        };
-        Some(ApplicationView {
-            version,
-            board: &header.board,
-            region: header.payload_region(),
-            crc32: header.payload_crc32,
-            sector_crc32: self.sector_crcs(header),
-        })
-    }
-
-    /// The CRCs tell what a board holds, which the policy `login` keeps from those who have not logged in.
-    fn sector_crcs<'h>(&self, header: &'h ImageHeader) -> &'h [u32] {
-        let sectors = match self.config.policy {
-            Policy::Login => 0,
-            // Neighbours: the payload is in one piece.
-            _ => header.sectors(&self.config.map.flash).0,
-        };
-        let first = sectors.trailing_zeros() as usize;
-        let count = sectors.count_ones() as usize;
-        let crcs = header.sector_crc32.get(first..).unwrap_or_default();
-        crcs.get(..count).unwrap_or_default()
+                sectors: None,
+            }),
+            (Application::Committed, Some(header)) => Some(ApplicationView {
+                version: header.version(),
+                board: header.board(),
+                region: header.payload_region(),
+                crc32: header.payload_crc32(),
+                // The CRCs tell what a board holds, which the policy `login` keeps from those who have not logged in.
+                sectors: (self.config.policy != Policy::Login)
+                    .then(|| (header, header.sectors(flash))),
+            }),
+            _ => None,
+        }
     }
 }
 
@@ -137,17 +125,20 @@ fn update_view(progress: Progress) -> UpdateView {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::Record;
     use crate::testing::{Clock, Nor, config};
     use crate::update::Ring;
     use heapless::String;
+    use iap_protocol::header::{HeaderBytes, ImageHeader};
     use iap_protocol::memory::MAX_SECTORS;
     use iap_protocol::status::{MAX_LEN, Status};
+    use iap_protocol::version::Version;
 
     /// An image over the first two sectors of user flash.
-    fn application() -> Application {
+    fn image() -> HeaderBytes {
         let mut sector_crc32 = [0; MAX_SECTORS];
         (sector_crc32[5], sector_crc32[6]) = (55, 66);
-        Application::Committed(ImageHeader {
+        HeaderBytes::from(&ImageHeader {
             version: Version::new(1, 2, 3),
             load_address: 0x0802_0000,
             payload_size: 130 * 1024,
@@ -156,8 +147,11 @@ mod tests {
         })
     }
 
-    fn status(config: &Config, application: &Application) -> Status {
-        let flash = Nor::new(&Clock::default());
+    /// The status of a board with this image in its record.
+    fn status(config: &Config, application: Application) -> Status {
+        let mut flash = Nor::new(&Clock::default());
+        let mut record = Record::load(&mut flash, &config.map).unwrap();
+        record.commit(&mut flash, &config.map, &image()).unwrap();
         let updater = Updater::new(flash, config, Ring::new([&mut [], &mut []])).unwrap();
         let report = Report {
             config,
@@ -178,7 +172,7 @@ mod tests {
             (Policy::Login, &[]),
         ] {
             let config = Config { policy, ..config() };
-            let shown = status(&config, &application()).application.unwrap();
+            let shown = status(&config, Application::Committed).application.unwrap();
             assert_eq!(shown.sector_crc32, crcs, "{policy:?}");
             assert_eq!((shown.version.as_str(), shown.size), ("1.2.3", 130 * 1024));
         }
@@ -186,17 +180,17 @@ mod tests {
 
     #[test]
     fn an_application_from_a_probe_is_shown_without_a_version() {
-        let shown = status(&config(), &Application::Bare).application.unwrap();
+        let shown = status(&config(), Application::Bare).application.unwrap();
         assert_eq!(shown.version, "0.0.0");
         assert_eq!((shown.load_address, shown.size), (0x0802_0000, 0));
-        assert_eq!(status(&config(), &Application::None).application, None);
+        assert_eq!(status(&config(), Application::None).application, None);
     }
 
     #[test]
     fn the_well_known_login_is_told_from_one_of_the_owner_s_choice() {
-        assert!(status(&config(), &Application::None).default_password);
+        assert!(status(&config(), Application::None).default_password);
         let mut own = config();
         own.password = String::try_from("other").unwrap();
-        assert!(!status(&own, &Application::None).default_password);
+        assert!(!status(&own, Application::None).default_password);
     }
 }

@@ -27,7 +27,7 @@ fn with_old(len: usize) -> (Board, Vec<u8>) {
 }
 
 fn starts(board: &mut Board, expected: &str) -> bool {
-    matches!(board.boot(), Some(Decision::Start(start)) if start.image.as_ref().unwrap().version.to_string() == expected)
+    matches!(board.boot(), Some(Decision::Start(start)) if start.image.as_ref().unwrap().version().to_string() == expected)
 }
 
 /// Pushes to a flash with this fault: refused with this code and address; the board stays in IAP mode; a push after the fault has gone

@@ -47,7 +47,7 @@ fn the_record_goes_on_when_its_generations_come_round() {
         let Some(Decision::Start(start)) = board.boot() else {
             panic!("update {round} does not start");
         };
-        let version = start.image.unwrap().version.to_string();
+        let version = start.image.unwrap().version().to_string();
         assert_eq!(version, format!("1.0.{round}"));
         for generation in generations(&board).into_iter().flatten() {
             if !seen.contains(&generation) {

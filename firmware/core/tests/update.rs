@@ -17,7 +17,10 @@ const LARGE: usize = 300_003;
 
 fn started(decision: Option<Decision>) -> ImageHeader {
     match decision {
-        Some(Decision::Start(start)) => start.image.expect("a committed image"),
+        Some(Decision::Start(start)) => {
+            let image = start.image.expect("a committed image");
+            ImageHeader::decode_recorded(&image.0).expect("a header")
+        }
         other => panic!("expected a start, got {other:?}"),
     }
 }

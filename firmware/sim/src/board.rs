@@ -14,6 +14,7 @@ use iap_core::config::Config;
 use iap_core::mode::ResetReason;
 use iap_core::net::{Iap, Indication, Platform, Storage};
 use iap_core::update::{Ring, Updater};
+use iap_protocol::header::HeaderBytes;
 use iap_protocol::status::IapReason;
 use smoltcp::time::{Duration, Instant};
 
@@ -242,6 +243,7 @@ impl Board {
             address: iap.address(),
             phase: updater.phase(),
             progress: updater.progress(),
+            version: updater.image().map(version),
             error: updater.last_error().map(Into::into),
             erases: self.nor.lock().counters().erases.clone(),
         }
@@ -291,10 +293,17 @@ const UNKNOWN: &str = "an application of unknown version";
 const COMMITTED: &str = "the last update was committed and the flash holds exactly it";
 const BARE: &str = "nobody committed it, but its vector table is good (bare-rule)";
 
+fn version(image: &HeaderBytes) -> String {
+    match image.version() {
+        version if version.is_unknown() => "unknown".to_owned(),
+        version => version.to_string(),
+    }
+}
+
 fn would_start(start: &Start, address: u32, then: &str) -> Event {
     let (version, because) = match &start.image {
-        Some(image) if image.version.is_unknown() => (UNKNOWN.to_owned(), COMMITTED),
-        Some(image) => (image.version.to_string(), COMMITTED),
+        Some(image) if image.version().is_unknown() => (UNKNOWN.to_owned(), COMMITTED),
+        Some(image) => (image.version().to_string(), COMMITTED),
         None => (UNKNOWN.to_owned(), BARE),
     };
     Event::WouldStart {

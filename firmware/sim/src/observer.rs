@@ -16,6 +16,8 @@ pub(crate) struct Seen {
     pub(crate) address: Option<Ipv4Address>,
     pub(crate) phase: Phase,
     pub(crate) progress: Option<Progress>,
+    /// What the image says of itself, once it was judged.
+    pub(crate) version: Option<String>,
     pub(crate) error: Option<RefusalReport>,
     /// Erases by sector since the simulator began.
     pub(crate) erases: Vec<u32>,
@@ -81,10 +83,7 @@ impl Observer {
                 UploadSeen::new(progress)
             }
         };
-        let version = progress.version.as_ref().map(|version| match version {
-            version if version.is_unknown() => "unknown".to_owned(),
-            version => version.to_string(),
-        });
+        let version = seen.version.clone();
         let is_new = !known.is_accepted && seen.phase != Phase::Failed;
         if let Some(version) = version.as_ref().filter(|_| is_new) {
             known.is_accepted = true;
@@ -161,7 +160,6 @@ impl UploadSeen {
 mod tests {
     use super::*;
     use iap_core::intake::Transport;
-    use iap_protocol::version::Version;
     use smoltcp::time::Duration;
 
     fn observer() -> Observer {
@@ -169,11 +167,14 @@ mod tests {
         Observer::new(map, vec![0; 4])
     }
 
+    /// The image is known once something of it was received.
     fn seen(phase: Phase, progress: Option<Progress>, erases: [u32; 4]) -> Seen {
+        let known = progress.as_ref().is_some_and(|known| known.received > 0);
         Seen {
             address: None,
             phase,
             progress,
+            version: known.then(|| "1.0.0".to_owned()),
             error: None,
             erases: erases.to_vec(),
         }
@@ -186,7 +187,6 @@ mod tests {
                 peer: Ipv4Address::new(192, 168, 0, 1),
             },
             begun_at: Instant::from_millis(10),
-            version: None,
             received: 0,
             total: Some(2000),
             written: 0,
@@ -208,7 +208,6 @@ mod tests {
     fn an_update_is_told_once_step_by_step() {
         let begun = progress();
         let known = Progress {
-            version: Some(Version::new(1, 0, 0)),
             received: 600,
             ..begun.clone()
         };
@@ -256,7 +255,7 @@ mod tests {
     #[test]
     fn a_failure_is_told_with_its_sentence_and_its_sector_is_not_called_programmed() {
         let writing = Progress {
-            version: Some(Version::default()),
+            received: 600,
             written: 1,
             sector: Some(3),
             ..progress()
@@ -276,7 +275,7 @@ mod tests {
         assert_eq!(
             lines[1..],
             [
-                "image accepted: version unknown, 2000 bytes",
+                "image accepted: version 1.0.0, 2000 bytes",
                 "erased: sector 3, 0x08000c00..0x08001000 (1 KiB)",
                 "refused: image damaged: the CRC of its payload is wrong (error 17)",
             ]

@@ -53,19 +53,21 @@ fn assemble(stay: Stay) -> Board {
     let station = buffers.config.network.mac.0;
     let mac = Mac::new(stay.ethernet, station, &stay.rcc, &mut platform.timer);
     let mut ethernet = Ethernet::new(mac, buffers.dma, &mut platform.timer);
-    let Ok(updater) = Updater::new(stay.flash, buffers.config, Ring::new(buffers.ring)) else {
-        SCB::sys_reset();
-    };
     let iap = Iap::new(
         buffers.config,
-        updater,
+        Updater::unread(stay.flash, buffers.config, Ring::new(buffers.ring)),
         stay.reason,
         buffers.network,
         &mut ethernet,
         &mut platform,
     );
+    let iap = buffers.iap.put(iap);
+    // Only now, where it stays: it is too large for the stack.
+    if iap.updater_mut().read_record().is_err() {
+        SCB::sys_reset();
+    }
     Board {
-        iap: buffers.iap.put(iap),
+        iap,
         ethernet,
         platform,
         housekeeping: Housekeeping::new(stay.backup, stay.watchdog),

@@ -3,9 +3,9 @@
 
 use super::{IapReason, Phase, Policy};
 use crate::error::Refusal;
-use crate::memory::Region;
+use crate::header::{HeaderBytes, VersionBytes};
+use crate::memory::{Region, SectorSet};
 use crate::text::Writer;
-use crate::version::Version;
 
 const PHASES: [&str; 9] = [
     "idle",
@@ -67,15 +67,15 @@ pub struct View<'a> {
 #[derive(Clone, Debug)]
 pub struct ApplicationView<'a> {
     /// As in the image header.
-    pub version: &'a Version,
+    pub version: VersionBytes<'a>,
     /// Board id in the image header.
-    pub board: &'a str,
+    pub board: &'a [u8],
     /// Where it lies.
     pub region: Region,
     /// CRC-32 of the payload.
     pub crc32: u32,
-    /// See [`ApplicationStatus::sector_crc32`](super::ApplicationStatus::sector_crc32).
-    pub sector_crc32: &'a [u32],
+    /// The sectors of which the CRCs are told, and the header that holds them.
+    pub sectors: Option<(&'a HeaderBytes, SectorSet)>,
 }
 
 /// An [`UpdateStatus`](super::UpdateStatus) before it is written.
@@ -103,8 +103,8 @@ impl View<'_> {
         let mut json = Json(Writer::new(out));
         json.0.text("{");
         json.number("status_version", 1);
-        json.text("board", self.board);
-        json.text("iap_version", self.iap_version);
+        json.text("board", self.board.as_bytes());
+        json.text("iap_version", self.iap_version.as_bytes());
         json.name_of("policy", &POLICIES, self.policy as usize);
         json.word(
             "default_password",
@@ -154,15 +154,17 @@ impl Json<'_> {
         self.number("size", application.region.len);
         self.number("crc32", application.crc32);
         self.word("sector_crc32", "[");
-        for &crc in application.sector_crc32 {
-            self.separator();
-            self.0.decimal(crc);
+        if let Some((header, sectors)) = application.sectors {
+            for sector in sectors.iter() {
+                self.separator();
+                self.0.decimal(header.sector_crc32(sector));
+            }
         }
         self.0.text("]}");
     }
 
     fn update(&mut self, update: &UpdateView) {
-        self.text("transport", update.transport);
+        self.text("transport", update.transport.as_bytes());
         self.word("peer", "\"");
         self.0.address(update.peer);
         self.0.text("\"");
@@ -189,14 +191,17 @@ impl Json<'_> {
     }
 
     fn name_of(&mut self, name: &str, names: &[&str], index: usize) {
-        self.text(name, names.get(index).copied().unwrap_or("unknown"));
+        self.text(
+            name,
+            names.get(index).copied().unwrap_or("unknown").as_bytes(),
+        );
     }
 
     /// A text; what JSON would have to escape is shown as a question mark.
     #[inline(never)]
-    fn text(&mut self, name: &str, value: &str) {
+    fn text(&mut self, name: &str, value: &[u8]) {
         self.word(name, "\"");
-        self.0.plain(value.as_bytes());
+        self.0.plain(value);
         self.0.text("\"");
     }
 
@@ -232,6 +237,7 @@ mod tests {
     use super::*;
     use crate::ErrorCode;
     use crate::error::RefusalReport;
+    use crate::header::ImageHeader;
     use crate::status::{ApplicationStatus, MAX_LEN, Status, UpdateStatus};
     use std::string::String;
 
@@ -254,15 +260,26 @@ mod tests {
         }
     }
 
-    fn full<'a>(version: &'a Version, refusal: &'a Refusal) -> View<'a> {
+    fn header() -> HeaderBytes {
+        HeaderBytes::from(&ImageHeader {
+            version: "1.2.3-rc.1+g1a2b3c4".parse().unwrap(),
+            load_address: 0x0802_0000,
+            payload_size: 3464,
+            payload_crc32: u32::MAX,
+            sector_crc32: [u32::MAX; 24],
+            ..ImageHeader::default()
+        })
+    }
+
+    fn full<'a>(header: &'a HeaderBytes, refusal: &'a Refusal) -> View<'a> {
         View {
             default_password: false,
             application: Some(ApplicationView {
-                version,
-                board: "any",
-                region: Region::new(0x0802_0000, 3464),
-                crc32: u32::MAX,
-                sector_crc32: &[u32::MAX; 24],
+                version: header.version(),
+                board: header.board(),
+                region: header.payload_region(),
+                crc32: header.payload_crc32(),
+                sectors: Some((header, (0..24).collect())),
             }),
             update: Some(UpdateView {
                 transport: "tftp",
@@ -320,10 +337,6 @@ mod tests {
         }
     }
 
-    fn version() -> Version {
-        "1.2.3-rc.1+g1a2b3c4".parse().unwrap()
-    }
-
     fn refusal() -> Refusal {
         let form = "image says {t}, this is {t}";
         Refusal::quoting(ErrorCode::WrongBoard, form, &[b"a", b"b"])
@@ -343,13 +356,13 @@ mod tests {
 
     #[test]
     fn it_writes_what_serde_writes() {
-        let (version, refusal) = (version(), refusal());
-        let full = full(&version, &refusal);
+        let (header, refusal) = (header(), refusal());
+        let full = full(&header, &refusal);
         let expected = serde_json::to_string(&full_status()).unwrap();
         assert_eq!(written(&full), expected);
         let mut less = full.clone();
         if let (Some(application), Some(update)) = (&mut less.application, &mut less.update) {
-            application.sector_crc32 = &[];
+            application.sectors = None;
             update.sector = None;
         }
         for view in [view(), less] {
@@ -382,8 +395,8 @@ mod tests {
 
     #[test]
     fn a_buffer_that_is_too_short_is_refused() {
-        let (version, refusal) = (version(), refusal());
-        let full = full(&version, &refusal);
+        let (header, refusal) = (header(), refusal());
+        let full = full(&header, &refusal);
         let len = written(&full).len();
         assert_eq!(full.write(&mut std::vec![0; len - 1]), None);
         assert_eq!(full.write(&mut std::vec![0; len]), Some(len));

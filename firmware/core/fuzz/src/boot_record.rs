@@ -5,7 +5,7 @@ use iap_core::config::Config;
 use iap_core::flash::Flash;
 use iap_core::record::{Last, Record};
 use iap_protocol::crc::crc32;
-use iap_protocol::header::{Flags, ImageHeader};
+use iap_protocol::header::{Flags, HeaderBytes, ImageHeader};
 use iap_protocol::record::{
     ENTRY_BODY_LEN, Entry, IMAGE_SLOTS, LOG_SLOTS, SEAL_RUN_OFFSET, SectorHeader, image_offset,
     log_offset,
@@ -41,7 +41,10 @@ pub fn boot_record(bytes: &[u8]) {
     assert!(attempt.is_some(), "no update gets through");
     let record = Record::load(&mut flash, &config.map).unwrap();
     assert_eq!(record.state().last, Last::Committed);
-    assert_eq!(record.state().image, Some(image(&config)));
+    assert_eq!(
+        record.state().image,
+        Some(HeaderBytes::from(&image(&config)))
+    );
 }
 
 /// Something starts only if it is committed and in flash, or by the bare rule.
@@ -83,7 +86,10 @@ fn install(flash: &mut Nor, config: &Config) {
 /// What an update does to the record and the flash, without its transfer.
 fn update(flash: &mut Nor, config: &Config) -> Result<(), ()> {
     let map = &config.map;
-    let (image, sector) = (image(config), map.flash.sector(3).unwrap());
+    let (image, sector) = (
+        HeaderBytes::from(&image(config)),
+        map.flash.sector(3).unwrap(),
+    );
     let mut record = Record::load(flash, map).map_err(drop)?;
     record.begin(flash, map, &image).map_err(drop)?;
     record.touch(flash, map, 3).map_err(drop)?;

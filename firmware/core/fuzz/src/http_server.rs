@@ -3,7 +3,7 @@
 use iap_core::config::Config;
 use iap_core::http::{Connection, Context, Server};
 use iap_core::intake::Intake;
-use iap_protocol::version::Version;
+use iap_protocol::text::Writer;
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::Ipv4Address;
 
@@ -100,7 +100,7 @@ impl Bench {
             config: &self.config,
             intake: &mut self.upload,
             status: &status,
-            application: Some(&Version::new(1, 2, 3)),
+            application: &|out: &mut Writer<'_>| out.text("1.2.3"),
             random: &mut || {
                 *random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
                 *random

@@ -163,7 +163,7 @@ fn check(mut flash: Nor, outcome: Outcome, config: &Config, file: &[u8]) -> Nor 
         };
         let at = (config.map.application.start - BASE) as usize;
         assert!(flash.bytes[at..].starts_with(payload));
-        assert_eq!(start.image.unwrap().payload_crc32, crc32(payload));
+        assert_eq!(start.image.unwrap().payload_crc32(), crc32(payload));
     } else {
         assert_ne!(outcome, Outcome::Running, "no verdict");
     }

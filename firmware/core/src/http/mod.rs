@@ -32,7 +32,7 @@ mod tests;
 mod text;
 mod upload;
 
-use iap_protocol::version::Version;
+use iap_protocol::text::Writer;
 use smoltcp::time::Instant;
 
 pub use server::Connection;
@@ -51,8 +51,8 @@ pub struct Context<'a> {
     pub intake: &'a mut dyn Intake,
     /// Writes the JSON of [`iap_protocol::status::Status`] and says how long it is; 0 when it does not fit.
     pub status: &'a dyn Fn(&mut [u8]) -> usize,
-    /// Version of the application that the next reset starts.
-    pub application: Option<&'a Version>,
+    /// Writes the version of the application that the next reset starts; nothing for none.
+    pub application: &'a dyn Fn(&mut Writer<'_>),
     /// Random numbers for session ids; on the chip from its generator.
     pub random: &'a mut dyn FnMut() -> u32,
 }

@@ -5,7 +5,6 @@
 use iap_protocol::http::{DEFAULT_PASSWORD, DEFAULT_USER};
 use iap_protocol::status::Policy;
 use iap_protocol::text::Writer;
-use iap_protocol::version::Version;
 
 use super::Context;
 use super::text::{Buffer, put};
@@ -70,21 +69,21 @@ pub(super) fn write(out: &mut Buffer, page: Page, text: &[u8], context: &Context
         Page::Back => add(BACK),
         Page::Upload => {
             add("<p>Application: ");
-            match context.application {
-                None => put(out, b"none"),
-                Some(version) => put_version(out, version),
-            }
+            put_version(out, context);
             warnings(out, context);
             put(out, UPLOAD.as_bytes());
         }
     }
 }
 
-fn put_version(out: &mut Buffer, version: &Version) {
+fn put_version(out: &mut Buffer, context: &Context<'_>) {
     let mut text = [0; 48];
     let mut writer = Writer::new(&mut text);
-    version.write(&mut writer);
-    put(out, writer.into_written());
+    (context.application)(&mut writer);
+    match writer.into_written() {
+        [] => put(out, b"none"),
+        version => put(out, version),
+    }
 }
 
 fn warnings(out: &mut Buffer, context: &Context<'_>) {

@@ -41,7 +41,7 @@ impl BoardState {
         let uptime = now - self.started_at;
         Report {
             config,
-            application: &self.application,
+            application: self.application,
             iap_reason: self.iap_reason,
             uptime_ms: u32::try_from(uptime.total_millis()).unwrap_or(u32::MAX),
         }

@@ -6,6 +6,7 @@
 use core::cell::RefCell;
 
 use iap_protocol::error::Refusal;
+use iap_protocol::text::Writer;
 use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::tcp;
 use smoltcp::time::{Duration, Instant};
@@ -113,12 +114,17 @@ impl<'a> Web<'a> {
             let report = service.board.report(now, service.config);
             report.write(&updater.borrow(), json)
         };
+        let application = |out: &mut Writer<'_>| {
+            if let Some(version) = service.board.application.version(updater.borrow().record()) {
+                version.write(out);
+            }
+        };
         let mut context = Context {
             now,
             config: service.config,
             intake: &mut Shared(&updater),
             status: &status,
-            application: service.board.application.version(),
+            application: &application,
             random: &mut *service.random,
         };
         for slot in &mut self.slots {

@@ -3,10 +3,10 @@
 use core::ops::Range;
 
 use iap_protocol::crc::crc32;
-use iap_protocol::header::{HEADER_LEN, ImageHeader};
+use iap_protocol::header::{Flags, HEADER_LEN, HeaderBytes};
 use iap_protocol::record::{
     ENTRY_BODY_LEN, ENTRY_LEN, Entry, IMAGE_SLOTS, LOG_SLOTS, SEAL, SEAL_RUN_LEN, SEAL_RUN_OFFSET,
-    SECTOR_HEADER_LEN, Seal, SectorHeader, Slot, image_offset, log_offset,
+    SECTOR_HEADER_LEN, SectorHeader, Slot, image_offset, log_offset,
 };
 
 use crate::defect::{Defect, has};
@@ -84,32 +84,33 @@ impl SectorLog {
         Ok(bytes == [0xFF; HEADER_LEN])
     }
 
-    /// The image in `slot`, if it is the one whose header ends in this CRC.
+    /// Whether `slot` says what the slot before it says.
+    pub(super) fn repeats(&self, window: &Window<'_>, slot: u16) -> Result<bool, FlashError> {
+        let (mut before, mut bytes) = ([0; ENTRY_BODY_LEN], [0; ENTRY_BODY_LEN]);
+        let address = self.start + log_offset(slot);
+        window.read(address - ENTRY_LEN as u32, &mut before)?;
+        window.read(address, &mut bytes)?;
+        Ok(before == bytes)
+    }
+
+    /// Puts the image in `slot` into `image`, if it is the one whose header ends in this CRC.
     pub(super) fn image(
         &self,
         window: &Window<'_>,
         slot: u8,
         crc32: u32,
-    ) -> Result<Option<ImageHeader>, FlashError> {
-        if slot >= IMAGE_SLOTS {
-            return Ok(None);
+        image: &mut Option<HeaderBytes>,
+    ) -> Result<(), FlashError> {
+        let bytes = image.insert(HeaderBytes::EMPTY);
+        if slot < IMAGE_SLOTS {
+            window.read(self.start + image_offset(slot), &mut bytes.0)?;
         }
-        let mut bytes = [0; HEADER_LEN];
-        window.read(self.start + image_offset(slot), &mut bytes)?;
-        Ok(ImageHeader::decode_recorded(&bytes)
-            .ok()
-            .filter(|_| stored_crc32(&bytes) == crc32))
+        let known = Flags::KNOWN.union(Flags::RAW);
+        if bytes.check(known).is_err() || bytes.header_crc32() != crc32 {
+            *image = None;
+        }
+        Ok(())
     }
-}
-
-/// The CRC-32 field of an encoded header.
-fn stored_crc32(bytes: &[u8; HEADER_LEN]) -> u32 {
-    bytes.last_chunk().map_or(0, |crc| u32::from_le_bytes(*crc))
-}
-
-/// The CRC-32 field that `image` has when it is encoded.
-pub(super) fn header_crc32(image: &ImageHeader) -> u32 {
-    stored_crc32(&image.encode())
 }
 
 /// Writes an entry and then its seal, and reads both back.
@@ -117,16 +118,19 @@ pub(super) fn write_entry(
     window: &mut Window<'_>,
     sector: u8,
     slot: u16,
-    entry: Entry,
+    entry: &Entry,
 ) -> Result<(), FlashError> {
     let address = window.sector_start(sector)? + log_offset(slot);
-    window.program(address, &entry.encode())?;
+    let body = entry.encode();
+    window.program(address, &body)?;
     window.program(address + ENTRY_BODY_LEN as u32, &SEAL)?;
-    let mut bytes = [0; ENTRY_LEN];
-    window.read(address, &mut bytes)?;
-    match Entry::decode(&bytes) {
-        Slot::Valid(written, Seal::Sealed) if written == entry => Ok(()),
-        _ => Err(FlashError::new(FlashFault::Program, address)),
+    let mut written = [0xFF; ENTRY_LEN];
+    window.read(address, &mut written)?;
+    let (written, seal) = written.split_at(ENTRY_BODY_LEN);
+    if *written == body && *seal == SEAL {
+        Ok(())
+    } else {
+        Err(FlashError::new(FlashFault::Program, address))
     }
 }
 
@@ -135,14 +139,13 @@ pub(super) fn write_image(
     window: &mut Window<'_>,
     sector: u8,
     slot: u8,
-    image: &ImageHeader,
+    image: &HeaderBytes,
 ) -> Result<(), FlashError> {
     let address = window.sector_start(sector)? + image_offset(slot);
-    let bytes = image.encode();
-    window.program(address, &bytes)?;
+    window.program(address, &image.0)?;
     let mut written = [0; HEADER_LEN];
     window.read(address, &mut written)?;
-    if written == bytes {
+    if written == image.0 {
         Ok(())
     } else {
         Err(FlashError::new(FlashFault::Program, address))

@@ -20,7 +20,7 @@
 
 mod log;
 
-use iap_protocol::header::ImageHeader;
+use iap_protocol::header::HeaderBytes;
 use iap_protocol::memory::{MemoryMap, SectorSet};
 use iap_protocol::record::{Entry, IMAGE_SLOTS, LOG_SLOTS, Seal, SectorHeader, Slot};
 
@@ -54,7 +54,7 @@ pub struct RecordState {
     /// What the last image entry says.
     pub last: Last,
     /// The image it speaks of; `None` with [`Last::Nothing`].
-    pub image: Option<ImageHeader>,
+    pub image: Option<HeaderBytes>,
     /// Sectors that may hold anything: erased or programmed since they were last part of a committed image.
     pub touched: SectorSet,
     /// Sectors that hold what the image in progress wants, verified.
@@ -68,23 +68,21 @@ pub struct RecordState {
 
 impl RecordState {
     /// The state of a board without a record: nothing is known about any sector.
-    fn unknown() -> Self {
-        Self {
-            touched: SectorSet(u32::MAX),
-            ..Self::blank()
-        }
-    }
-
-    fn blank() -> Self {
+    const fn unknown() -> Self {
         Self {
             last: Last::Nothing,
             image: None,
-            touched: SectorSet::EMPTY,
+            touched: SectorSet(u32::MAX),
             done: SectorSet::EMPTY,
             counter: 0,
             revoked: 0,
             settings: heapless::Vec::new(),
         }
+    }
+
+    /// Whether `image` is the one it speaks of.
+    fn holds(&self, image: &HeaderBytes) -> bool {
+        self.image.as_ref().is_some_and(|known| known == image)
     }
 
     /// The last value of a setting.
@@ -98,23 +96,21 @@ impl RecordState {
         self.done.contains(sector) || !self.touched.contains(sector) || has(Defect::SkipTouched)
     }
 
-    /// Applies an entry; `image` is the header it refers to.
-    fn apply(&mut self, entry: Entry, image: Option<ImageHeader>, map: &MemoryMap) {
-        match entry {
+    /// Applies an entry; the image it refers to is in `self.image` already.
+    fn apply(&mut self, entry: &Entry, map: &MemoryMap) {
+        match *entry {
             Entry::Claimed { .. } => {}
-            Entry::Begun { .. } => {
-                (self.last, self.image, self.done) = (Last::Begun, image, SectorSet::EMPTY);
-            }
+            Entry::Begun { .. } => (self.last, self.done) = (Last::Begun, SectorSet::EMPTY),
             Entry::Touched { sector } => {
                 self.touched.insert(sector);
                 self.done.remove(sector);
             }
             Entry::Done { sector } => self.done.insert(sector),
             Entry::Committed { .. } => {
-                if let Some(header) = &image {
+                if let Some(header) = &self.image {
                     self.touched = SectorSet(self.touched.0 & !header.sectors(&map.flash).0);
                 }
-                (self.last, self.image, self.done) = (Last::Committed, image, SectorSet::EMPTY);
+                (self.last, self.done) = (Last::Committed, SectorSet::EMPTY);
             }
             Entry::Counter { value } => self.counter = self.counter.max(value),
             Entry::Revoked { keys } => self.revoked |= keys,
@@ -162,59 +158,65 @@ pub struct Record {
 
 impl Record {
     /// Reads the record. Writes nothing.
+    #[inline(never)]
     pub fn load(flash: &mut dyn Flash, map: &MemoryMap) -> Result<Self, FlashError> {
-        let window = Window::new(flash, &map.flash, map.record_sectors.into_iter().collect());
-        let mut record = Self {
+        let mut record = Self::unread();
+        record.read(flash, map)?;
+        Ok(record)
+    }
+
+    /// A record of which nothing is known yet: [`Record::read`] follows.
+    pub const fn unread() -> Self {
+        Self {
             state: RecordState::unknown(),
             active: None,
             head: SectorHeader { generation: 0 },
             next_slot: 0,
             next_image: 0,
             image_slot: 0,
-            doubt: Doubt::default(),
+            doubt: Doubt {
+                void: None,
+                renew: None,
+            },
             unproven: false,
             open: false,
-        };
-        let [first, second] = map.record_sectors;
-        let logs = [
-            SectorLog::new(&window, first)?,
-            SectorLog::new(&window, second)?,
-        ];
-        record.active = match logs.each_ref().map(SectorLog::firm_header) {
-            [None, None] => None,
-            [Some(_), None] => Some(0),
-            [None, Some(_)] => Some(1),
-            [Some(first), Some(second)] => {
-                let newer = usize::from(second.is_newer_than(first));
-                // Both say the same until something was appended, and only that proves the newer one's header and seal run.
-                let is_proven = logs[newer].is_appended_to(&window)?;
-                Some(if is_proven { newer } else { 1 - newer })
-            }
-        };
-        record.head = record
-            .active
-            .and_then(|index| logs[index].firm_header())
-            .unwrap_or(record.head);
-        if let Some(sector) = record
-            .active
-            .and_then(|index| map.record_sectors.get(index))
-        {
-            record.unproven = !SectorLog::new(&window, *sector)?.is_appended_to(&window)?;
-            record.replay(&window, *sector, map)?;
         }
-        Ok(record)
     }
 
-    fn replay(
-        &mut self,
-        window: &Window<'_>,
-        sector: u8,
-        map: &MemoryMap,
-    ) -> Result<(), FlashError> {
-        let log = SectorLog::new(window, sector)?;
-        self.state = RecordState::blank();
+    /// As [`Record::load`], in place: a record is too large to be handed around on the chip's stack.
+    #[inline(never)]
+    pub fn read(&mut self, flash: &mut dyn Flash, map: &MemoryMap) -> Result<(), FlashError> {
+        let desk = &mut Desk::new(flash, map);
+        for (index, sector) in map.record_sectors.into_iter().enumerate() {
+            let log = SectorLog::new(&desk.window, sector)?;
+            let Some(head) = log.firm_header() else {
+                continue;
+            };
+            let unproven = !log.is_appended_to(&desk.window)?;
+            // Both say the same until something was appended, and only that proves the newer one's header and seal run.
+            let counts = match self.active {
+                None => true,
+                Some(_) if head.is_newer_than(self.head) => !unproven,
+                Some(_) => self.unproven,
+            };
+            if counts {
+                self.active = Some(index);
+                self.head = head;
+                self.unproven = unproven;
+            }
+        }
+        if self.active.is_some() {
+            self.replay(desk)?;
+        }
+        Ok(())
+    }
+
+    fn replay(&mut self, desk: &Desk<'_>) -> Result<(), FlashError> {
+        let window = &desk.window;
+        let log = SectorLog::new(window, self.active_sector(desk))?;
+        self.state.touched = SectorSet::EMPTY;
         self.next_slot = log.next_slot(window)?;
-        let (mut previous, mut is_settled) = (None, false);
+        let (mut last, mut last_slot, mut is_settled) = (None, None, false);
         for slot in 0..self.next_slot {
             let entry = match log.slot(window, slot)? {
                 Slot::Valid(entry, Seal::Torn | Seal::Sealed) => entry,
@@ -227,27 +229,26 @@ impl Record {
                 }
             };
             self.doubt.void = None;
-            is_settled = previous == Some((slot, entry));
-            previous = Some((slot + 1, entry));
-            let image = match entry {
+            is_settled =
+                last_slot.is_some_and(|last| last + 1 == slot) && log.repeats(window, slot)?;
+            last_slot = Some(slot);
+            match entry {
                 Entry::Begun { slot, header_crc32 } | Entry::Committed { slot, header_crc32 } => {
                     self.image_slot = slot;
-                    log.image(window, slot, header_crc32)?
+                    log.image(window, slot, header_crc32, &mut self.state.image)?;
                 }
                 Entry::Claimed { slot } => {
                     self.next_image = self.next_image.max(slot.saturating_add(1));
-                    None
                 }
-                _ => None,
-            };
-            self.state.apply(entry, image, map);
-        }
-        if let Some((_, entry)) = previous {
-            // Whatever is voided reads as anything later on: it must not stand at the end of the log.
-            self.doubt.renew = (!is_settled || self.doubt.void.is_some()).then_some(entry);
-            if has(Defect::SealBelieved) || has(Defect::UnsealedEntry) {
-                self.doubt.renew = None;
+                _ => {}
             }
+            self.state.apply(&entry, desk.map);
+            last = Some(entry);
+        }
+        // Whatever is voided reads as anything later on: it must not stand at the end of the log.
+        let is_firm = is_settled && self.doubt.void.is_none();
+        if !is_firm && !has(Defect::SealBelieved) && !has(Defect::UnsealedEntry) {
+            self.doubt.renew = last;
         }
         if self.state.last == Last::Begun {
             // In a brown-out the entry of an erase may be lost, and the erase not.
@@ -267,7 +268,7 @@ impl Record {
     /// Settles what is in doubt about the end of the log, so that every later boot sees the same. Writes only then.
     pub fn make_firm(&mut self, flash: &mut dyn Flash, map: &MemoryMap) -> Result<(), FlashError> {
         if self.doubt.void.is_some() || self.doubt.renew.is_some() {
-            self.open_session(flash, map)
+            self.open_session(&mut Desk::new(flash, map))
         } else {
             Ok(())
         }
@@ -278,17 +279,18 @@ impl Record {
         &mut self,
         flash: &mut dyn Flash,
         map: &MemoryMap,
-        image: &ImageHeader,
+        image: &HeaderBytes,
     ) -> Result<(), FlashError> {
-        let resumes = self.state.last == Last::Begun
-            && self.state.image.as_ref() == Some(image)
-            && !image.is_provisional();
-        self.make_room(flash, map, UPDATE_SLOTS, UPDATE_IMAGES)?;
+        let desk = &mut Desk::new(flash, map);
+        let resumes =
+            self.state.last == Last::Begun && self.state.holds(image) && !image.is_provisional();
+        self.make_room(desk, UPDATE_SLOTS, UPDATE_IMAGES)?;
         if resumes {
             return Ok(());
         }
-        let (slot, header_crc32) = self.store_image(flash, map, image)?;
-        self.append(flash, map, Entry::Begun { slot, header_crc32 }, Some(image))
+        let slot = self.store_image(desk, image)?;
+        let header_crc32 = image.header_crc32();
+        self.append(desk, Entry::Begun { slot, header_crc32 }, Some(image))
     }
 
     /// Notes that `sector` is about to be erased.
@@ -298,7 +300,7 @@ impl Record {
         map: &MemoryMap,
         sector: u8,
     ) -> Result<(), FlashError> {
-        self.append(flash, map, Entry::Touched { sector }, None)
+        self.append(&mut Desk::new(flash, map), Entry::Touched { sector }, None)
     }
 
     /// Notes that `sector` holds what the image wants and was verified.
@@ -308,7 +310,7 @@ impl Record {
         map: &MemoryMap,
         sector: u8,
     ) -> Result<(), FlashError> {
-        self.append(flash, map, Entry::Done { sector }, None)
+        self.append(&mut Desk::new(flash, map), Entry::Done { sector }, None)
     }
 
     /// Notes that all of `image` is in flash and was verified.
@@ -316,99 +318,87 @@ impl Record {
         &mut self,
         flash: &mut dyn Flash,
         map: &MemoryMap,
-        image: &ImageHeader,
+        image: &HeaderBytes,
     ) -> Result<(), FlashError> {
-        let stored = self.state.image.as_ref() == Some(image);
-        self.make_room(flash, map, COMMIT_SLOTS, u8::from(!stored))?;
-        let (slot, header_crc32) = match stored {
-            true => (self.image_slot, log::header_crc32(image)),
-            false => self.store_image(flash, map, image)?,
+        let desk = &mut Desk::new(flash, map);
+        let stored = self.state.holds(image);
+        self.make_room(desk, COMMIT_SLOTS, u8::from(!stored))?;
+        let slot = match stored {
+            true => self.image_slot,
+            false => self.store_image(desk, image)?,
         };
+        let header_crc32 = image.header_crc32();
         let committed = Entry::Committed { slot, header_crc32 };
-        self.append(flash, map, committed, Some(image))?;
+        self.append(desk, committed, Some(image))?;
         // Nothing follows for a long time, and the second one proves the first.
-        self.append(flash, map, committed, Some(image))
+        self.append(desk, committed, Some(image))
     }
 
     /// Writes a header into an image slot of its own.
-    fn store_image(
-        &mut self,
-        flash: &mut dyn Flash,
-        map: &MemoryMap,
-        image: &ImageHeader,
-    ) -> Result<(u8, u32), FlashError> {
+    fn store_image(&mut self, desk: &mut Desk<'_>, image: &HeaderBytes) -> Result<u8, FlashError> {
         let slot = self.next_image;
-        self.append(flash, map, Entry::Claimed { slot }, None)?;
+        self.append(desk, Entry::Claimed { slot }, None)?;
         self.next_image = slot.saturating_add(1);
-        let sector = self.active_sector(map);
-        let mut window = Window::new(flash, &map.flash, map.record_sectors.into_iter().collect());
-        log::write_image(&mut window, sector, slot, image)?;
-        Ok((slot, log::header_crc32(image)))
+        let sector = self.active_sector(desk);
+        log::write_image(&mut desk.window, sector, slot, image)?;
+        Ok(slot)
     }
 
+    #[inline(never)]
     fn append(
         &mut self,
-        flash: &mut dyn Flash,
-        map: &MemoryMap,
+        desk: &mut Desk<'_>,
         entry: Entry,
-        image: Option<&ImageHeader>,
+        image: Option<&HeaderBytes>,
     ) -> Result<(), FlashError> {
-        self.open_session(flash, map)?;
+        self.open_session(desk)?;
         if self.next_slot >= LOG_SLOTS {
-            self.move_to_other_sector(flash, map)?;
+            self.move_to_other_sector(desk)?;
         }
-        self.append_to_active(flash, map, entry)?;
+        self.append_to_active(desk, &entry)?;
         if let Entry::Begun { slot, .. } | Entry::Committed { slot, .. } = entry {
             self.image_slot = slot;
+            self.state.image = image.cloned();
         }
-        self.state.apply(entry, image.cloned(), map);
+        self.state.apply(&entry, desk.map);
         Ok(())
     }
 
-    fn append_to_active(
-        &mut self,
-        flash: &mut dyn Flash,
-        map: &MemoryMap,
-        entry: Entry,
-    ) -> Result<(), FlashError> {
-        let sector = self.active_sector(map);
-        let mut window = Window::new(flash, &map.flash, map.record_sectors.into_iter().collect());
-        log::write_entry(&mut window, sector, self.next_slot, entry)?;
+    fn append_to_active(&mut self, desk: &mut Desk<'_>, entry: &Entry) -> Result<(), FlashError> {
+        let sector = self.active_sector(desk);
+        log::write_entry(&mut desk.window, sector, self.next_slot, entry)?;
         self.next_slot += 1;
         Ok(())
     }
 
     /// Makes the record ready to append to, once per session: see the head of the file.
-    fn open_session(&mut self, flash: &mut dyn Flash, map: &MemoryMap) -> Result<(), FlashError> {
+    fn open_session(&mut self, desk: &mut Desk<'_>) -> Result<(), FlashError> {
         if self.open {
             return Ok(());
         }
-        let Some(active) = self.active.filter(|_| !self.unproven) else {
-            self.move_to_other_sector(flash, map)?;
+        if self.active.is_none() || self.unproven {
+            self.move_to_other_sector(desk)?;
             (self.unproven, self.doubt) = (false, Doubt::default());
-            let rival = map.record_sectors[1 - self.active.unwrap_or(0)];
-            let mut window =
-                Window::new(flash, &map.flash, map.record_sectors.into_iter().collect());
-            log::discard_rival(&mut window, rival, self.head)?;
+            let rival = self.other_sector(desk);
+            log::discard_rival(&mut desk.window, rival, self.head)?;
             self.open = true;
             return Ok(());
-        };
-        let sector = self.active_sector(map);
-        let other = map.record_sectors[1 - active];
-        let mut window = Window::new(flash, &map.flash, map.record_sectors.into_iter().collect());
-        log::complete_seal_run(&mut window, sector)?;
-        log::discard_rival(&mut window, other, self.head)?;
+        }
+        let (sector, other) = (self.active_sector(desk), self.other_sector(desk));
+        log::complete_seal_run(&mut desk.window, sector)?;
+        log::discard_rival(&mut desk.window, other, self.head)?;
         if let Some(slot) = self.doubt.void {
-            log::void(&mut window, sector, slot..self.next_slot)?;
+            log::void(&mut desk.window, sector, slot..self.next_slot)?;
             self.doubt.void = None;
         }
-        self.next_slot = log::burn(&mut window, sector, self.next_slot)?;
-        if let Some(entry) = self.doubt.renew {
+        self.next_slot = log::burn(&mut desk.window, sector, self.next_slot)?;
+        if let Some(entry) = &self.doubt.renew {
             if self.next_slot + 2 > LOG_SLOTS {
-                self.move_to_other_sector(flash, map)?;
+                self.move_to_other_sector(desk)?;
             } else {
-                self.append_to_active(flash, map, entry)?;
-                self.append_to_active(flash, map, entry)?;
+                let entry = *entry;
+                self.append_to_active(desk, &entry)?;
+                self.append_to_active(desk, &entry)?;
             }
             self.doubt.renew = None;
         }
@@ -417,106 +407,113 @@ impl Record {
     }
 
     /// Moves to the other sector unless this one has room for so many more log slots and images.
-    fn make_room(
-        &mut self,
-        flash: &mut dyn Flash,
-        map: &MemoryMap,
-        slots: u16,
-        images: u8,
-    ) -> Result<(), FlashError> {
-        self.open_session(flash, map)?;
+    fn make_room(&mut self, desk: &mut Desk<'_>, slots: u16, images: u8) -> Result<(), FlashError> {
+        self.open_session(desk)?;
         let full = self.next_slot + slots > LOG_SLOTS || self.next_image + images > IMAGE_SLOTS;
         if full {
-            self.move_to_other_sector(flash, map)
+            self.move_to_other_sector(desk)
         } else {
             Ok(())
         }
     }
 
     /// Writes all live state to the sector that is not active, and makes it the active one.
-    fn move_to_other_sector(
-        &mut self,
-        flash: &mut dyn Flash,
-        map: &MemoryMap,
-    ) -> Result<(), FlashError> {
+    #[inline(never)]
+    fn move_to_other_sector(&mut self, desk: &mut Desk<'_>) -> Result<(), FlashError> {
         let target = self.active.map_or(0, |active| 1 - active);
-        let sector = map.record_sectors[target];
-        let mut window = Window::new(flash, &map.flash, map.record_sectors.into_iter().collect());
-        log::kill(&mut window, sector)?;
+        let sector = desk.record_sector(target);
+        let window = &mut desk.window;
+        log::kill(window, sector)?;
         window.erase(sector)?;
         if has(Defect::RecordErasedBeforeCopy) {
-            window.erase(map.record_sectors[1 - target])?;
+            window.erase(desk.map.record_sectors[1 - target])?;
         }
+        let head = self.head.successor();
         if has(Defect::RecordHeaderFirst) {
-            log::write_header(&mut window, sector, self.head.successor())?;
+            log::write_header(window, sector, head)?;
         }
         let state = &self.state;
-        let mut next = 0;
-        let mut last = Entry::Counter {
+        let counter = Entry::Counter {
             value: state.counter,
         };
+        let (mut next, mut last) = (0, counter);
         let mut put = |window: &mut Window<'_>, entry: Entry| {
             next += 1;
             last = entry;
-            log::write_entry(window, sector, next - 1, entry)
+            log::write_entry(window, sector, next - 1, &last)
         };
         if !has(Defect::CounterAfterHeader) {
-            put(
-                &mut window,
-                Entry::Counter {
-                    value: state.counter,
-                },
-            )?;
+            put(window, counter)?;
         }
-        put(
-            &mut window,
-            Entry::Revoked {
-                keys: state.revoked,
-            },
-        )?;
+        let keys = state.revoked;
+        put(window, Entry::Revoked { keys })?;
         for &(key, value) in &state.settings {
-            put(&mut window, Entry::Setting { key, value })?;
+            put(window, Entry::Setting { key, value })?;
         }
         let (slot, mut header_crc32) = (0, 0);
         if let Some(image) = &state.image {
-            put(&mut window, Entry::Claimed { slot })?;
-            log::write_image(&mut window, sector, slot, image)?;
-            header_crc32 = log::header_crc32(image);
+            put(window, Entry::Claimed { slot })?;
+            log::write_image(window, sector, slot, image)?;
+            header_crc32 = image.header_crc32();
         }
         // An image that cannot be read any more is no reason to forget that an update began: with the bare rule the rest of it would start.
         match state.last {
             Last::Nothing => {}
-            Last::Begun => put(&mut window, Entry::Begun { slot, header_crc32 })?,
-            Last::Committed => put(&mut window, Entry::Committed { slot, header_crc32 })?,
+            Last::Begun => put(window, Entry::Begun { slot, header_crc32 })?,
+            Last::Committed => put(window, Entry::Committed { slot, header_crc32 })?,
         }
-        let known = map.application_sectors();
-        for index in state.touched.intersection(known).iter() {
-            put(&mut window, Entry::Touched { sector: index })?;
+        let known = desk.map.application_sectors();
+        for sector in state.touched.intersection(known).iter() {
+            put(window, Entry::Touched { sector })?;
         }
-        for index in state.done.intersection(known).iter() {
-            put(&mut window, Entry::Done { sector: index })?;
+        for sector in state.done.intersection(known).iter() {
+            put(window, Entry::Done { sector })?;
         }
         // The last entry is settled like every other one: the slot before it says the same.
-        log::write_entry(&mut window, sector, next, last)?;
+        log::write_entry(window, sector, next, &last)?;
         next += 1;
-        log::write_header(&mut window, sector, self.head.successor())?;
+        log::write_header(window, sector, head)?;
         if has(Defect::CounterAfterHeader) {
-            let value = self.state.counter;
-            log::write_entry(&mut window, sector, next, Entry::Counter { value })?;
+            log::write_entry(window, sector, next, &counter)?;
             next += 1;
         }
         // Whoever reads anything here that the move did not write knows that the move was finished.
-        next = log::burn(&mut window, sector, next)?;
-        self.head = self.head.successor();
+        self.next_slot = log::burn(window, sector, next)?;
+        self.head = head;
         self.active = Some(target);
-        self.next_slot = next;
         self.next_image = u8::from(self.state.image.is_some());
         self.image_slot = 0;
         self.state.touched = self.state.touched.intersection(known);
         Ok(())
     }
 
-    fn active_sector(&self, map: &MemoryMap) -> u8 {
-        map.record_sectors[self.active.unwrap_or(0)]
+    fn active_sector(&self, desk: &Desk<'_>) -> u8 {
+        desk.record_sector(self.active.unwrap_or(0))
+    }
+
+    fn other_sector(&self, desk: &Desk<'_>) -> u8 {
+        desk.record_sector(1 - self.active.unwrap_or(0))
+    }
+}
+
+/// What the record is read and written with.
+struct Desk<'a> {
+    window: Window<'a>,
+    map: &'a MemoryMap,
+}
+
+impl<'a> Desk<'a> {
+    #[inline(never)]
+    fn new(flash: &'a mut dyn Flash, map: &'a MemoryMap) -> Self {
+        let sectors = map.record_sectors.into_iter().collect();
+        Self {
+            window: Window::new(flash, &map.flash, sectors),
+            map,
+        }
+    }
+
+    fn record_sector(&self, index: usize) -> u8 {
+        let [first, second] = self.map.record_sectors;
+        if index == 0 { first } else { second }
     }
 }

@@ -8,7 +8,7 @@
 
 use iap_protocol::ErrorCode;
 use iap_protocol::error::Refusal;
-use iap_protocol::header::{self, ANY_BOARD, Flags, HeaderError, ImageHeader};
+use iap_protocol::header::{self, ANY_BOARD, Flags, HeaderBytes, HeaderError};
 use iap_protocol::memory::{MemoryMap, Region};
 use iap_protocol::status::Policy;
 use iap_protocol::vectors::{self, VectorFault};
@@ -44,85 +44,72 @@ pub(super) fn kind(start: [u8; KIND_LEN]) -> Result<Kind, Refusal> {
     Err(code.into())
 }
 
-/// The header that stands for a raw image: nothing is known but where it goes and, if the client said so, its size.
-// Not inlined: the stack of a packet's whole way would hold what one header needs.
-#[inline(never)]
-pub(super) fn raw_header(
+/// Judges a raw image: nothing is known but where it goes and, if the client said so, its size.
+pub(super) fn raw(
     config: &Config,
     state: &RecordState,
     declared: Option<u32>,
-) -> Result<ImageHeader, Refusal> {
+) -> Result<(), Refusal> {
     if config.policy == Policy::Signed {
         return Err(ErrorCode::RawNotAllowed.into());
     }
     check_counter(0, state)?;
-    let image = ImageHeader {
-        flags: Flags::RAW,
-        board: heapless::String::try_from(ANY_BOARD).unwrap_or_default(),
-        load_address: config.map.application.start,
-        ..ImageHeader::default()
-    };
-    check_region(
-        Region::new(image.load_address, declared.unwrap_or(0)),
-        &config.map,
-    )?;
-    Ok(image)
+    let start = config.map.application.start;
+    check_region(Region::new(start, declared.unwrap_or(0)), &config.map)
 }
 
-/// Reads and judges a header.
+/// Judges a header.
 // Not inlined: the stack of a packet's whole way would hold what one header needs.
 #[inline(never)]
 pub(super) fn header(
-    bytes: &[u8],
+    image: &HeaderBytes,
     config: &Config,
     state: &RecordState,
-) -> Result<ImageHeader, Refusal> {
-    let image = ImageHeader::decode(bytes).map_err(header_refusal)?;
-    if image.board != ANY_BOARD && image.board != config.board {
+) -> Result<(), Refusal> {
+    image.check(Flags::KNOWN).map_err(header_refusal)?;
+    let (board, this) = (image.board(), config.board.as_bytes());
+    if board != ANY_BOARD.as_bytes() && board != this {
         return Err(Refusal::quoting(
             ErrorCode::WrongBoard,
             "image says {t}, this is {t}",
-            &[image.board.as_bytes(), config.board.as_bytes()],
+            &[board, this],
         ));
     }
-    if image.min_iap_version > IAP_VERSION_NUMBERS {
-        let (major, minor, patch) = image.min_iap_version;
+    let wanted = image.min_iap_version();
+    if wanted > IAP_VERSION_NUMBERS {
         return Err(Refusal::with(
             ErrorCode::IapTooOld,
             concat!(
                 "image asks for {d}.{d}.{d}, this is ",
                 env!("CARGO_PKG_VERSION")
             ),
-            &[major.into(), minor.into(), patch.into()],
+            &wanted.map(u32::from),
         ));
     }
-    if image.payload_size == 0 {
+    let payload = image.payload_region();
+    if payload.len == 0 {
         return Err(Refusal::with(
             ErrorCode::Empty,
             "the header says 0 bytes",
             &[],
         ));
     }
-    if image.load_address != config.map.application.start {
+    if payload.start != config.map.application.start {
         return Err(Refusal::with(
             ErrorCode::WrongLoadAddress,
             "expected {x}, image says {x}",
-            &[config.map.application.start, image.load_address],
+            &[config.map.application.start, payload.start],
         ));
     }
-    check_region(image.payload_region(), &config.map)?;
-    check_counter(image.security_counter, state)?;
-    check_data_sectors(&image, &config.map)?;
-    if config.policy == Policy::Signed {
+    check_region(payload, &config.map)?;
+    check_counter(image.security_counter(), state)?;
+    check_data_sectors(image, &config.map)?;
+    match (config.policy, image.is_signed()) {
         // No public key is built into this version: nothing could vouch for a signature.
-        let code = if image.is_signed() {
-            ErrorCode::UnknownKey
-        } else {
-            ErrorCode::NotSigned
-        };
-        return Err(code.into());
+        (Policy::Signed, true) => Err(ErrorCode::UnknownKey.into()),
+        (Policy::Signed, false) => Err(ErrorCode::NotSigned.into()),
+        _ => Ok(()),
     }
-    Ok(image)
 }
 
 fn header_refusal(error: HeaderError) -> Refusal {
@@ -174,10 +161,10 @@ fn check_counter(counter: u32, state: &RecordState) -> Result<(), Refusal> {
 }
 
 /// Whether the image stays out of the application's own data, or says that it brings some.
-pub(super) fn check_data_sectors(image: &ImageHeader, map: &MemoryMap) -> Result<(), Refusal> {
+pub(super) fn check_data_sectors(image: &HeaderBytes, map: &MemoryMap) -> Result<(), Refusal> {
     let covered = image.sectors(&map.flash).intersection(map.data_sectors);
     match covered.iter().next() {
-        Some(index) if !image.flags.contains(Flags::DATA) => {
+        Some(index) if !image.flags().contains(Flags::DATA) => {
             Err(sector(ErrorCode::DataSectors, index))
         }
         _ => Ok(()),

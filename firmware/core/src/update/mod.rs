@@ -21,6 +21,7 @@ mod writer;
 
 use iap_protocol::ErrorCode;
 use iap_protocol::error::Refusal;
+use iap_protocol::header::HeaderBytes;
 use iap_protocol::memory::{Region, Sector};
 use iap_protocol::status::{IapReason, Phase};
 use smoltcp::time::Instant;
@@ -57,8 +58,6 @@ pub struct Progress {
     pub source: Source,
     /// When it began.
     pub begun_at: Instant,
-    /// What the image says of itself, once it was judged.
-    pub version: Option<iap_protocol::version::Version>,
     /// Bytes taken, header included.
     pub received: u32,
     /// Bytes to come in all, if known.
@@ -114,22 +113,33 @@ pub struct Updater<'a, F> {
 
 impl<'a, F: Flash> Updater<'a, F> {
     /// Takes the flash over; reads the boot record.
-    pub fn new(mut flash: F, config: &'a Config, ring: Ring<'a>) -> Result<Self, FlashError> {
-        let record = Record::load(&mut flash, &config.map)?;
-        Ok(Self {
+    pub fn new(flash: F, config: &'a Config, ring: Ring<'a>) -> Result<Self, FlashError> {
+        let mut updater = Self::unread(flash, config, ring);
+        updater.read_record()?;
+        Ok(updater)
+    }
+
+    /// Takes the flash over; [`Updater::read_record`] follows.
+    pub fn unread(flash: F, config: &'a Config, ring: Ring<'a>) -> Self {
+        Self {
             flash: Counted {
                 flash,
                 erases: 0,
                 words: 0,
             },
             config,
-            record,
+            record: Record::unread(),
             ring,
             upload: None,
             writer: Writer::default(),
             tickets: 0,
             supply_low: false,
-        })
+        }
+    }
+
+    /// Reads the boot record.
+    pub fn read_record(&mut self) -> Result<(), FlashError> {
+        self.record.read(&mut self.flash, &self.config.map)
     }
 
     /// Gives the flash back, for the reset.
@@ -167,6 +177,11 @@ impl<'a, F: Flash> Updater<'a, F> {
         self.upload
             .as_ref()
             .map(|upload| upload.progress(&self.writer))
+    }
+
+    /// The image of the running upload, or of the last one, once it was judged.
+    pub fn image(&self) -> Option<&HeaderBytes> {
+        self.upload.as_ref().and_then(Upload::image)
     }
 
     /// Why the last upload failed.

@@ -3,8 +3,8 @@
 use iap_protocol::ErrorCode;
 use iap_protocol::crc::Crc32;
 use iap_protocol::error::Refusal;
-use iap_protocol::header::{HEADER_LEN, ImageHeader, PayloadDigest};
-use iap_protocol::memory::{MAX_SECTORS, Region};
+use iap_protocol::header::{HEADER_LEN, HeaderBytes};
+use iap_protocol::memory::{Region, Sector};
 use iap_protocol::vectors::SYSTEM_VECTORS_LEN;
 use sha2::{Digest, Sha256};
 use smoltcp::time::Instant;
@@ -30,9 +30,12 @@ pub(super) struct Upload {
     begun_at: Instant,
     received: u32,
     /// The bytes before the payload: the header, or the first four of a raw image until it is known to be one.
-    head: heapless::Vec<u8, HEADER_LEN>,
+    header: HeaderBytes,
+    /// How many of them have come.
+    head_len: usize,
     kind: Option<Kind>,
-    image: Option<ImageHeader>,
+    /// Whether `header` was found good.
+    is_judged: bool,
     payload_received: u32,
     crc: Crc32,
     sha256: Option<Sha256>,
@@ -56,9 +59,10 @@ impl Upload {
             at_most: None,
             begun_at,
             received: 0,
-            head: heapless::Vec::new(),
+            header: HeaderBytes::EMPTY,
+            head_len: 0,
             kind: None,
-            image: None,
+            is_judged: false,
             payload_received: 0,
             crc: Crc32::new(),
             sha256: None,
@@ -84,7 +88,7 @@ impl Upload {
     }
 
     pub(super) fn is_running(&self) -> bool {
-        self.outcome == Outcome::Running
+        matches!(self.outcome, Outcome::Running)
     }
 
     pub(super) fn is_writing(&self) -> bool {
@@ -115,8 +119,8 @@ impl Upload {
     }
 
     /// The image as judged; provisional while the end of a raw one is not known.
-    pub(super) fn image(&self) -> Option<&ImageHeader> {
-        self.image.as_ref()
+    pub(super) fn image(&self) -> Option<&HeaderBytes> {
+        self.is_judged.then_some(&self.header)
     }
 
     /// Whether the client has sent everything and the payload was found right.
@@ -126,8 +130,8 @@ impl Upload {
 
     /// Bytes of the payload, where they are known.
     fn payload_size(&self) -> Option<u32> {
-        match (self.kind?, &self.image) {
-            (Kind::Iap, Some(image)) => Some(image.payload_size),
+        match self.kind? {
+            Kind::Iap if self.is_judged => Some(self.header.payload_size()),
             _ => self.declared,
         }
     }
@@ -172,7 +176,7 @@ impl Upload {
             return Err(ErrorCode::TrailingBytes.into());
         }
         self.received = self.received.saturating_add(bytes.len() as u32);
-        while self.image.is_none() && !bytes.is_empty() {
+        while !self.is_judged && !bytes.is_empty() {
             bytes = self.accept_head(bytes, ring, config, state)?;
         }
         if bytes.is_empty() {
@@ -197,37 +201,41 @@ impl Upload {
         } else {
             KIND_LEN
         };
-        let taken = bytes.len().min(wanted.saturating_sub(self.head.len()));
+        let room = self.header.0.get_mut(self.head_len..wanted);
+        let room = room.unwrap_or_default();
+        let taken = bytes.len().min(room.len());
         let (head, rest) = bytes.split_at(taken);
-        // The head never grows past its capacity: `wanted` is at most HEADER_LEN.
-        let _ = self.head.extend_from_slice(head);
-        if self.head.len() < wanted {
+        for (place, &byte) in room.iter_mut().zip(head) {
+            *place = byte;
+        }
+        self.head_len += taken;
+        if self.head_len < wanted {
             return Ok(rest);
         }
-        match (self.kind, self.head.first_chunk()) {
-            (None, Some(start)) => {
-                let kind = judge::kind(*start)?;
-                self.kind = Some(kind);
-                if kind == Kind::Raw {
-                    let size = self.declared.or(self.at_most_raw());
-                    self.image = Some(judge::raw_header(config, state, size)?);
-                    let start = *start;
-                    self.accept_payload(&start, ring, config)?;
-                }
-            }
-            _ => {
-                let image = judge::header(&self.head, config, state)?;
-                self.check_declared(&image)?;
-                self.sha256 = matches!(image.digest, PayloadDigest::Sha256(_)).then(Sha256::new);
-                self.image = Some(image);
-            }
+        if self.kind.is_some() {
+            judge::header(&self.header, config, state)?;
+            self.check_declared()?;
+            self.sha256 = self.header.sha256().map(|_| Sha256::new());
+            self.is_judged = true;
+            return Ok(rest);
+        }
+        let [a, b, c, d, ..] = self.header.0;
+        let start = [a, b, c, d];
+        let kind = judge::kind(start)?;
+        self.kind = Some(kind);
+        if kind == Kind::Raw {
+            judge::raw(config, state, self.declared.or(self.at_most_raw()))?;
+            self.header.make_raw(config.map.application.start);
+            self.is_judged = true;
+            self.accept_payload(&start, ring, config)?;
         }
         Ok(rest)
     }
 
     /// Whether the client's idea of the length agrees with the header's.
-    fn check_declared(&self, image: &ImageHeader) -> Result<(), Refusal> {
-        let expected = image.payload_size.saturating_add(HEADER_LEN as u32);
+    fn check_declared(&self) -> Result<(), Refusal> {
+        let size = self.header.payload_size();
+        let expected = size.saturating_add(HEADER_LEN as u32);
         // A bound that is high enough says nothing.
         let bound = self.at_most.filter(|&at_most| at_most < expected);
         let Some(declared) = self.declared.or(bound) else {
@@ -308,7 +316,7 @@ impl Upload {
                     &[received],
                 ));
             }
-            (received, Some(Kind::Iap)) if self.image.is_none() => {
+            (received, Some(Kind::Iap)) if !self.is_judged => {
                 return Err(Refusal::with(
                     ErrorCode::HeaderTruncated,
                     "expected {d} bytes, {d} came",
@@ -340,24 +348,19 @@ impl Upload {
     }
 
     fn judge_payload(&self) -> Result<(), Refusal> {
-        let Some(image) = &self.image else {
-            return Ok(());
-        };
-        let crc = self.crc.finish();
-        if crc != image.payload_crc32 {
+        let (expected, crc) = (self.header.payload_crc32(), self.crc.finish());
+        if crc != expected {
             return Err(Refusal::with(
                 ErrorCode::PayloadCrc,
                 "expected {x}, computed {x}",
-                &[image.payload_crc32, crc],
+                &[expected, crc],
             ));
         }
-        match (&image.digest, &self.sha256) {
-            (PayloadDigest::Sha256(digest), Some(sha256))
-                if sha256.clone().finalize()[..] != digest[..] =>
-            {
-                Err(ErrorCode::PayloadDigest.into())
-            }
-            _ => Ok(()),
+        let computed = self.sha256.clone().map(|sha256| sha256.finalize().into());
+        if computed == self.header.sha256() {
+            Ok(())
+        } else {
+            Err(ErrorCode::PayloadDigest.into())
         }
     }
 
@@ -365,14 +368,16 @@ impl Upload {
     /// the others as it goes.
     fn complete_raw_header(&mut self, ring: &Ring<'_>, config: &Config) -> Result<(), Refusal> {
         let (size, crc) = (self.payload_received, self.crc.finish());
-        let Some(image) = &mut self.image else {
-            return Ok(());
-        };
-        (image.payload_size, image.payload_crc32) = (size, crc);
+        self.header.set_payload(size, crc);
         if ring.len() == size as usize {
-            image.sector_crc32 = sector_crcs(image, ring, config);
+            let payload = self.header.payload_region();
+            for sector in config.map.flash.sectors() {
+                let crc = sector_crc(sector, payload, ring);
+                self.header.set_sector_crc32(sector.index, crc);
+            }
         }
-        judge::check_data_sectors(image, &config.map)
+        self.header.seal();
+        judge::check_data_sectors(&self.header, &config.map)
     }
 
     pub(super) fn progress(&self, writer: &Writer) -> Progress {
@@ -385,7 +390,6 @@ impl Upload {
         Progress {
             source: self.source,
             begun_at: self.begun_at,
-            version: self.image.as_ref().map(|image| image.version.clone()),
             received: self.received,
             total: self
                 .payload_size()
@@ -398,28 +402,19 @@ impl Upload {
     }
 }
 
-fn sector_crcs(image: &ImageHeader, ring: &Ring<'_>, config: &Config) -> [u32; MAX_SECTORS] {
-    let mut crcs = [0; MAX_SECTORS];
-    let payload = image.payload_region();
-    for (sector, crc) in config.map.flash.sectors().zip(&mut crcs) {
-        let start = sector.region.start.max(payload.start);
-        let end = sector.region.end().min(payload.end());
-        let mut part = Crc32::new();
-        let mut chunk = [0; 64];
-        let mut at = u64::from(start);
-        while at < end {
-            let len = (end - at).min(chunk.len() as u64) as usize;
-            let offset = (at - u64::from(payload.start)) as usize;
-            let Some(bytes) = chunk.get_mut(..len) else {
-                break;
-            };
-            if !ring.peek(offset, bytes) {
-                break;
-            }
-            part.update(bytes);
-            at += len as u64;
+/// The CRC of the part of the payload that goes into `sector`, which lies in the ring.
+fn sector_crc(sector: Sector, payload: Region, ring: &Ring<'_>) -> u32 {
+    let span = sector.region.span_in(payload);
+    let (mut at, mut crc) = (span.start, Crc32::new());
+    let mut chunk = [0; 64];
+    while at < span.end {
+        let len = chunk.len().min((span.end - at) as usize);
+        let bytes = chunk.get_mut(..len).unwrap_or_default();
+        if !ring.peek(at as usize, bytes) {
+            break;
         }
-        *crc = part.finish();
+        crc.update(bytes);
+        at += len as u32;
     }
-    crcs
+    crc.finish()
 }

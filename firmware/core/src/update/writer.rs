@@ -6,7 +6,7 @@
 use iap_protocol::ErrorCode;
 use iap_protocol::crc::Crc32;
 use iap_protocol::error::Refusal;
-use iap_protocol::header::{Flags, ImageHeader, PayloadDigest};
+use iap_protocol::header::{Flags, HeaderBytes};
 use iap_protocol::memory::{MAX_SECTORS, Region, Sector};
 use iap_protocol::status::Phase;
 use iap_protocol::vectors::SYSTEM_VECTORS_LEN;
@@ -170,7 +170,7 @@ impl Writer {
         record: &mut Record,
         ring: &Ring<'_>,
         upload: &Upload,
-        image: &ImageHeader,
+        image: &HeaderBytes,
     ) -> Result<Done, Stop> {
         // What is skipped is skipped because the record says so; the boot has not settled it if the IAP key was held.
         record.make_firm(flash, &config.map)?;
@@ -185,11 +185,11 @@ impl Writer {
         if end.is_none() && ring.is_empty() {
             return Ok(Done::Waiting);
         }
-        let address = image.load_address.saturating_add(self.cursor);
+        let address = image.load_address().saturating_add(self.cursor);
         let outside = FlashError::new(FlashFault::OutsideWindow, address);
         let sector = config.map.flash.sector_at(address).ok_or(outside)?;
         let is_data =
-            config.map.data_sectors.contains(sector.index) && !image.flags.contains(Flags::DATA);
+            config.map.data_sectors.contains(sector.index) && !image.flags().contains(Flags::DATA);
         if is_data {
             return Err(Stop::Image(judge::sector(
                 ErrorCode::DataSectors,
@@ -212,7 +212,7 @@ impl Writer {
         &mut self,
         sector: Sector,
         ring: &mut Ring<'_>,
-        image: &ImageHeader,
+        image: &HeaderBytes,
         end: Option<u32>,
     ) -> Done {
         let left = sector_end(sector, image, end).saturating_sub(self.cursor);
@@ -235,7 +235,7 @@ impl Writer {
         flash: &mut dyn Flash,
         config: &Config,
         record: &mut Record,
-        image: &ImageHeader,
+        image: &HeaderBytes,
         sector: Sector,
     ) -> Result<Done, Stop> {
         if has(Defect::BegunAfterErase) {
@@ -264,7 +264,7 @@ impl Writer {
         flash: &mut dyn Flash,
         config: &Config,
         ring: &mut Ring<'_>,
-        image: &ImageHeader,
+        image: &HeaderBytes,
         sector: Sector,
         end: Option<u32>,
     ) -> Result<Done, Stop> {
@@ -286,7 +286,7 @@ impl Writer {
         };
         ring.peek(0, bytes);
         let words = chunk.get(..len.next_multiple_of(4)).unwrap_or(&chunk);
-        let address = image.load_address.saturating_add(self.cursor);
+        let address = image.load_address().saturating_add(self.cursor);
         // After a low supply nothing has left the ring, and the same words are programmed again.
         application_window(flash, config).program(address, words)?;
         self.running.update(chunk.get(..len).unwrap_or(&[]));
@@ -299,12 +299,12 @@ impl Writer {
     fn running_crc(
         &self,
         flash: &mut dyn Flash,
-        image: &ImageHeader,
+        image: &HeaderBytes,
         sector: Sector,
     ) -> Result<Crc32, FlashError> {
-        let start = sector.region.start.max(image.load_address);
+        let start = sector.region.start.max(image.load_address());
         let len = image
-            .load_address
+            .load_address()
             .saturating_add(self.cursor)
             .saturating_sub(start);
         Ok(Crc32::resume(flash.crc32(0, Region::new(start, len))?))
@@ -315,7 +315,7 @@ impl Writer {
         flash: &mut dyn Flash,
         config: &Config,
         record: &mut Record,
-        image: &ImageHeader,
+        image: &HeaderBytes,
         sector: Sector,
     ) -> Result<Done, Stop> {
         let programmed = self.running.finish();
@@ -327,8 +327,8 @@ impl Writer {
                 &[sector.index.into(), sector.region.start],
             )));
         }
-        let announced = image.sector_crc32.get(usize::from(sector.index)).copied();
-        if !image.flags.contains(Flags::RAW) && announced != Some(programmed) {
+        let announced = image.sector_crc32(sector.index);
+        if !image.flags().contains(Flags::RAW) && announced != programmed {
             return Err(Stop::Image(judge::sector(
                 ErrorCode::SectorCrc,
                 sector.index,
@@ -346,22 +346,23 @@ impl Writer {
         &mut self,
         flash: &mut dyn Flash,
         config: &Config,
-        image: &ImageHeader,
+        image: &HeaderBytes,
     ) -> Result<Done, Stop> {
         if has(Defect::CommitBeforeVerify) {
             self.state = State::Commit;
             return Ok(Done::Worked);
         }
-        if flash.crc32(0, image.payload_region())? != image.payload_crc32 {
+        if flash.crc32(0, image.payload_region())? != image.payload_crc32() {
             // Every sector was verified or skipped for its CRC: it is the sector CRCs that do not belong to this payload.
             return Err(Stop::Image(ErrorCode::SectorCrc.into()));
         }
         let mut start = [0; SYSTEM_VECTORS_LEN];
-        flash.read(image.load_address, &mut start)?;
-        judge::vector_table(&start, Some(image.payload_size), &config.map).map_err(Stop::Image)?;
-        self.state = match image.digest {
-            PayloadDigest::None => State::Commit,
-            PayloadDigest::Sha256(_) => State::Digest {
+        flash.read(image.load_address(), &mut start)?;
+        judge::vector_table(&start, Some(image.payload_size()), &config.map)
+            .map_err(Stop::Image)?;
+        self.state = match image.sha256() {
+            None => State::Commit,
+            Some(_) => State::Digest {
                 offset: 0,
                 sha256: Sha256::new(),
             },
@@ -369,27 +370,26 @@ impl Writer {
         Ok(Done::Worked)
     }
 
-    fn digest(&mut self, flash: &mut dyn Flash, image: &ImageHeader) -> Result<Done, Stop> {
+    fn digest(&mut self, flash: &mut dyn Flash, image: &HeaderBytes) -> Result<Done, Stop> {
         let State::Digest { offset, sha256 } = &mut self.state else {
             return Ok(Done::Worked);
         };
-        let stop = image
-            .payload_size
-            .min(offset.saturating_add(DIGEST_CHUNK_LEN));
+        let size = image.payload_size();
+        let stop = size.min(offset.saturating_add(DIGEST_CHUNK_LEN));
         while *offset < stop {
             let mut chunk = [0; CHUNK_LEN];
             let len = (stop - *offset).min(CHUNK_LEN as u32);
             let Some(bytes) = chunk.get_mut(..len as usize) else {
                 break;
             };
-            flash.read(image.load_address.saturating_add(*offset), bytes)?;
+            flash.read(image.load_address().saturating_add(*offset), bytes)?;
             sha256.update(&*bytes);
             *offset += len;
         }
-        if *offset < image.payload_size {
+        if *offset < size {
             return Ok(Done::Worked);
         }
-        if image.digest != PayloadDigest::Sha256(sha256.clone().finalize().into()) {
+        if image.sha256() != Some(sha256.clone().finalize().into()) {
             return Err(Stop::Image(ErrorCode::PayloadDigest.into()));
         }
         self.state = State::Commit;
@@ -401,13 +401,16 @@ impl Writer {
         flash: &mut dyn Flash,
         config: &Config,
         record: &mut Record,
-        image: &ImageHeader,
+        image: &HeaderBytes,
     ) -> Result<Done, Stop> {
         let mut image = image.clone();
-        for (announced, programmed) in image.sector_crc32.iter_mut().zip(self.programmed) {
-            if *announced == 0 {
-                *announced = programmed;
+        if image.flags().contains(Flags::RAW) {
+            for (index, crc) in (0..).zip(self.programmed) {
+                if image.sector_crc32(index) == 0 {
+                    image.set_sector_crc32(index, crc);
+                }
             }
+            image.seal();
         }
         let state = record.state();
         let recorded = state.last == Last::Committed && state.image.as_ref() == Some(&image);
@@ -423,37 +426,32 @@ fn application_window<'a>(flash: &'a mut dyn Flash, config: &'a Config) -> Windo
 }
 
 /// The length of the payload, once it is known.
-fn payload_end(image: &ImageHeader, upload: &Upload) -> Option<u32> {
-    (upload.is_finished() || !image.is_provisional()).then_some(image.payload_size)
+fn payload_end(image: &HeaderBytes, upload: &Upload) -> Option<u32> {
+    (upload.is_finished() || !image.is_provisional()).then_some(image.payload_size())
 }
 
 /// The payload offset at which `sector` ends, or the payload in it.
-fn sector_end(sector: Sector, image: &ImageHeader, end: Option<u32>) -> u32 {
-    let sector_end = sector
-        .region
-        .end()
-        .saturating_sub(u64::from(image.load_address));
-    let sector_end = u32::try_from(sector_end).unwrap_or(u32::MAX);
-    end.map_or(sector_end, |end| end.min(sector_end))
+fn sector_end(sector: Sector, image: &HeaderBytes, end: Option<u32>) -> u32 {
+    let payload = Region::new(image.load_address(), end.unwrap_or(u32::MAX));
+    sector.region.span_in(payload).end
 }
 
 /// Whether the sector's content is what the image wants there.
 fn holds_already(
     flash: &mut dyn Flash,
-    image: &ImageHeader,
+    image: &HeaderBytes,
     sector: Sector,
     end: Option<u32>,
 ) -> Result<bool, FlashError> {
-    let wanted = image
-        .sector_crc32
-        .get(usize::from(sector.index))
-        .copied()
-        .unwrap_or(0);
-    if image.flags.contains(Flags::RAW) && wanted == 0 {
+    let wanted = image.sector_crc32(sector.index);
+    if image.flags().contains(Flags::RAW) && wanted == 0 {
         return Ok(false);
     }
-    let start = sector.region.start.max(image.load_address);
-    let offset = start.saturating_sub(image.load_address);
-    let len = sector_end(sector, image, end).saturating_sub(offset);
-    Ok(flash.crc32(0, Region::new(start, len))? == wanted)
+    let payload = Region::new(image.load_address(), end.unwrap_or(u32::MAX));
+    let span = sector.region.span_in(payload);
+    let part = Region::new(
+        payload.start.saturating_add(span.start),
+        span.end.saturating_sub(span.start),
+    );
+    Ok(flash.crc32(0, part)? == wanted)
 }

@@ -2,6 +2,7 @@
 
 use iap_core::boot::{self, BootInputs, Decision};
 use iap_core::record::RecordState;
+use iap_protocol::header::HeaderBytes;
 use iap_protocol::status::IapReason;
 
 use super::start::{Start, loaded, nothing_fell};
@@ -145,7 +146,7 @@ pub fn fate_of(start: &Start, bench: &Bench, decision: &Decision) -> Result<Fate
     match decision {
         Decision::Start(begun) => {
             let image = begun.image.as_ref();
-            let crc = image.map(|image| image.payload_crc32);
+            let crc = image.map(HeaderBytes::payload_crc32);
             let is = |(known, payload): &&(u32, Vec<u8>)| match crc {
                 Some(crc) => *known == crc,
                 None => bench.application_bytes(payload.len()) == *payload,
@@ -175,7 +176,11 @@ pub fn say(decision: &Decision) -> String {
     match decision {
         Decision::Stay(reason) => format!("IAP mode, {reason:?}"),
         Decision::Start(start) => match &start.image {
-            Some(image) => format!("starts {} ({:#010x})", image.version, image.payload_crc32),
+            Some(image) => format!(
+                "starts {} ({:#010x})",
+                image.version(),
+                image.payload_crc32()
+            ),
             None => "starts by the bare rule".into(),
         },
     }
@@ -201,7 +206,10 @@ pub fn lives_long(start: &Start, track: &Track, fates: &[Fate]) -> Result<(), St
 }
 
 fn brief(state: &RecordState) -> String {
-    let version = state.image.as_ref().map(|image| image.version.to_string());
+    let version = state
+        .image
+        .as_ref()
+        .map(|image| image.version().to_string());
     let (touched, done) = (state.touched, state.done);
     format!(
         "{:?} {version:?} touched {touched:?} done {done:?}",

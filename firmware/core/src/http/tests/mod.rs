@@ -16,7 +16,7 @@ use iap_protocol::ErrorCode;
 use iap_protocol::error::Refusal;
 use iap_protocol::memory::{FlashMap, MAX_RAM_REGIONS, MemoryMap, Region, SectorSet};
 use iap_protocol::status::Policy;
-use iap_protocol::version::Version;
+use iap_protocol::text::Writer;
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{EthernetAddress, Ipv4Address, Ipv4Cidr};
 
@@ -244,7 +244,7 @@ impl Board {
             config: &self.config,
             intake: &mut self.intake,
             status: &status,
-            application: Some(&Version::new(1, 2, 3)),
+            application: &|out: &mut Writer<'_>| out.text("1.2.3"),
             random: &mut random,
         };
         call(&mut self.connection, &mut self.server, &mut context)

@@ -272,7 +272,7 @@ fn the_longest_status_and_the_longest_page_fit() {
         config,
         intake,
         status: &status,
-        application: None,
+        application: &|_: &mut Writer<'_>| {},
         random: &mut || 1,
     };
     let request = b"GET /status.json HTTP/1.1\r\nHost: b\r\nConnection: close\r\n\r\n";
