@@ -25,13 +25,14 @@ pub(crate) struct Peer {
     pub(crate) package: &'static str,
 }
 
-const PEERS: [Peer; 9] = [
+const PEERS: [Peer; 10] = [
     peer("in.tftpd", "tftpd-hpa"),
     peer("tftp", "tftp-hpa"),
     peer("atftp", "atftp"),
     peer("busybox", "busybox"),
     peer("curl", "curl"),
     peer("arm-none-eabi-objcopy", "binutils-arm-none-eabi"),
+    peer("clang", "clang"), // compiles iap_app.h for the chip; gcc-arm-none-eabi would be 436 MB
     peer("python3", "python3"),
     peer("openssl", "openssl"),
     peer("ip", "iproute2"),
