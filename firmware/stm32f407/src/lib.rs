@@ -17,5 +17,6 @@ pub mod mac_address;
 pub mod mac_word;
 pub mod mdio;
 pub mod phy;
+pub mod random_word;
 pub mod reset_flags;
 pub mod watchdog;
