@@ -255,7 +255,7 @@ fn a_former_record_of_a_higher_generation_does_not_win() {
         let mut record = Record::load(&mut nor, &map).unwrap();
         let other = HeaderBytes::from(&other);
         record.begin(&mut nor, &map, &other).unwrap();
-        record.commit(&mut nor, &map, &other).unwrap();
+        record.commit(&mut nor, &map, &other, false).unwrap();
     }
     let second = map
         .flash

@@ -9,7 +9,8 @@ use std::process::ExitCode;
 use std::{env, fs};
 
 use iap_profile::{
-    Hse, Interface, KeySettings, Level, MacAddress, Parallelism, Pin, PinSettings, Profile,
+    BootCheck, Hse, Interface, KeySettings, Level, MacAddress, Parallelism, Pin, PinSettings,
+    Policy, Profile,
 };
 use iap_protocol::memory::{MemoryMap, Region, SectorSet};
 
@@ -37,6 +38,13 @@ fn generate() -> Result<()> {
         println!("cargo::rerun-if-changed={name}");
     }
     let profile = Profile::load(&name)?;
+    let signed = profile.settings.iap.policy == Policy::Signed;
+    if signed && env::var_os("CARGO_FEATURE_SIGNED").is_none() {
+        return Err(
+            "policy \"signed\" needs the feature signed: this firmware would refuse every image"
+                .into(),
+        );
+    }
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("board.rs"), constants(&profile)?)?;
     let script = out.join("iap.x");
@@ -219,6 +227,20 @@ fn settings(profile: &Profile, text: &mut String) -> Result<()> {
         format!("Policy::{:?}", iap.policy),
     )?;
     put(text, "BARE_RULE", "bool", iap.bare_rule)?;
+    let keys: Vec<_> = iap
+        .public_keys
+        .iter()
+        .map(|key| format!("{:?}", key.0))
+        .collect();
+    put(
+        text,
+        "PUBLIC_KEYS",
+        "&[[u8; 32]]",
+        format!("&[{}]", keys.join(", ")),
+    )?;
+    put(text, "SECURITY_COUNTER", "u32", iap.security_counter)?;
+    let signature = iap.boot_check == BootCheck::Signature;
+    put(text, "BOOT_SIGNATURE", "bool", signature)?;
     put(
         text,
         "HTTP_USER",

@@ -6,8 +6,10 @@ use iap_protocol::status::{IapReason, Policy};
 use iap_protocol::vectors::{self, SYSTEM_VECTORS_LEN};
 
 use crate::config::Config;
+use crate::digest;
 use crate::flash::{Flash, FlashError};
 use crate::record::{Last, Record, RecordState};
+use crate::signature;
 
 /// Starts in a row that an image with the CONFIRM flag gets.
 pub const MAX_UNCONFIRMED_STARTS: u8 = 3;
@@ -94,6 +96,9 @@ pub fn startable(
 ) -> Result<Start, IapReason> {
     let map = &config.map;
     if let Some(image) = committed_application(state, flash, map) {
+        if config.boot_signature && !is_genuine(&image, config, flash) {
+            return Err(IapReason::ApplicationDamaged);
+        }
         return start(Some(image), flash, map);
     }
     let bare_rule = config.bare_rule && config.policy != Policy::Signed;
@@ -121,6 +126,14 @@ pub fn committed_application(
         map.application.contains_region(&payload) && payload.start == map.application.start;
     let intact = inside && flash.crc32(0, payload) == Ok(image.payload_crc32());
     intact.then(|| image.clone())
+}
+
+/// Whether one of the board's keys has signed exactly what is in flash. Revoked keys count here: an image is started under the rules it was
+/// committed by, and whoever could forge the record could leave a revocation out.
+fn is_genuine(image: &HeaderBytes, config: &Config, flash: &dyn Flash) -> bool {
+    image.security_counter() >= config.security_counter
+        && signature::check(image, config, 0).is_ok()
+        && digest::holds(flash, image) == Ok(true)
 }
 
 /// AN3968's check, made complete: whether the vector table in flash would start.

@@ -17,6 +17,12 @@ pub struct Config {
     pub policy: Policy,
     /// Lets the vector table check alone decide for applications programmed with a probe; never with [`Policy::Signed`].
     pub bare_rule: bool,
+    /// The keys whose signatures count, by key id.
+    pub public_keys: &'static [[u8; 32]],
+    /// The lowest security counter an image may have, whatever the record says.
+    pub security_counter: u32,
+    /// A reset checks the signature and the digest of what it starts, not only its CRC.
+    pub boot_signature: bool,
     /// HTTP login.
     pub user: String<32>,
     /// HTTP login.

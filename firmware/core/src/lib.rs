@@ -13,6 +13,7 @@
 pub mod boot;
 pub mod config;
 pub mod defect;
+mod digest;
 mod earliest;
 pub mod flash;
 pub mod http;
@@ -20,6 +21,11 @@ pub mod intake;
 pub mod mode;
 pub mod net;
 pub mod record;
+#[cfg(feature = "signed")]
+mod signature;
+#[cfg(not(feature = "signed"))]
+#[path = "no_signature.rs"]
+mod signature;
 pub mod status;
 pub mod tftp;
 pub mod update;

@@ -76,7 +76,7 @@ impl Report<'_> {
             iap_reason: self.iap_reason,
             user_flash: config.map.application,
             uptime_ms: self.uptime_ms,
-            security_counter: updater.record().counter,
+            security_counter: updater.record().least_counter(config),
             application: self.application_view(updater.record()),
             update: updater.progress().map(update_view),
             last_error: updater.last_error(),
@@ -151,7 +151,9 @@ mod tests {
     fn status(config: &Config, application: Application) -> Status {
         let mut flash = Nor::new(&Clock::default());
         let mut record = Record::load(&mut flash, &config.map).unwrap();
-        record.commit(&mut flash, &config.map, &image()).unwrap();
+        record
+            .commit(&mut flash, &config.map, &image(), false)
+            .unwrap();
         let updater = Updater::new(flash, config, Ring::new([&mut [], &mut []])).unwrap();
         let report = Report {
             config,

@@ -46,6 +46,9 @@ pub(crate) fn config() -> Config {
         map,
         policy: Policy::Open,
         bare_rule: false,
+        public_keys: &[],
+        security_counter: 0,
+        boot_signature: false,
         user: String::try_from(DEFAULT_USER).unwrap(),
         password: String::try_from(DEFAULT_PASSWORD).unwrap(),
         network: NetworkConfig {

@@ -58,6 +58,9 @@ pub fn config(map: MemoryMap) -> Config {
     Config {
         map,
         bare_rule: false,
+        public_keys: &[],
+        security_counter: 0,
+        boot_signature: false,
         ..settings::config(&profile()).expect("the profile fits the core")
     }
 }

@@ -22,6 +22,7 @@ pub mod nor;
 mod observer;
 pub mod rng;
 pub mod settings;
+pub mod signer;
 pub mod sim;
 pub mod sweep;
 pub mod visitor;

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use iap_core::config::{Config, NetworkConfig};
-use iap_profile::{MacAddress, Profile, Timing};
+use iap_profile::{BootCheck, MacAddress, Profile, PublicKey, Timing};
 use smoltcp::wire::{EthernetAddress, Ipv4Cidr};
 
 use crate::nor::FlashTimes;
@@ -48,6 +48,9 @@ pub fn config(profile: &Profile) -> Result<Config> {
         map: profile.memory_map().clone(),
         policy: settings.iap.policy,
         bare_rule: settings.iap.bare_rule,
+        public_keys: public_keys(&settings.iap.public_keys),
+        security_counter: settings.iap.security_counter,
+        boot_signature: settings.iap.boot_check == BootCheck::Signature,
         user: text(&settings.http.user, "user")?,
         password: text(&settings.http.password, "password")?,
         network: network(profile)?,
@@ -55,6 +58,12 @@ pub fn config(profile: &Profile) -> Result<Config> {
         iap_idle_s: settings.iap.iap_idle_s,
         power_on_window_s: settings.iap.power_on_window_s,
     })
+}
+
+/// On the chip they are constants: here they are given up for the life of the process, which has few boards.
+fn public_keys(keys: &[PublicKey]) -> &'static [[u8; 32]] {
+    let keys: Vec<_> = keys.iter().map(|key| key.0).collect();
+    keys.leak()
 }
 
 /// The board's static address and its subnet.

@@ -71,6 +71,9 @@ pub fn config(mac: [u8; 6]) -> Config {
         map: MEMORY_MAP,
         policy: POLICY,
         bare_rule: BARE_RULE,
+        public_keys: PUBLIC_KEYS,
+        security_counter: SECURITY_COUNTER,
+        boot_signature: BOOT_SIGNATURE,
         user: text(HTTP_USER),
         password: text(HTTP_PASSWORD),
         network: NetworkConfig {

@@ -296,6 +296,7 @@ const ERROR_CODES: &[(u16, &str)] = &[
     (23, "DataSectors"),
     (24, "PartialTransfer"),
     (25, "SectorCrc"),
+    (26, "KeyRevoked"),
     (30, "Busy"),
     (31, "Netascii"),
     (32, "TftpNotAllowed"),

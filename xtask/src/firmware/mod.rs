@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::builder::PossibleValuesParser;
-use iap_profile::Profile;
+use iap_profile::{Policy, Profile};
 
 use crate::command::{self, cargo};
 use crate::ihex;
@@ -118,7 +118,7 @@ fn build_with_smaller_map(
 /// Builds, checks, measures and writes one.
 fn build(profile_name: &str, configuration: &'static Configuration) -> Result<Built> {
     let profile = Profile::load(profile_name)?;
-    compile(profile_name, configuration)?;
+    compile(profile_name, &profile, configuration)?;
     let target = command::target_folder();
     let built = target.join(TARGET).join("firmware").join(PACKAGE);
     let elf = fs::read(&built).with_context(|| format!("cannot read {}", built.display()))?;
@@ -130,6 +130,9 @@ fn build(profile_name: &str, configuration: &'static Configuration) -> Result<Bu
     write(&target.join("firmware").join(folder), &elf, &image)?;
     print!("{}", image.table(&profile));
     print!("{}", frames::table(&frames));
+    for warning in profile.warnings() {
+        println!("warning: {warning}");
+    }
     if !faults.is_empty() {
         bail!("the image is not right:\n  {}", faults.join("\n  "));
     }
@@ -156,14 +159,19 @@ fn stem(profile: &str) -> String {
     stem.to_string_lossy().into_owned()
 }
 
-fn compile(profile: &str, configuration: &Configuration) -> Result<()> {
+fn compile(name: &str, profile: &Profile, configuration: &Configuration) -> Result<()> {
+    // A board that takes anything needs no code for signatures.
+    let signed = match profile.settings.iap.policy {
+        Policy::Signed => ",signed",
+        Policy::Open | Policy::Login => "",
+    };
     let mut build = cargo();
     build
         .args(["build", "--quiet", "--package", PACKAGE])
         .args(["--target", TARGET, "--profile", "firmware"])
         .args(["--no-default-features", "--features"])
-        .arg(configuration.features)
-        .env("IAP_PROFILE", absolute_if_file(profile));
+        .arg(format!("{}{signed}", configuration.features))
+        .env("IAP_PROFILE", absolute_if_file(name));
     command::run(&mut build)
 }
 

@@ -45,6 +45,9 @@ pub fn config() -> Config {
         map: map(),
         policy: Policy::Open,
         bare_rule: false,
+        public_keys: &[],
+        security_counter: 0,
+        boot_signature: false,
         user: DEFAULT_USER.try_into().unwrap(),
         password: DEFAULT_PASSWORD.try_into().unwrap(),
         network: NetworkConfig {

@@ -96,7 +96,7 @@ fn update(flash: &mut Nor, config: &Config) -> Result<(), ()> {
     flash.erase(sector).map_err(drop)?;
     install(flash, config);
     record.done(flash, map, 3).map_err(drop)?;
-    record.commit(flash, map, &image).map_err(drop)
+    record.commit(flash, map, &image, false).map_err(drop)
 }
 
 /// Puts a piece into one of the two sectors.

@@ -24,14 +24,15 @@ use iap_protocol::header::HeaderBytes;
 use iap_protocol::memory::{MemoryMap, SectorSet};
 use iap_protocol::record::{Entry, IMAGE_SLOTS, LOG_SLOTS, Seal, SectorHeader, Slot};
 
+use crate::config::Config;
 use crate::defect::{Defect, has};
 use crate::flash::{Flash, FlashError, Window};
 use log::SectorLog;
 
-/// Log slots that must be free before an update begins: claims, BEGUN, COMMITTED twice, and TOUCHED and DONE of every sector.
-const UPDATE_SLOTS: u16 = 56;
-/// Log slots that a commit needs: the claim of an image slot, and COMMITTED twice.
-const COMMIT_SLOTS: u16 = 3;
+/// Log slots that must be free before an update begins: claims, BEGUN, what a commit needs, and TOUCHED and DONE of every sector.
+const UPDATE_SLOTS: u16 = 58;
+/// Log slots that a commit needs: COUNTER, REVOKED, the claim of an image slot, and COMMITTED twice.
+const COMMIT_SLOTS: u16 = 5;
 /// Image slots an update may need: a raw image gets its final header at the commit.
 const UPDATE_IMAGES: u8 = 2;
 /// Settings that are kept.
@@ -59,7 +60,7 @@ pub struct RecordState {
     pub touched: SectorSet,
     /// Sectors that hold what the image in progress wants, verified.
     pub done: SectorSet,
-    /// The lowest security counter an image may have. Only an image whose signature was checked raises it.
+    /// The highest security counter of the entries. Only an image whose signature was checked raises it.
     pub counter: u32,
     /// Every revoked key.
     pub revoked: u32,
@@ -83,6 +84,21 @@ impl RecordState {
     /// Whether `image` is the one it speaks of.
     fn holds(&self, image: &HeaderBytes) -> bool {
         self.image.as_ref().is_some_and(|known| known == image)
+    }
+
+    /// The lowest security counter an image may have.
+    pub fn least_counter(&self, config: &Config) -> u32 {
+        self.counter.max(config.security_counter)
+    }
+
+    /// Whether a commit of `image` would raise the counter or revoke a key.
+    fn is_behind(&self, image: &HeaderBytes) -> bool {
+        image.security_counter() > self.counter || image.revoked_keys() & !self.revoked != 0
+    }
+
+    /// Whether the record says all there is to say about a commit of `image`, whose signature was checked or not.
+    pub fn is_committed(&self, image: &HeaderBytes, trusted: bool) -> bool {
+        self.last == Last::Committed && self.holds(image) && !(trusted && self.is_behind(image))
     }
 
     /// The last value of a setting.
@@ -313,16 +329,26 @@ impl Record {
         self.append(&mut Desk::new(flash, map), Entry::Done { sector }, None)
     }
 
-    /// Notes that all of `image` is in flash and was verified.
+    /// Notes that all of `image` is in flash and was verified; of an image that is `trusted` because its signature was checked, counter and
+    /// revoked keys before that: a cut in between leaves them with an update that is repeated.
     pub fn commit(
         &mut self,
         flash: &mut dyn Flash,
         map: &MemoryMap,
         image: &HeaderBytes,
+        trusted: bool,
     ) -> Result<(), FlashError> {
         let desk = &mut Desk::new(flash, map);
         let stored = self.state.holds(image);
         self.make_room(desk, COMMIT_SLOTS, u8::from(!stored))?;
+        let value = image.security_counter();
+        if trusted && value > self.state.counter {
+            self.append(desk, Entry::Counter { value }, None)?;
+        }
+        let keys = image.revoked_keys() & !self.state.revoked;
+        if trusted && keys != 0 {
+            self.append(desk, Entry::Revoked { keys }, None)?;
+        }
         let slot = match stored {
             true => self.image_slot,
             false => self.store_image(desk, image)?,

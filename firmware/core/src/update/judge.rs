@@ -15,6 +15,7 @@ use iap_protocol::vectors::{self, VectorFault};
 
 use crate::config::{Config, IAP_VERSION_NUMBERS};
 use crate::record::RecordState;
+use crate::signature;
 
 /// Bytes that tell the kind of a file.
 pub(super) const KIND_LEN: usize = 4;
@@ -53,7 +54,7 @@ pub(super) fn raw(
     if config.policy == Policy::Signed {
         return Err(ErrorCode::RawNotAllowed.into());
     }
-    check_counter(0, state)?;
+    check_counter(0, config, state)?;
     let start = config.map.application.start;
     check_region(Region::new(start, declared.unwrap_or(0)), &config.map)
 }
@@ -102,13 +103,11 @@ pub(super) fn header(
         ));
     }
     check_region(payload, &config.map)?;
-    check_counter(image.security_counter(), state)?;
+    check_counter(image.security_counter(), config, state)?;
     check_data_sectors(image, &config.map)?;
-    match (config.policy, image.is_signed()) {
-        // No public key is built into this version: nothing could vouch for a signature.
-        (Policy::Signed, true) => Err(ErrorCode::UnknownKey.into()),
-        (Policy::Signed, false) => Err(ErrorCode::NotSigned.into()),
-        _ => Ok(()),
+    match config.policy {
+        Policy::Signed => signature::check(image, config, state.revoked),
+        Policy::Open | Policy::Login => Ok(()),
     }
 }
 
@@ -149,14 +148,15 @@ pub(super) fn check_region(payload: Region, map: &MemoryMap) -> Result<(), Refus
     ))
 }
 
-fn check_counter(counter: u32, state: &RecordState) -> Result<(), Refusal> {
-    if counter >= state.counter {
+fn check_counter(counter: u32, config: &Config, state: &RecordState) -> Result<(), Refusal> {
+    let least = state.least_counter(config);
+    if counter >= least {
         return Ok(());
     }
     Err(Refusal::with(
         ErrorCode::CounterTooLow,
         "expected at least {d}, image says {d}",
-        &[state.counter, counter],
+        &[least, counter],
     ))
 }
 

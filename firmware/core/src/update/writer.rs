@@ -8,22 +8,22 @@ use iap_protocol::crc::Crc32;
 use iap_protocol::error::Refusal;
 use iap_protocol::header::{Flags, HeaderBytes};
 use iap_protocol::memory::{MAX_SECTORS, Region, Sector};
-use iap_protocol::status::Phase;
+use iap_protocol::status::{Phase, Policy};
 use iap_protocol::vectors::SYSTEM_VECTORS_LEN;
-use sha2::{Digest, Sha256};
 
 use super::judge;
 use super::ring::Ring;
 use super::upload::Upload;
 use crate::config::Config;
 use crate::defect::{Defect, has};
+use crate::digest::FlashDigest;
 use crate::flash::{Flash, FlashError, FlashFault, Window};
-use crate::record::{Last, Record};
+use crate::record::Record;
 
 /// Bytes programmed in one step: 64 words at 16 µs typical (DS8626 table 40) are a millisecond.
 const CHUNK_LEN: usize = 256;
 /// Bytes whose digest is computed in one step.
-const DIGEST_CHUNK_LEN: u32 = 4096;
+const DIGEST_STEP_LEN: u32 = 4096;
 
 /// What a step achieved.
 pub(super) enum Done {
@@ -59,10 +59,7 @@ enum State {
     /// All sectors are right; the whole is looked at once more.
     Check,
     /// The digest of what is in flash.
-    Digest {
-        offset: u32,
-        sha256: Sha256,
-    },
+    Digest(FlashDigest),
     Commit,
 }
 
@@ -158,7 +155,7 @@ impl Writer {
                 self.verify(flash, config, record, image, sector)
             }
             State::Check => self.check(flash, config, image),
-            State::Digest { .. } => self.digest(flash, image),
+            State::Digest(_) => self.digest(flash, image),
             State::Commit => self.commit(flash, config, record, image),
         }
     }
@@ -362,37 +359,20 @@ impl Writer {
             .map_err(Stop::Image)?;
         self.state = match image.sha256() {
             None => State::Commit,
-            Some(_) => State::Digest {
-                offset: 0,
-                sha256: Sha256::new(),
-            },
+            Some(_) => State::Digest(FlashDigest::new()),
         };
         Ok(Done::Worked)
     }
 
     fn digest(&mut self, flash: &mut dyn Flash, image: &HeaderBytes) -> Result<Done, Stop> {
-        let State::Digest { offset, sha256 } = &mut self.state else {
+        let State::Digest(digest) = &mut self.state else {
             return Ok(Done::Worked);
         };
-        let size = image.payload_size();
-        let stop = size.min(offset.saturating_add(DIGEST_CHUNK_LEN));
-        while *offset < stop {
-            let mut chunk = [0; CHUNK_LEN];
-            let len = (stop - *offset).min(CHUNK_LEN as u32);
-            let Some(bytes) = chunk.get_mut(..len as usize) else {
-                break;
-            };
-            flash.read(image.load_address().saturating_add(*offset), bytes)?;
-            sha256.update(&*bytes);
-            *offset += len;
+        match digest.advance(flash, image, DIGEST_STEP_LEN)? {
+            None => {}
+            Some(true) => self.state = State::Commit,
+            Some(false) => return Err(Stop::Image(ErrorCode::PayloadDigest.into())),
         }
-        if *offset < size {
-            return Ok(Done::Worked);
-        }
-        if image.sha256() != Some(sha256.clone().finalize().into()) {
-            return Err(Stop::Image(ErrorCode::PayloadDigest.into()));
-        }
-        self.state = State::Commit;
         Ok(Done::Worked)
     }
 
@@ -412,10 +392,10 @@ impl Writer {
             }
             image.seal();
         }
-        let state = record.state();
-        let recorded = state.last == Last::Committed && state.image.as_ref() == Some(&image);
-        if self.changed || !recorded {
-            record.commit(flash, &config.map, &image)?;
+        // With this policy no other image comes so far.
+        let trusted = config.policy == Policy::Signed;
+        if self.changed || !record.state().is_committed(&image, trusted) {
+            record.commit(flash, &config.map, &image, trusted)?;
         }
         Ok(Done::Committed)
     }

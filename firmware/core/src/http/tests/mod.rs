@@ -168,6 +168,9 @@ fn config() -> Config {
         },
         policy: Policy::Open,
         bare_rule: false,
+        public_keys: &[],
+        security_counter: 0,
+        boot_signature: false,
         user: "user".try_into().unwrap(),
         password: "stm32".try_into().unwrap(),
         network: NetworkConfig {
