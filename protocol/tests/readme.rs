@@ -3,6 +3,7 @@
 
 use iap_protocol::ErrorCode;
 use iap_protocol::crc::crc32;
+use iap_protocol::mailbox;
 use iap_protocol::status::Status;
 
 const README: &str = include_str!("../README.md");
@@ -97,4 +98,23 @@ fn the_fields_of_status_are_those_of_the_code_in_their_order() {
         rest = after;
     }
     assert!(!rest.contains("\":"), "{rest} is missing in README");
+}
+
+#[test]
+fn the_words_of_the_mailbox_are_those_of_the_code() {
+    let rows = table("## Mailbox", "register");
+    let words: Vec<_> = rows.iter().map(|row| (row[0], row[1])).collect();
+    let hex = |word: u32| format!("`{word:#010x}`");
+    let expected = [
+        ("request", hex(mailbox::REQUEST_UPDATE)),
+        ("request", hex(mailbox::unconfirmed(0)) + " + n"),
+        ("request", hex(mailbox::NOTHING)),
+        ("cause", hex(mailbox::reset_cause(0)) + " + flags"),
+    ];
+    assert_eq!(
+        words,
+        expected
+            .each_ref()
+            .map(|(name, word)| (*name, word.as_str()))
+    );
 }
