@@ -1,4 +1,4 @@
-//! Signatures of openssl and Python's cryptography are taken, and theirs take those of iapctl.
+//! Signatures of openssl and Python's cryptography are taken by iapctl and by the firmware's core, and theirs take those of iapctl.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
 mod common;
@@ -8,7 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use common::{App, Folder, iapctl, peer};
+use iap_profile::PublicKey;
 use iap_protocol::header::{ImageHeader, SIGNED_LEN};
+use iap_sim::bench::{Bench, Pushed, real_map};
+use iap_sim::signer::{public_keys, require_signatures};
 
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()
@@ -107,6 +110,24 @@ impl Detached {
         .says("signed with key 0");
     }
 
+    /// The core installs the signed image on a board with this public key, and on no other one.
+    fn board_takes_it(&self, public_key: &Path) {
+        let shown = iapctl(["keygen", "--json", "--show", text(public_key)]);
+        let key: PublicKey = shown.json()["public_key"]
+            .as_str()
+            .unwrap()
+            .parse()
+            .unwrap();
+        let file = std::fs::read(&self.signed).unwrap();
+        for (keys, is_taken) in [(vec![key.0], true), (public_keys().to_vec(), false)] {
+            let mut board = Bench::new(real_map(), 1);
+            require_signatures(&mut board.config);
+            board.config.public_keys = keys.leak();
+            let pushed = board.push(&file);
+            assert_eq!(pushed == Pushed::Committed, is_taken, "{pushed:?}");
+        }
+    }
+
     /// An image signed by iapctl, cut into what was signed and the signature.
     fn sign_with(&self, key: &Path) {
         let args = [
@@ -148,6 +169,7 @@ fn openssl_signs_for_iapctl_with_a_key_of_its_own() {
     };
     if made().is_some() {
         case.attach(&public);
+        case.board_takes_it(&public);
         // And iapctl signs with openssl's key: Ed25519 is deterministic.
         let theirs = std::fs::read(&case.signature).unwrap();
         case.sign_with(&key);
@@ -161,6 +183,7 @@ fn openssl_verifies_what_iapctl_signed_with_a_key_of_iapctl() {
     let (key, public) = (case.folder.path("key.pem"), case.folder.path("public.pem"));
     iapctl(["keygen", "-o", text(&key)]).exits(0);
     case.sign_with(&key);
+    case.board_takes_it(&key);
     let verified = || {
         openssl(&["pkey", "-in", text(&key), "-pubout", "-out", text(&public)])?;
         let (input, signature) = (text(&case.to_sign), text(&case.signature));
@@ -203,6 +226,7 @@ fn python_s_cryptography_signs_for_iapctl_and_verifies_it() {
     let (key, public) = (case.folder.path("key.pem"), case.folder.path("public.pem"));
     if python(SIGN, &[&case.to_sign, &case.signature, &public]).is_some() {
         case.attach(&public);
+        case.board_takes_it(&public);
         iapctl(["keygen", "-o", text(&key)]).exits(0);
         case.sign_with(&key);
         python(VERIFY, &[&case.to_sign, &case.signature, &key]);

@@ -5,77 +5,24 @@
 
 mod common;
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream, UdpSocket};
-use std::thread;
+use std::net::UdpSocket;
 use std::time::Duration;
 
+use common::clients::{TRANSPORTS, costs_nothing, http, operations, starts, upload};
 use common::{PATIENCE, application, put, put_from};
 use iap_protocol::ErrorCode;
 use iap_protocol::header::ImageHeader;
-use iap_sim::board::Reset;
-use iap_sim::event::Event;
 use iap_sim::sim::{Sim, SimOptions};
 
 /// Fits the 96 KiB ring.
 const SMALL: usize = 20_001;
 /// Does not.
 const LARGE: usize = 200_003;
-/// `user:stm32` (RFC 7617).
-const LOGIN: &str = "authorization: Basic dXNlcjpzdG0zMg==\r\n";
-
 /// A board with version 1.0.0 on it.
 fn board() -> Sim {
     let sim = Sim::start(SimOptions::fast("sim").unwrap()).unwrap();
     put(sim.tftp(), &application((1, 0, 0), SMALL).1).unwrap();
     sim
-}
-
-/// What a client hears: the sentence of a refusal, or nothing.
-type Push = fn(&Sim, &[u8]) -> Result<(), String>;
-
-fn tftp(sim: &Sim, file: &[u8]) -> Result<(), String> {
-    put(sim.tftp(), file)
-}
-
-/// As `curl --user user:stm32 -F datafile=@app.iap` does: the board does not learn the length of the file before its end.
-fn http(sim: &Sim, file: &[u8]) -> Result<(), String> {
-    let (status, body) = upload(sim.http(), LOGIN, file);
-    if status == 200 { Ok(()) } else { Err(body) }
-}
-
-const TRANSPORTS: [(&str, Push); 2] = [("tftp", tftp), ("http", http)];
-
-fn upload(server: SocketAddr, login: &str, file: &[u8]) -> (u16, String) {
-    let head = "--B\r\ncontent-disposition: form-data; name=\"datafile\"; filename=\"a\"\r\n\r\n";
-    let body = [head.as_bytes(), file, b"\r\n--B--\r\n"].concat();
-    let fields = format!(
-        "{login}accept: application/json\r\ncontent-type: multipart/form-data; boundary=B\r\n"
-    );
-    request(server, "/upload.cgi", &fields, &body)
-}
-
-/// Sends a request and reads the answer at the same time, as clients do; its status and body.
-fn request(server: SocketAddr, path: &str, fields: &str, body: &[u8]) -> (u16, String) {
-    let mut stream = TcpStream::connect(server).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let head = format!(
-        "POST {path} HTTP/1.1\r\nhost: board\r\nconnection: close\r\n{fields}content-length: {}\r\n\r\n",
-        body.len()
-    );
-    let mut sender = stream.try_clone().unwrap();
-    let bytes = [head.as_bytes(), body].concat();
-    let sending = thread::spawn(move || {
-        // The board may answer and close before all is sent.
-        let _ = sender.write_all(&bytes);
-    });
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).unwrap();
-    sending.join().unwrap();
-    let answer = String::from_utf8(answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    (status, body.to_owned())
 }
 
 /// A `.iap` of version 2.0.0 that `change` has spoilt; the header's CRC is made right again.
@@ -84,47 +31,6 @@ fn spoilt(size: usize, change: impl Fn(&mut ImageHeader, &mut Vec<u8>)) -> Vec<u
     let mut header = ImageHeader::decode(&file).unwrap();
     change(&mut header, &mut payload);
     [&header.encode()[..], &payload].concat()
-}
-
-fn operations(sim: &Sim) -> (u64, u64) {
-    (sim.erases(), sim.words())
-}
-
-/// The version that starts after a reset.
-fn starts(sim: &Sim) -> Option<String> {
-    let from = sim.events().len();
-    sim.remote().reset(Reset::plain("test"));
-    let mut version = None;
-    let decided = |event: &Event| match event {
-        Event::WouldStart {
-            version: starts, ..
-        } => {
-            version = Some(starts.clone());
-            true
-        }
-        Event::IapMode { .. } => true,
-        _ => false,
-    };
-    sim.wait_for(from, PATIENCE, decided).unwrap();
-    // Ready for the next client once it has an address again.
-    sim.wait_for(from, PATIENCE, |event| {
-        matches!(event, Event::Address { address: Some(_) })
-    })
-    .unwrap();
-    version
-}
-
-/// Asserts that `file` is refused with `code` over both transports, without a flash operation.
-fn costs_nothing(sim: &Sim, name: &str, code: ErrorCode, file: &[u8]) {
-    for (transport, push) in TRANSPORTS {
-        let before = operations(sim);
-        let told = push(sim, file).expect_err(name);
-        assert!(
-            told.contains(code.sentence()),
-            "{name} over {transport}: expected {code:?}, got: {told}"
-        );
-        assert_eq!(operations(sim), before, "{name} over {transport}");
-    }
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! A TFTP client of a few lines and applications to push.
 #![allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used)] // each test file uses its own part of this
 
+pub mod clients;
+
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
