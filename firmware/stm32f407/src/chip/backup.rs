@@ -43,7 +43,8 @@ impl Backup {
         self.leave(RESET_CAUSE_BACKUP_REGISTER, mailbox::reset_cause(flags));
     }
 
-    /// The write has arrived when a read after it has: before the jump PWR is reset, over another bus, and the protection comes back.
+    /// Writes RTC_BKPxR (RM0090 section 26.6.20). The write has arrived when a read after it has: before the jump PWR is reset, over another
+    /// bus, and the protection comes back.
     fn leave(&mut self, register: usize, word: u32) {
         put!(self.rtc.bkpr(register), word);
         self.rtc.bkpr(register).read();

@@ -77,7 +77,7 @@ fn run_pll(rcc: &RCC, pllcfgr: u32, cfgr: u32) -> Result<(), ClockFault> {
     select(rcc, SW_PLL)
 }
 
-/// Chooses the system clock and waits for it (RCC_CFGR.SWS follows SW two bits higher).
+/// Chooses the system clock and waits for it: RCC_CFGR.SWS follows SW two bits higher (RM0090 section 7.3.3).
 fn select(rcc: &RCC, source: u32) -> Result<(), ClockFault> {
     change!(rcc.cfgr(), clear SW, set source);
     let taken = within(TRIES, || rcc.cfgr().read().bits() >> 2 & SW == source);

@@ -36,7 +36,7 @@ pub(crate) struct ChipFlash {
 }
 
 impl ChipFlash {
-    /// Takes over the flash interface and the CRC unit.
+    /// Takes over the flash interface and the CRC unit, which gets its clock (RM0090 section 7.3.10).
     pub(crate) fn new(flash: FLASH, crc: CRC, supply: Supply, rcc: &RCC) -> Self {
         change!(rcc.ahb1enr(), clear 0, set CRCEN);
         Self { flash, crc, supply }
@@ -92,6 +92,7 @@ impl ChipFlash {
         }
     }
 
+    /// The CRC-32 of words, continued from `resume`, by the unit (RM0090 section 4.3).
     fn feed_crc_unit(&mut self, resume: u32, words: Region) -> u32 {
         put!(self.crc.cr(), CRC_RESET);
         let feed = |address: u32| put!(self.crc.dr(), crc_unit::next_word(read_word(address)));
@@ -133,6 +134,7 @@ impl Flash for ChipFlash {
             return Err(FlashError::new(FlashFault::OutsideWindow, address));
         }
         let erased = self.unlocked(address, |this| {
+            // RM0090 section 3.6.3: SER and SNB, then STRT.
             let cr = word::cr_erase(sector.index, PSIZE);
             put!(this.flash.cr(), cr);
             put!(this.flash.cr(), cr | CR_STRT);
@@ -149,6 +151,7 @@ impl Flash for ChipFlash {
                 .first_chunk()
                 .map_or(u32::MAX, |w| u32::from_le_bytes(*w));
             self.unlocked(address, |this| {
+                // RM0090 section 3.6.4: PG, then the word.
                 put!(this.flash.cr(), word::cr_program(PSIZE));
                 write_word(address, word);
                 this.finish(PROGRAM_TRIES, address, FlashFault::Program)

@@ -55,7 +55,7 @@ pub(crate) fn make_output(rcc: &RCC, line: Line, on: bool) {
     configure(rcc, line.pin, Mode::Output { high });
 }
 
-/// Switches an output.
+/// Switches an output (RM0090 section 8.4.7).
 pub(crate) fn set(line: Line, on: bool) {
     let high = on != line.active_low;
     put!(port(line.pin).bsrr(), set_or_reset(line.pin, high));

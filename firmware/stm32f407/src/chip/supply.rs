@@ -14,7 +14,7 @@ pub(crate) struct Supply {
 }
 
 impl Supply {
-    /// Switches it on with the profile's threshold. The clock of PWR must run.
+    /// Switches it on with the profile's threshold (RM0090 section 5.2.3). The clock of PWR must run.
     pub(crate) fn new(pwr: PWR) -> Self {
         change!(pwr.cr(), clear PLS, set PVD_LEVEL << 5 | PVDE);
         Self { pwr }

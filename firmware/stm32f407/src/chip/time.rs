@@ -47,7 +47,7 @@ impl Timer {
         u64::from(self.high) << 32 | u64::from(count)
     }
 
-    /// Has the timer end sleep at `at_us`; `false` if that is now or past. Less than 71 minutes ahead.
+    /// Has the timer end sleep at `at_us`, by a compare (RM0090 section 18.3.8); `false` if that is now or past. Less than 71 minutes ahead.
     pub(crate) fn wake_at(&mut self, at_us: u64) -> bool {
         put!(self.tim2.ccr1(), at_us as u32);
         put!(self.tim2.sr(), 0);

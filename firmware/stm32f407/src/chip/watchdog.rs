@@ -23,18 +23,19 @@ impl Watchdog {
         watchdog
     }
 
+    /// Prescaler and reload value (RM0090 section 21.3.2: after the access key).
     fn lengthen(&self) {
         put!(self.iwdg.kr(), KEY_ACCESS);
         put!(self.iwdg.pr(), PRESCALER_256);
         put!(self.iwdg.rlr(), RELOAD);
     }
 
-    /// Reloads it, whether it runs or not.
+    /// Reloads it, whether it runs or not (RM0090 section 21.4.1).
     pub(crate) fn feed(&self) {
         put!(self.iwdg.kr(), KEY_RELOAD);
     }
 
-    /// Starts it for an application that must confirm. Nothing but a reset stops it.
+    /// Starts it (RM0090 section 21.3) for an application that must confirm. Nothing but a reset stops it.
     pub(crate) fn start(&self) {
         put!(self.iwdg.kr(), KEY_START);
         // The registers take new values only while LSI runs, which the start has switched on: wait for the values of `new`.

@@ -125,14 +125,14 @@ impl Mac {
         self.running
     }
 
-    /// Sets speed and duplex of a link that has come up.
+    /// Sets speed and duplex of a link that has come up (RM0090 section 33.8.1, ETH_MACCR.FES and DM).
     pub(super) fn set_link(&self, link: phy::Link) {
         gap();
         put!(self.mac.maccr(), MACCR | link.maccr());
         gap();
     }
 
-    /// Clears all flags of the DMA but those that [`Mac::resume_reception`] and [`Mac::resume_transmission`] look at.
+    /// Clears all flags of the DMA (RM0090 section 33.8.4, ETH_DMASR) but those that [`Mac::resume_reception`] and [`Mac::resume_transmission`] look at.
     pub(super) fn acknowledge(&self) {
         put!(self.dma.dmasr(), DMASR_CLEAR & !(DMASR_RBUS | DMASR_TBUS));
     }
@@ -156,14 +156,14 @@ impl Mac {
         self.dma.dmamfbocr().read().bits()
     }
 
-    /// Reads a register of the PHY; `None` if the transfer does not end.
+    /// Reads a register of the PHY (RM0090 section 33.4.1); `None` if the transfer does not end.
     pub(super) fn read_phy(&self, phy: u8, register: u8, timer: &mut Timer) -> Option<u16> {
         put!(self.mac.macmiiar(), mdio::read(phy, register));
         self.wait_mdio(timer)?;
         Some(self.mac.macmiidr().read().bits() as u16)
     }
 
-    /// Writes a register of the PHY.
+    /// Writes a register of the PHY (RM0090 section 33.4.1).
     pub(super) fn write_phy(
         &self,
         phy: u8,
