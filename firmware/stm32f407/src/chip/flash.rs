@@ -146,7 +146,10 @@ impl Flash for ChipFlash {
 
     fn program(&mut self, address: u32, bytes: &[u8]) -> Result<(), FlashError> {
         check_readable(Region::new(address, bytes.len() as u32))?;
-        for (address, chunk) in (address..).step_by(4).zip(bytes.chunks_exact(4)) {
+        let mut next = address;
+        for chunk in bytes.chunks_exact(4) {
+            let address = next;
+            next = next.wrapping_add(4);
             let word = chunk
                 .first_chunk()
                 .map_or(u32::MAX, |w| u32::from_le_bytes(*w));
@@ -198,11 +201,12 @@ fn check_readable(region: Region) -> Result<(), FlashError> {
 }
 
 /// Copies flash content; the caller has checked the region.
-fn copy(address: u32, bytes: &mut [u8]) {
-    for (address, byte) in (address..).zip(bytes) {
+fn copy(mut address: u32, bytes: &mut [u8]) {
+    for byte in bytes {
         // SAFETY: an address in the chip's flash, which is always mapped and readable. Volatile, because `write_word` changes it behind
         // the compiler's back.
         *byte = unsafe { ptr::read_volatile(address as *const u8) };
+        address = address.wrapping_add(1);
     }
 }
 

@@ -73,11 +73,12 @@ pub(super) fn new(memory: &'static mut Memory) -> (RxRing, TxRing) {
 
 /// Gives each descriptor its buffer and its successor; the last one's is the first.
 fn chain<const N: usize>(descriptors: &[Descriptor; N], buffers: &[Buffer; N]) {
-    let successors = descriptors.iter().cycle().skip(1);
-    for ((descriptor, buffer), successor) in descriptors.iter().zip(buffers).zip(successors) {
+    let mut successor = descriptors[0].address();
+    for (descriptor, buffer) in descriptors.iter().zip(buffers).rev() {
         let [_, _, buffer_address, next, ..] = &descriptor.0;
         buffer_address.set(buffer.0.as_ptr() as u32);
-        next.set(successor.address());
+        next.set(successor);
+        successor = descriptor.address();
     }
 }
 
