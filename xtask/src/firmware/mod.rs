@@ -25,6 +25,8 @@ use image::FirmwareImage;
 const PACKAGE: &str = "iap-stm32f407";
 /// The board of the size table.
 const MEASURED_BOARD: &str = "stm324xg-eval";
+/// The same with policy `signed`.
+const SIGNED_BOARD: &str = "firmware/stm32f407/stm324xg-eval-signed.toml";
 
 /// What to build.
 #[derive(clap::Args)]
@@ -57,7 +59,9 @@ impl Options {
             let boards = Profile::builtins().map(|board| (board.to_owned(), everything));
             let sizes = CONFIGURATIONS.iter().skip(1);
             let sizes = sizes.map(|configuration| (MEASURED_BOARD.to_owned(), configuration));
-            return boards.chain(sizes).collect();
+            let signed = command::root().join(SIGNED_BOARD);
+            let signed = (signed.to_string_lossy().into_owned(), everything);
+            return boards.chain([signed]).chain(sizes).collect();
         }
         let configuration = Configuration::find(&self.configuration).unwrap_or(everything);
         vec![(self.profile.clone(), configuration)]

@@ -57,9 +57,10 @@ fn newest(path: &Path) -> SystemTime {
     inside.max().unwrap_or(own)
 }
 
-/// The default build of the IAP firmware for a board.
+/// The default build of the IAP firmware for a board; `profile` is a name or a file.
 pub(crate) fn firmware(profile: &str) -> PathBuf {
-    let file = format!("firmware/{profile}/iap.elf");
+    let stem = Path::new(profile).file_stem().unwrap_or_default();
+    let file = format!("firmware/{}/iap.elf", stem.to_string_lossy());
     let command = ["run", "--quiet", "--package", "xtask", "--", "firmware"];
     let command = [&command[..], &["--profile", profile]].concat();
     built(&file, &FOR_THE_CHIP, &command)

@@ -114,7 +114,11 @@ impl Bench {
         let map = self.profile.memory_map();
         let payload = image::application(map, version, len);
         let file = self.folder.path().join("image.iap");
-        std::fs::write(&file, image::iap_file(map, &self.name, &payload)).unwrap();
+        std::fs::write(
+            &file,
+            image::iap_file(map, &self.profile.settings.board_id, &payload),
+        )
+        .unwrap();
         (file, payload)
     }
 
