@@ -1,7 +1,7 @@
 //! `cargo xtask setup`: what building and testing needs beside a Rust toolchain.
 //!
-//! Rust targets come from rustup, cargo-deny from the crates registry (a minute to compile), other people's TFTP and HTTP clients and
-//! servers from Debian. Only what is missing is installed; where that needs a right this user does not have, the command to type is
+//! Rust targets come from rustup, cargo-deny and geckodriver from the crates registry (some minutes to compile), other people's TFTP
+//! and HTTP clients, servers and browsers from Debian (browsers: 700 MB). Only what is missing is installed; where that needs a right this user does not have, the command to type is
 //! shown instead. Never starts a service.
 
 use std::env;
@@ -25,7 +25,7 @@ pub(crate) struct Peer {
     pub(crate) package: &'static str,
 }
 
-const PEERS: [Peer; 10] = [
+const PEERS: [Peer; 15] = [
     peer("in.tftpd", "tftpd-hpa"),
     peer("tftp", "tftp-hpa"),
     peer("atftp", "atftp"),
@@ -36,6 +36,15 @@ const PEERS: [Peer; 10] = [
     peer("python3", "python3"),
     peer("openssl", "openssl"),
     peer("ip", "iproute2"),
+    peer("wget", "wget"),
+    // The module itself: a machine with python3 need not have it.
+    peer(
+        "/usr/lib/python3/dist-packages/requests/__init__.py",
+        "python3-requests",
+    ),
+    peer("chromium", "chromium"), // 350 MB
+    peer("chromedriver", "chromium-driver"),
+    peer("firefox-esr", "firefox-esr"), // 300 MB
 ];
 
 const fn peer(program: &'static str, package: &'static str) -> Peer {
@@ -44,6 +53,8 @@ const fn peer(program: &'static str, package: &'static str) -> Peer {
 
 /// The check of licences, bans and sources; `deny.toml` says what may be.
 const CARGO_DENY: [&str; 5] = ["install", "cargo-deny", "--locked", "--version", "0.20.2"];
+/// Drives Firefox; Debian does not have it.
+const GECKODRIVER: [&str; 5] = ["install", "geckodriver", "--locked", "--version", "0.37.1"];
 
 /// Installs everything that is missing.
 pub(crate) fn run() -> Result<()> {
@@ -51,6 +62,10 @@ pub(crate) fn run() -> Result<()> {
         println!("setup: cargo-deny is missing: it is compiled once, which takes a minute");
         // Unoptimised: it compiles in half the time, and its work here takes a second either way.
         command::run(cargo().args(CARGO_DENY).arg("--debug"))?;
+    }
+    if find_program("geckodriver").is_none() {
+        println!("setup: geckodriver is missing: it is compiled once, which takes two minutes");
+        command::run(cargo().args(GECKODRIVER).arg("--debug"))?;
     }
     for target in [sample_app::TARGET].into_iter().chain(OTHER_HOSTS) {
         add_rust_target(target)?;
@@ -99,13 +114,22 @@ pub(crate) fn missing_peers() -> Vec<Peer> {
     PEERS.into_iter().filter(absent).collect()
 }
 
-/// Looks in PATH and in the folders of servers, which are not in everybody's PATH.
+/// Looks in PATH and in the folders of servers and of cargo's programs, which are not in everybody's PATH.
 fn find_program(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path)
         .chain(["/usr/sbin".into(), "/sbin".into()])
+        .chain(cargo_home().map(|home| home.join("bin")))
         .map(|folder| folder.join(name))
         .find(|file| file.is_file())
+}
+
+/// Where cargo installs programs.
+fn cargo_home() -> Option<PathBuf> {
+    let by_default = || Some(env::home_dir()?.join(".cargo"));
+    env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(by_default)
 }
 
 /// The command that installs `peers`.

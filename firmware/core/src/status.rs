@@ -65,9 +65,14 @@ pub struct Report<'a> {
 impl Report<'_> {
     /// Writes `status.json`; its length, 0 if `json` is too short, which [`iap_protocol::status::MAX_LEN`] bytes are not.
     pub fn write<F: Flash>(&self, updater: &Updater<'_, F>, json: &mut [u8]) -> usize {
+        self.view(updater).write(json).unwrap_or(0)
+    }
+
+    /// All of it.
+    pub fn view<'v, F: Flash>(&'v self, updater: &'v Updater<'_, F>) -> View<'v> {
         let config = self.config;
         let (flash_erases, flash_words) = updater.operations();
-        let view = View {
+        View {
             board: &config.board,
             iap_version: IAP_VERSION,
             policy: config.policy,
@@ -82,8 +87,7 @@ impl Report<'_> {
             last_error: updater.last_error(),
             flash_erases,
             flash_words,
-        };
-        view.write(json).unwrap_or(0)
+        }
     }
 
     fn application_view<'r>(&self, record: &'r RecordState) -> Option<ApplicationView<'r>> {

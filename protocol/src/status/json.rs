@@ -7,6 +7,31 @@ use crate::header::{HeaderBytes, VersionBytes};
 use crate::memory::{Region, SectorSet};
 use crate::text::Writer;
 
+impl Phase {
+    /// As the record spells it.
+    pub fn name(self) -> &'static str {
+        name_of(&PHASES, self as usize)
+    }
+}
+
+impl IapReason {
+    /// As the record spells it.
+    pub fn name(self) -> &'static str {
+        name_of(&REASONS, self as usize)
+    }
+}
+
+impl Policy {
+    /// As the record spells it.
+    pub fn name(self) -> &'static str {
+        name_of(&POLICIES, self as usize)
+    }
+}
+
+fn name_of(names: &[&'static str], index: usize) -> &'static str {
+    names.get(index).copied().unwrap_or("unknown")
+}
+
 const PHASES: [&str; 9] = [
     "idle",
     "receiving",
@@ -100,12 +125,19 @@ pub struct UpdateView {
 impl View<'_> {
     /// Writes the record as JSON; its length, or `None` if `out` is too short, which [`super::MAX_LEN`] bytes are not.
     pub fn write(&self, out: &mut [u8]) -> Option<usize> {
-        let mut json = Json(Writer::new(out));
+        let mut out = Writer::new(out);
+        self.write_to(&mut out);
+        (!out.is_cut()).then_some(out.len())
+    }
+
+    /// Writes the record as JSON.
+    pub fn write_to(&self, out: &mut Writer<'_>) {
+        let mut json = Json(out);
         json.0.text("{");
         json.number("status_version", 1);
         json.text("board", self.board.as_bytes());
         json.text("iap_version", self.iap_version.as_bytes());
-        json.name_of("policy", &POLICIES, self.policy as usize);
+        json.text("policy", self.policy.name().as_bytes());
         json.word(
             "default_password",
             if self.default_password {
@@ -114,8 +146,8 @@ impl View<'_> {
                 "false"
             },
         );
-        json.name_of("phase", &PHASES, self.phase as usize);
-        json.name_of("iap_reason", &REASONS, self.iap_reason as usize);
+        json.text("phase", self.phase.name().as_bytes());
+        json.text("iap_reason", self.iap_reason.name().as_bytes());
         json.number("user_flash_first_page_address", self.user_flash.start);
         json.number("user_flash_size", self.user_flash.len);
         json.number("uptime_ms", self.uptime_ms);
@@ -132,22 +164,21 @@ impl View<'_> {
         if let Some(error) = self.last_error {
             json.number("code", error.code as u32);
             json.word("text", "\"");
-            error.write(&mut json.0);
+            error.write(json.0);
             json.0.text("\"}");
         }
         json.number("flash_erases", self.flash_erases);
         json.number("flash_words", self.flash_words);
         json.0.text("}");
-        (!json.0.is_cut()).then_some(json.0.len())
     }
 }
 
-struct Json<'a>(Writer<'a>);
+struct Json<'w, 'a>(&'w mut Writer<'a>);
 
-impl Json<'_> {
+impl Json<'_, '_> {
     fn application(&mut self, application: &ApplicationView<'_>) {
         self.word("version", "\"");
-        application.version.write(&mut self.0);
+        application.version.write(self.0);
         self.0.text("\"");
         self.text("board", application.board);
         self.number("load_address", application.region.start);
@@ -188,13 +219,6 @@ impl Json<'_> {
     fn number(&mut self, name: &str, value: u32) {
         self.name(name);
         self.0.decimal(value);
-    }
-
-    fn name_of(&mut self, name: &str, names: &[&str], index: usize) {
-        self.text(
-            name,
-            names.get(index).copied().unwrap_or("unknown").as_bytes(),
-        );
     }
 
     /// A text; what JSON would have to escape is shown as a question mark.

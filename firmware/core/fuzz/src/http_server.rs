@@ -3,7 +3,7 @@
 use iap_core::config::Config;
 use iap_core::http::{Connection, Context, Server};
 use iap_core::intake::Intake;
-use iap_protocol::text::Writer;
+use iap_protocol::status::{IapReason, Phase, View};
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::Ipv4Address;
 
@@ -41,6 +41,25 @@ pub fn http_server(bytes: &[u8]) {
         bench.act(&mut script);
     }
     bench.end();
+}
+
+fn view(config: &Config) -> View<'_> {
+    View {
+        board: &config.board,
+        iap_version: "0.1.0",
+        policy: config.policy,
+        default_password: true,
+        phase: Phase::Idle,
+        iap_reason: IapReason::NoApplication,
+        user_flash: config.map.application,
+        uptime_ms: 1,
+        security_counter: 0,
+        application: None,
+        update: None,
+        last_error: None,
+        flash_erases: 0,
+        flash_words: 0,
+    }
 }
 
 struct Bench {
@@ -89,18 +108,15 @@ impl Bench {
         &mut self,
         call: impl FnOnce(&mut Connection, &mut Server, &mut Context<'_>) -> T,
     ) -> T {
-        let status = |json: &mut [u8]| {
-            let len = json.len().min(400);
-            json[..len].fill(b' ');
-            len
-        };
+        let config = &self.config;
+        let view = |show: &mut dyn FnMut(&View<'_>)| show(&self::view(config));
         let random = &mut self.random;
         let mut context = Context {
             now: self.now,
-            config: &self.config,
+            config,
             intake: &mut self.upload,
-            status: &status,
-            application: &|out: &mut Writer<'_>| out.text("1.2.3"),
+            view: &view,
+            address: Ipv4Address::new(192, 168, 0, 10),
             random: &mut || {
                 *random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
                 *random

@@ -2,9 +2,10 @@
 
 use iap_protocol::ErrorCode;
 use iap_protocol::http::{COOKIE, HEADER_CODE};
+use iap_protocol::text::Writer;
 
 use super::Context;
-use super::pages::{self, Page};
+use super::pages::{self, Page, Tone};
 use super::request::{Method, Request};
 use super::session::ABSOLUTE_LIMIT;
 use super::text::{Buffer, put, put_id, put_number, right_align};
@@ -35,9 +36,16 @@ const REASONS: [(u16, &str); 19] = [
 /// Seconds after which a client should come back to a board that is out of something.
 const RETRY_AFTER_S: u32 = 2;
 
-/// Fields that every answer has: nothing a board says is to be kept, guessed at or framed.
-const COMMON: &str =
-    "cache-control: no-store\r\nx-content-type-options: nosniff\r\nx-frame-options: DENY\r\n";
+/// Fields that every answer has: nothing a board says is to be guessed at.
+const COMMON: &str = "x-content-type-options: nosniff\r\n";
+/// The further fields of an answer that is true only now.
+const JSON: &str = "content-type: application/json\r\ncache-control: no-store\r\n";
+/// Those of a page: it loads nothing from elsewhere, runs no script of its own, sends its forms nowhere else and is never framed.
+const HTML: &str = "content-type: text/html; charset=utf-8\r\ncache-control: no-store\r\ncontent-security-policy: \
+    default-src 'self';img-src data:;form-action 'self';base-uri 'none';frame-ancestors 'none'\r\n";
+/// Those of style and script: their addresses change when they do.
+const KEPT: &str =
+    "content-encoding: gzip\r\ncache-control: max-age=31536000, immutable\r\ncontent-type: text/";
 
 /// An answer before it is written.
 #[derive(Default)]
@@ -46,8 +54,8 @@ pub(super) struct Answer<'a> {
     pub(super) code: Option<ErrorCode>,
     /// The sentence; empty for none.
     pub(super) text: &'a [u8],
-    /// What the page offers.
-    pub(super) page: Page,
+    /// The board resets: the page offers nothing more.
+    pub(super) farewell: bool,
     /// Methods that the path takes, for 405.
     pub(super) allow: &'static str,
     /// Seconds; 0 for no such field.
@@ -60,10 +68,9 @@ pub(super) struct Answer<'a> {
 
 impl<'a> Answer<'a> {
     /// Success.
-    pub(super) fn ok(text: &'a [u8], page: Page) -> Self {
+    pub(super) fn ok(text: &'a [u8]) -> Self {
         Self {
             text,
-            page,
             ..Self::default()
         }
     }
@@ -73,22 +80,18 @@ impl<'a> Answer<'a> {
         Self {
             code: Some(code),
             text,
-            page: match code.http_status() {
-                401 | 429 => Page::Login,
-                _ => Page::Back,
-            },
             ..Self::default()
         }
     }
 
-    /// Appends the answer to `request`.
+    /// Appends the answer to `request`; what is to be sent behind it.
     pub(super) fn write(
         &self,
         out: &mut Buffer,
         request: &Request,
         keep: bool,
         context: &Context<'_>,
-    ) {
+    ) -> &'static [u8] {
         let redirects = self.to_root && !request.wants_json;
         let status = match self.code {
             Some(code) => code.http_status(),
@@ -105,15 +108,30 @@ impl<'a> Answer<'a> {
         if let Some(id) = self.cookie {
             cookie(out, id);
         }
-        let media = match request.wants_json {
-            true => "application/json",
-            false => "text/html; charset=utf-8",
+        if request.wants_json || redirects {
+            return body(out, JSON, request, keep, b"", &mut |out| {
+                json(out, self.code, self.text);
+            });
+        }
+        let page = match request.logged_in {
+            _ if self.farewell => Page::Farewell,
+            true => Page::Actions,
+            false => Page::Login,
         };
-        body(out, media, request, keep, |out| match request.wants_json {
-            true => json(out, self.code, self.text),
-            false if redirects => {}
-            false => pages::write(out, self.page, self.text, context),
-        });
+        let tone = match self.code {
+            Some(_) => Tone::Bad,
+            None => Tone::Good,
+        };
+        body(
+            out,
+            HTML,
+            request,
+            keep,
+            page.end().as_bytes(),
+            &mut |out| {
+                pages::write(out, tone, self.text, context);
+            },
+        )
     }
 
     fn refusal_fields(&self, out: &mut Buffer, code: ErrorCode, request: &Request) {
@@ -148,14 +166,23 @@ impl<'a> Answer<'a> {
 /// Appends the answer to a request for the status record.
 pub(super) fn write_status(out: &mut Buffer, request: &Request, keep: bool, context: &Context<'_>) {
     status_line(out, 200);
-    body(out, "application/json", request, keep, |out| {
-        let begin = out.len();
-        // Cannot fail: that is the capacity.
-        let _ = out.resize(out.capacity(), 0);
-        let free = out.get_mut(begin..).unwrap_or_default();
-        let len = (context.status)(free).min(free.len());
-        out.truncate(begin.wrapping_add(len));
+    body(out, JSON, request, keep, b"", &mut |out| {
+        (context.view)(&mut |view| view.write_to(out));
     });
+}
+
+/// Appends the head of the answer to a request for a text of `kind` that never changes; what is to be sent behind it.
+pub(super) fn write_kept(
+    out: &mut Buffer,
+    request: &Request,
+    keep: bool,
+    kind: &str,
+    text: &'static [u8],
+) -> &'static [u8] {
+    status_line(out, 200);
+    put(out, KEPT.as_bytes());
+    put(out, kind.as_bytes());
+    body(out, "\r\n", request, keep, text, &mut |_| {})
 }
 
 fn status_line(out: &mut Buffer, status: u16) {
@@ -187,37 +214,45 @@ fn cookie(out: &mut Buffer, id: u128) {
     put(out, b"\r\n");
 }
 
-/// Appends the last fields and the body; the length is filled in when it is known, blanks before it are legal (RFC 9110 section 5.5).
+/// Appends the last fields and the body, which goes on with `end`; the length is filled in when it is known, blanks before it are
+/// legal (RFC 9110 section 5.5). Returns what is to be sent behind it.
+#[inline(never)]
 fn body(
     out: &mut Buffer,
-    media: &str,
+    fields: &str,
     request: &Request,
     keep: bool,
-    write: impl FnOnce(&mut Buffer),
-) {
+    end: &'static [u8],
+    write: &mut dyn FnMut(&mut Writer<'_>),
+) -> &'static [u8] {
+    put(out, fields.as_bytes());
     if !keep {
         put(out, b"connection: close\r\n");
     }
-    put(out, b"content-type: ");
-    put(out, media.as_bytes());
-    put(out, b"\r\ncontent-length: ");
+    put(out, b"content-length: ");
     let digits = out.len();
     put(out, b"    0\r\n\r\n");
     let begin = out.len();
-    write(out);
-    let len = out.len().wrapping_sub(begin);
+    // Cannot fail: that is the capacity.
+    let _ = out.resize(out.capacity(), 0);
+    let mut writer = Writer::new(out.get_mut(begin..).unwrap_or_default());
+    write(&mut writer);
+    let len = writer.len();
+    out.truncate(begin.wrapping_add(len));
     if let Some(field) = out.get_mut(digits..digits.wrapping_add(5)) {
-        right_align(field, len as u32);
+        right_align(field, len.wrapping_add(end.len()) as u32);
     }
     if request.method == Method::Head {
         out.truncate(begin);
+        return b"";
     }
+    end
 }
 
-fn json(out: &mut Buffer, code: Option<ErrorCode>, text: &[u8]) {
-    put(out, b"{\"code\":");
-    put_number(out, code.map_or(0, |code| code as u32));
-    put(out, b",\"text\":\"");
-    put(out, text);
-    put(out, b"\"}");
+fn json(out: &mut Writer<'_>, code: Option<ErrorCode>, text: &[u8]) {
+    out.text("{\"code\":");
+    out.decimal(code.map_or(0, |code| code as u32));
+    out.text(",\"text\":\"");
+    out.plain(text);
+    out.text("\"}");
 }

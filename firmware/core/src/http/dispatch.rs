@@ -5,7 +5,7 @@ use iap_protocol::http::{FIELD_PASSWORD, FIELD_USER};
 
 use super::Context;
 use super::answer::Answer;
-use super::pages::Page;
+use super::pages::{SCRIPT, STYLE};
 use super::request::{Credentials, Media, Method, Route, credentials_match};
 use super::server::{Connection, Patience, Phase, clamp};
 use super::session::{Server, Verdict};
@@ -19,6 +19,7 @@ const FORM_LEN: u32 = 1024;
 impl Connection {
     /// The head is complete: who may do what.
     pub(super) fn dispatch(&mut self, server: &mut Server, context: &mut Context<'_>) {
+        self.request.logged_in = server.is_logged_in(context.now, self.request.session);
         let request = &self.request;
         let route = match request.route() {
             Ok(route) => route,
@@ -32,10 +33,11 @@ impl Connection {
         if changes && !request.origin_is_own() {
             return self.refuse(&ErrorCode::BadOrigin.into(), request.body_len(), context);
         }
-        let logged_in = server.is_logged_in(context.now, request.session);
         match (route, request.credentials) {
             (Route::Login, _) => self.begin_form(server, context),
-            (Route::Upload | Route::Reset, _) if changes && logged_in => self.admitted(context),
+            (Route::Upload | Route::Reset, _) if changes && request.logged_in => {
+                self.admitted(context)
+            }
             (Route::Upload | Route::Reset, Credentials::None) if changes => {
                 self.refuse(
                     &ErrorCode::LoginRequired.into(),
@@ -48,14 +50,14 @@ impl Connection {
             }
             (Route::Logout, _) => {
                 server.log_out(request.session);
-                let mut answer = Answer::ok(b"logged out", Page::Login);
+                let mut answer = Answer::ok(b"logged out");
                 (answer.cookie, answer.to_root) = (Some(0), true);
                 self.answer(&answer, request.body_len(), context);
             }
             (Route::Status, _) => self.answer_status(context),
-            (Route::Root, _) if logged_in => self.show("", Page::Upload, context),
-            (Route::Root, _) => self.show("", Page::Login, context),
-            _ => self.show("", Page::Reset, context),
+            (Route::Style, _) => self.answer_kept("css", STYLE, context),
+            (Route::Script, _) => self.answer_kept("javascript", SCRIPT, context),
+            _ => self.show("", context),
         }
     }
 
@@ -72,12 +74,15 @@ impl Connection {
             Verdict::Wait(until) => self.phase = Phase::Held { until, right },
             Verdict::Welcome if is_login => {
                 server.log_out(self.request.session);
-                let mut answer = Answer::ok(b"logged in", Page::Upload);
+                let mut answer = Answer::ok(b"logged in");
                 answer.cookie = Some(server.log_in(context.now, context.random));
                 answer.to_root = true;
                 self.answer(&answer, 0, context);
             }
-            Verdict::Welcome => self.admitted(context),
+            Verdict::Welcome => {
+                self.request.logged_in = true;
+                self.admitted(context);
+            }
             refused => {
                 let (code, retry_after_s) = refused.refusal();
                 let left = if is_login { 0 } else { self.request.body_len() };
@@ -96,7 +101,8 @@ impl Connection {
             _ => {
                 self.reset = true;
                 self.request.keep_alive = false;
-                let answer = Answer::ok(b"the board resets now", Page::Farewell);
+                let mut answer = Answer::ok(b"the board resets now");
+                answer.farewell = true;
                 self.answer(&answer, self.request.body_len(), context);
                 Ok(())
             }

@@ -10,7 +10,7 @@
 //!                                     └─ answer, pages ─ bytes
 //! ```
 //!
-//! Not here: TLS, compression, chunked request bodies (411), and any protection against a listener on the wire: the login crosses it
+//! Not here: TLS, chunked request bodies (411), and any protection against a listener on the wire: the login crosses it
 //! readable, only signed images keep an attacker out.
 
 // Nothing that others wrote may end the firmware.
@@ -32,14 +32,18 @@ mod tests;
 mod text;
 mod upload;
 
-use iap_protocol::text::Writer;
+use iap_protocol::status::View;
 use smoltcp::time::Instant;
+use smoltcp::wire::Ipv4Address;
 
 pub use server::Connection;
 pub use session::Server;
 
 use crate::config::Config;
 use crate::intake::Intake;
+
+/// Gives what the board knows of itself to whom it is called with.
+pub type Known<'a> = dyn Fn(&mut dyn FnMut(&View<'_>)) + 'a;
 
 /// What a connection needs of the rest of the board, for one call.
 pub struct Context<'a> {
@@ -49,10 +53,10 @@ pub struct Context<'a> {
     pub config: &'a Config,
     /// Where images go.
     pub intake: &'a mut dyn Intake,
-    /// Writes the JSON of [`iap_protocol::status::Status`] and says how long it is; 0 when it does not fit.
-    pub status: &'a dyn Fn(&mut [u8]) -> usize,
-    /// Writes the version of the application that the next reset starts; nothing for none.
-    pub application: &'a dyn Fn(&mut Writer<'_>),
+    /// Shows what the board knows of itself.
+    pub view: &'a Known<'a>,
+    /// The board's address.
+    pub address: Ipv4Address,
     /// Random numbers for session ids; on the chip from its generator.
     pub random: &'a mut dyn FnMut() -> u32,
 }

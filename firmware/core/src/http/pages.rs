@@ -1,100 +1,168 @@
-//! The pages for a person with a browser: AN3968's flow of login, upload, result and reset, plain and small.
+//! The pages for a person with a browser: AN3968's flow of login, upload, result and reset, plain HTML that needs no script.
 //!
-//! Texts are ASCII without characters that HTML would escape: the profile and the error sentences guarantee it.
+//! The markup stands in `pages/`; `build.rs` makes it one line and compresses style and script, which browsers keep. Texts are ASCII
+//! without characters that HTML would escape: the profile, the error sentences and [`Writer::plain`] guarantee it.
+//!
+//! A page ends in one of a few texts that never change, the forms: they are sent from flash and take no room in a connection's buffer.
 
-use iap_protocol::http::{DEFAULT_PASSWORD, DEFAULT_USER};
-use iap_protocol::status::Policy;
+use iap_protocol::status::{ApplicationView, Phase, Policy, UpdateView, View};
 use iap_protocol::text::Writer;
 
 use super::Context;
-use super::text::{Buffer, put};
 
-/// What a page offers below its text.
+macro_rules! page {
+    ($name:literal) => {
+        include_str!(concat!(env!("OUT_DIR"), "/", $name, ".html"))
+    };
+}
+
+const START: &str = page!("start");
+const STATE: &str = page!("state");
+const ROWS: &str = page!("rows");
+const LOGIN: &str = page!("login");
+const ACTIONS: &str = page!("actions");
+/// The board resets; a browser without scripts comes back by itself.
+const FAREWELL: &str = "<meta http-equiv=refresh content=\"5;url=/\">";
+
+/// Style and script, compressed with gzip, which every browser understands.
+pub(super) const STYLE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/iap.css.gz"));
+pub(super) const SCRIPT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/iap.js.gz"));
+
+const NO_APPLICATION: &str = "<dt>Application<dd>none";
+const BARE: &str = "<dt>Application<dd>unknown, not installed by this firmware";
+const APPLICATION: &str = "<dt>Application<dd>{t}<dt>CRC-32<dd>{x}, {d} bytes";
+const LAST_ERROR: &str = "<dt>Last error<dd class=bad>";
+const UPDATE: &str = "<dt id=update>Update<dd>{t} from {a}: {d} of {d} bytes, {t}\
+<progress aria-label=Update value={d} max={d}></progress><noscript><meta http-equiv=refresh content=2></noscript>";
+const DEFAULT_LOGIN: &str = "<p class=warn>User and password are the well-known defaults.";
+const OPEN: &str =
+    "<p class=warn>Policy open: anybody in this network can install any image over TFTP.";
+const SIGNED: &str = "<p>It takes signed images only.";
+
+/// All that is stored for a browser.
+#[cfg(test)]
+pub(super) const STORED: [&[u8]; 16] = [
+    START.as_bytes(),
+    STATE.as_bytes(),
+    ROWS.as_bytes(),
+    LOGIN.as_bytes(),
+    ACTIONS.as_bytes(),
+    FAREWELL.as_bytes(),
+    STYLE,
+    SCRIPT,
+    NO_APPLICATION.as_bytes(),
+    BARE.as_bytes(),
+    APPLICATION.as_bytes(),
+    LAST_ERROR.as_bytes(),
+    UPDATE.as_bytes(),
+    DEFAULT_LOGIN.as_bytes(),
+    OPEN.as_bytes(),
+    SIGNED.as_bytes(),
+];
+
+/// What the page tells.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) enum Tone {
+    /// As it is.
+    #[default]
+    Plain,
+    Good,
+    Bad,
+}
+
+/// What a page offers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) enum Page {
     /// The login form.
+    #[default]
     Login,
-    /// The upload form, log-out, and what the user should know before.
-    Upload,
-    /// The reset button.
-    Reset,
-    /// An image was installed: the reset button.
-    Done,
+    /// What somebody who has logged in may do: upload, reset, log out.
+    Actions,
     /// The board resets: nothing more.
     Farewell,
-    /// The way back.
-    #[default]
-    Back,
 }
 
-const START: &str = "<!doctype html><html lang=en><meta charset=utf-8>\
-<meta name=viewport content=\"width=device-width\"><title>IAP</title><h1>";
-const LOGIN: &str = "<h2>Login</h2><form action=/checklogin.cgi method=post>\
-<p><label>User ID <input name=username autocomplete=username></label>\
-<p><label>Password <input type=password name=password autocomplete=current-password></label>\
-<p><button>Login</button></form>";
-const UPLOAD: &str = "<form action=/upload.cgi enctype=multipart/form-data method=post>\
-<p><label>Please specify a binary file to upload into flash: \
-<input type=file name=datafile required></label>\
-<p><button>Upload</button></form>\
-<form action=/logout.cgi method=post><button>Log out</button></form>";
-const RESET: &str =
-    "<form action=/resetmcu.cgi method=post><button>RESET MCU</button></form><p><a href=/>Back</a>";
-const DONE: &str = "<h2>File Upload Done!</h2>";
-const FAREWELL: &str = "<h2>MCU Reset Done !</h2>";
-const BACK: &str = "<p><a href=/>Back</a>";
-const DEFAULT_LOGIN: &str = "<p>Warning: user and password are the well-known defaults.";
-const OPEN: &str = "<p>Warning: policy open, anybody on this network can install an image over TFTP without login.";
-const SIGNED: &str = "<p>This board takes signed images only.";
-
-/// Appends a page with `text`.
-pub(super) fn write(out: &mut Buffer, page: Page, text: &[u8], context: &Context<'_>) {
-    let mut add = |text: &str| put(out, text.as_bytes());
-    add(START);
-    add(&context.config.board);
-    add("</h1>");
-    if !text.is_empty() {
-        add("<p role=status>");
-        put(out, text);
-    }
-    let mut add = |text: &str| put(out, text.as_bytes());
-    match page {
-        Page::Login => add(LOGIN),
-        Page::Reset => add(RESET),
-        Page::Done => {
-            add(DONE);
-            add(RESET);
-        }
-        Page::Farewell => add(FAREWELL),
-        Page::Back => add(BACK),
-        Page::Upload => {
-            add("<p>Application: ");
-            put_version(out, context);
-            warnings(out, context);
-            put(out, UPLOAD.as_bytes());
+impl Page {
+    /// The end of the page.
+    pub(super) fn end(self) -> &'static str {
+        match self {
+            Self::Login => LOGIN,
+            Self::Actions => ACTIONS,
+            Self::Farewell => FAREWELL,
         }
     }
 }
 
-fn put_version(out: &mut Buffer, context: &Context<'_>) {
-    let mut text = [0; 48];
-    let mut writer = Writer::new(&mut text);
-    (context.application)(&mut writer);
-    match writer.into_written() {
-        [] => put(out, b"none"),
-        version => put(out, version),
+/// Writes a page with `text`, up to its [`Page::end`].
+pub(super) fn write(out: &mut Writer<'_>, tone: Tone, text: &[u8], context: &Context<'_>) {
+    (context.view)(&mut |view| {
+        let board = view.board.as_bytes();
+        out.fill(START, &[], &[board, board, view.iap_version.as_bytes()]);
+        out.text(match tone {
+            Tone::Plain => "plain>",
+            Tone::Good => "good>",
+            Tone::Bad => "bad>",
+        });
+        out.plain(text);
+        out.text(STATE);
+        application(out, view.application.as_ref());
+        rows(out, view, context);
+        if let Some(refusal) = view.last_error {
+            out.text(LAST_ERROR);
+            refusal.write(out);
+        }
+        if let Some(update) = view.update.as_ref().filter(|_| is_running(view.phase)) {
+            running(out, update, view.phase);
+        }
+        out.text("</dl>");
+        warnings(out, view);
+    });
+}
+
+fn application(out: &mut Writer<'_>, found: Option<&ApplicationView<'_>>) {
+    match found {
+        None => out.text(NO_APPLICATION),
+        Some(application) if application.region.len == 0 => out.text(BARE),
+        Some(application) => {
+            let mut text = [0; 48];
+            let mut version = Writer::new(&mut text);
+            application.version.write(&mut version);
+            let numbers = [application.crc32, application.region.len];
+            out.fill(APPLICATION, &numbers, &[version.into_written()]);
+        }
     }
 }
 
-fn warnings(out: &mut Buffer, context: &Context<'_>) {
-    let mut add = |text: &str| put(out, text.as_bytes());
-    let config = context.config;
-    if config.user == DEFAULT_USER && config.password == DEFAULT_PASSWORD {
-        add(DEFAULT_LOGIN);
+fn rows(out: &mut Writer<'_>, view: &View<'_>, context: &Context<'_>) {
+    let uptime_s = view.uptime_ms / 1000;
+    let numbers = [
+        context.address.to_bits(),
+        uptime_s / 3600,
+        uptime_s / 60 % 60,
+        uptime_s % 60,
+    ];
+    let texts = [view.iap_reason.name(), view.policy.name()];
+    out.fill(ROWS, &numbers, &texts.map(str::as_bytes));
+}
+
+fn is_running(phase: Phase) -> bool {
+    !matches!(phase, Phase::Idle | Phase::Committed | Phase::Failed)
+}
+
+fn running(out: &mut Writer<'_>, update: &UpdateView, phase: Phase) {
+    let (received, total) = (update.received, update.total.max(update.received));
+    let numbers = [update.peer, received, total, received, total];
+    let texts = [update.transport, phase.name()];
+    out.fill(UPDATE, &numbers, &texts.map(str::as_bytes));
+}
+
+fn warnings(out: &mut Writer<'_>, view: &View<'_>) {
+    if view.default_password {
+        out.text(DEFAULT_LOGIN);
     }
-    match config.policy {
-        Policy::Open => add(OPEN),
-        Policy::Signed => add(SIGNED),
+    match view.policy {
+        Policy::Open => out.text(OPEN),
+        Policy::Signed => out.text(SIGNED),
         Policy::Login => {}
     }
 }

@@ -27,16 +27,20 @@ pub(super) enum Route {
     Reset,
     Logout,
     Status,
+    Style,
+    Script,
 }
 
 /// Every path, and the methods it takes.
-const ROUTES: [(&str, Route, &str); 6] = [
+const ROUTES: [(&str, Route, &str); 8] = [
     (PATH_ROOT, Route::Root, "GET, HEAD"),
     (PATH_LOGIN, Route::Login, "POST"),
     (PATH_UPLOAD, Route::Upload, "POST, PUT"),
     (PATH_RESET, Route::Reset, "GET, HEAD, POST"),
     (PATH_LOGOUT, Route::Logout, "POST"),
     (PATH_STATUS, Route::Status, "GET, HEAD"),
+    ("/iap.css", Route::Style, "GET, HEAD"),
+    ("/iap.js", Route::Script, "GET, HEAD"),
 ];
 
 /// The methods this server knows.
@@ -100,6 +104,8 @@ pub(super) struct Request {
     /// The session cookie's value.
     pub(super) session: Option<u128>,
     pub(super) credentials: Credentials,
+    /// Comes with a living session, or with the right credentials.
+    pub(super) logged_in: bool,
     pub(super) wants_json: bool,
     pub(super) takes_html: bool,
 }

@@ -19,7 +19,6 @@ use smoltcp::wire::Ipv4Address;
 
 use super::Context;
 use super::answer::{self, Answer};
-use super::pages::Page;
 use super::request::Request;
 use super::session::Server;
 use super::text::Buffer;
@@ -96,8 +95,10 @@ pub struct Connection {
     pub(super) request: Request,
     /// A line of the head or of a part's headers, the login form, then the answer.
     pub(super) buffer: Buffer,
-    /// How much of the answer has been sent.
+    /// How much of `buffer` has been sent as an answer.
     sent: usize,
+    /// What is left to send behind it.
+    tail: &'static [u8],
     /// What is left to send of a 100 Continue.
     interim: &'static [u8],
     pub(super) patience: Patience,
@@ -119,6 +120,7 @@ impl Connection {
             request: Request::default(),
             buffer: Buffer::new(),
             sent: 0,
+            tail: &[],
             interim: &[],
             patience: Patience::new(Instant::ZERO, 0),
             peer: Ipv4Address::UNSPECIFIED,
@@ -191,31 +193,25 @@ impl Connection {
 
     /// Writes bytes to send; how many.
     pub fn transmit(&mut self, now: Instant, out: &mut [u8]) -> usize {
-        let answering = matches!(self.phase, Phase::Answer { .. });
-        let pending = match answering {
-            true => self.buffer.get(self.sent..).unwrap_or_default(),
-            false => self.interim,
-        };
-        let len = pending.len().min(out.len());
-        if let (Some(to), Some(from)) = (out.get_mut(..len), pending.get(..len)) {
-            to.copy_from_slice(from);
+        if !matches!(self.phase, Phase::Answer { .. }) {
+            return advance(&mut self.interim, out);
         }
-        if answering {
-            self.sent = self.sent.wrapping_add(len);
-            if len > 0 {
-                self.patience = Patience::new(now, ANSWER_S);
-            }
-            self.settle_answer(now);
-        } else {
-            self.interim = self.interim.get(len..).unwrap_or_default();
+        let mut pending = self.buffer.get(self.sent..).unwrap_or_default();
+        let mut len = advance(&mut pending, out);
+        self.sent = self.sent.wrapping_add(len);
+        let room = out.get_mut(len..).unwrap_or_default();
+        len = len.wrapping_add(advance(&mut self.tail, room));
+        if len > 0 {
+            self.patience = Patience::new(now, ANSWER_S);
         }
+        self.settle_answer(now);
         len
     }
 
     /// Whether [`transmit`](Self::transmit) has something to send.
     pub fn has_output(&self) -> bool {
         match self.phase {
-            Phase::Answer { .. } => self.sent < self.buffer.len(),
+            Phase::Answer { .. } => self.is_unsent(),
             _ => !self.interim.is_empty(),
         }
     }
@@ -272,6 +268,10 @@ impl Connection {
         self.close();
     }
 
+    fn is_unsent(&self) -> bool {
+        self.sent < self.buffer.len() || !self.tail.is_empty()
+    }
+
     fn close(&mut self) {
         self.phase = Phase::Closed;
         self.interim = &[];
@@ -287,7 +287,7 @@ impl Connection {
     /// After an answer: the next request, or the end.
     fn settle_answer(&mut self, now: Instant) {
         match self.phase {
-            Phase::Answer { left: 0, keep, .. } if self.sent >= self.buffer.len() => match keep {
+            Phase::Answer { left: 0, keep, .. } if !self.is_unsent() => match keep {
                 true => self.expect_head(now),
                 false => self.close(),
             },
@@ -353,12 +353,12 @@ impl Connection {
         }
     }
 
-    pub(super) fn show(&mut self, text: &str, page: Page, context: &Context<'_>) {
+    pub(super) fn show(&mut self, text: &str, context: &Context<'_>) {
         let left = match self.phase {
             Phase::Head => self.request.body_len(),
             _ => 0,
         };
-        self.answer(&Answer::ok(text.as_bytes(), page), left, context);
+        self.answer(&Answer::ok(text.as_bytes()), left, context);
     }
 
     pub(super) fn refuse(&mut self, refusal: &Refusal, left: u32, context: &Context<'_>) {
@@ -374,7 +374,12 @@ impl Connection {
 
     pub(super) fn answer(&mut self, answer: &Answer<'_>, left: u32, context: &Context<'_>) {
         let keep = self.begin_answer(left, context.now);
-        answer.write(&mut self.buffer, &self.request, keep, context);
+        self.tail = answer.write(&mut self.buffer, &self.request, keep, context);
+    }
+
+    pub(super) fn answer_kept(&mut self, kind: &str, text: &'static [u8], context: &Context<'_>) {
+        let keep = self.begin_answer(self.request.body_len(), context.now);
+        self.tail = answer::write_kept(&mut self.buffer, &self.request, keep, kind, text);
     }
 
     /// Makes the buffer ready for an answer while `left` bytes of body are still to come; whether the connection stays open after it.
@@ -387,6 +392,7 @@ impl Connection {
         };
         self.patience = Patience::new(now, ANSWER_S);
         self.sent = 0;
+        self.tail = &[];
         self.buffer.clear();
         // A 100 Continue of which the client has seen a part must come whole; one it has not seen is not needed any more.
         let interim = core::mem::take(&mut self.interim);
@@ -395,6 +401,17 @@ impl Connection {
         }
         keep
     }
+}
+
+/// Copies as much of `from` as `out` takes, and leaves the rest in it; how much.
+fn advance(from: &mut &[u8], out: &mut [u8]) -> usize {
+    let len = from.len().min(out.len());
+    let (now, later) = from.split_at(len);
+    if let Some(out) = out.get_mut(..len) {
+        out.copy_from_slice(now);
+    }
+    *from = later;
+    len
 }
 
 /// The smaller of a number of bytes here and a number of bytes to come.

@@ -6,7 +6,6 @@ use iap_protocol::header::HEADER_LEN;
 
 use super::Context;
 use super::multipart::Multipart;
-use super::pages::Page;
 use super::request::{Media, Method};
 use super::server::{Connection, Patience, Phase, clamp};
 use super::text::Buffer;
@@ -140,11 +139,7 @@ impl Connection {
         match context.intake.outcome(ticket) {
             Outcome::Running if !has(Defect::AckBeforeCommit) => {}
             Outcome::Committed | Outcome::Running => {
-                self.show(
-                    "the image is in flash, verified and recorded",
-                    Page::Done,
-                    context,
-                );
+                self.show("the image is in flash, verified and recorded", context);
             }
             Outcome::Failed(refusal) => self.refuse(&refusal, 0, context),
         }

@@ -30,7 +30,7 @@ use iap_protocol::status::IapReason;
 use smoltcp::iface::{self, Interface, PollIngressSingleResult, PollResult, SocketSet};
 use smoltcp::phy::Device;
 use smoltcp::time::{Duration, Instant};
-use smoltcp::wire::HardwareAddress;
+use smoltcp::wire::{HardwareAddress, Ipv4Address};
 
 pub use platform::{Indication, Platform, Turn};
 pub use storage::{
@@ -204,6 +204,10 @@ impl<'a, F: Flash> Iap<'a, F> {
             config: self.config,
             updater: &mut self.updater,
             board: &self.board,
+            address: self
+                .interface
+                .ipv4_addr()
+                .unwrap_or(Ipv4Address::UNSPECIFIED),
             random: &mut || platform.random(),
         };
         self.web.serve(&mut self.sockets, &mut service);

@@ -4,6 +4,7 @@ use core::marker::PhantomData;
 
 use smoltcp::iface::SocketSet;
 use smoltcp::time::Instant;
+use smoltcp::wire::Ipv4Address;
 
 use super::board::BoardState;
 use super::storage::HTTP_SOCKETS;
@@ -18,6 +19,7 @@ pub(super) struct Service<'s, 'a, F> {
     pub(super) config: &'s Config,
     pub(super) updater: &'s mut Updater<'a, F>,
     pub(super) board: &'s BoardState,
+    pub(super) address: Ipv4Address,
     pub(super) random: &'s mut dyn FnMut() -> u32,
 }
 

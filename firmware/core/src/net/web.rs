@@ -6,7 +6,7 @@
 use core::cell::RefCell;
 
 use iap_protocol::error::Refusal;
-use iap_protocol::text::Writer;
+use iap_protocol::status::View;
 use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::tcp;
 use smoltcp::time::{Duration, Instant};
@@ -40,6 +40,7 @@ pub(super) struct Service<'s, 'a, F> {
     pub(super) config: &'s Config,
     pub(super) updater: &'s mut Updater<'a, F>,
     pub(super) board: &'s BoardState,
+    pub(super) address: Ipv4Address,
     pub(super) random: &'s mut dyn FnMut() -> u32,
 }
 
@@ -110,21 +111,16 @@ impl<'a> Web<'a> {
     ) {
         let now = service.now;
         let updater = RefCell::new(&mut *service.updater);
-        let status = |json: &mut [u8]| {
+        let view = |show: &mut dyn FnMut(&View<'_>)| {
             let report = service.board.report(now, service.config);
-            report.write(&updater.borrow(), json)
-        };
-        let application = |out: &mut Writer<'_>| {
-            if let Some(version) = service.board.application.version(updater.borrow().record()) {
-                version.write(out);
-            }
+            show(&report.view(&updater.borrow()));
         };
         let mut context = Context {
             now,
             config: service.config,
             intake: &mut Shared(&updater),
-            status: &status,
-            application: &application,
+            view: &view,
+            address: service.address,
             random: &mut *service.random,
         };
         for slot in &mut self.slots {

@@ -5,18 +5,21 @@ extern crate std;
 mod broken;
 mod hostile;
 mod login;
+mod pages;
 mod requests;
 mod uploads;
 
 use std::format;
 use std::string::{String, ToString};
+use std::sync::LazyLock;
 use std::vec::Vec;
 
 use iap_protocol::ErrorCode;
 use iap_protocol::error::Refusal;
+use iap_protocol::header::{HeaderBytes, ImageHeader};
+use iap_protocol::http::DEFAULT_PASSWORD;
 use iap_protocol::memory::{FlashMap, MAX_RAM_REGIONS, MemoryMap, Region, SectorSet};
-use iap_protocol::status::Policy;
-use iap_protocol::text::Writer;
+use iap_protocol::status::{ApplicationView, IapReason, MAX_LEN, Phase, Policy, View};
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{EthernetAddress, Ipv4Address, Ipv4Cidr};
 
@@ -25,7 +28,8 @@ use crate::config::{Config, NetworkConfig};
 use crate::intake::{Intake, Outcome, Source, Ticket};
 
 pub(super) const BASIC: &str = "Authorization: Basic dXNlcjpzdG0zMg==\r\n";
-pub(super) const STATUS_JSON: &[u8] = b"{\"status_version\":1}";
+/// Of the application that the next reset starts.
+static HEADER: LazyLock<HeaderBytes> = LazyLock::new(|| header("1.2.3", 3464));
 const CLIENT: Ipv4Address = Ipv4Address::new(192, 168, 0, 1);
 
 /// An intake that takes `ring` bytes at a time and frees `drained` of them per step.
@@ -187,6 +191,52 @@ fn config() -> Config {
     }
 }
 
+pub(super) fn header(version: &str, payload_size: u32) -> HeaderBytes {
+    HeaderBytes::from(&ImageHeader {
+        version: version.parse().unwrap(),
+        load_address: 0x0802_0000,
+        payload_size,
+        payload_crc32: 0x12AB_34CD,
+        ..ImageHeader::default()
+    })
+}
+
+pub(super) fn application(header: &HeaderBytes) -> ApplicationView<'_> {
+    ApplicationView {
+        version: header.version(),
+        board: header.board(),
+        region: header.payload_region(),
+        crc32: header.payload_crc32(),
+        sectors: Some((header, (5..12).collect())),
+    }
+}
+
+/// What a board knows of itself.
+pub(super) fn view(config: &Config) -> View<'_> {
+    View {
+        board: &config.board,
+        iap_version: "0.1.0",
+        policy: config.policy,
+        default_password: config.password == DEFAULT_PASSWORD,
+        phase: Phase::Idle,
+        iap_reason: IapReason::KeyHeld,
+        user_flash: config.map.application,
+        uptime_ms: 3_723_999,
+        security_counter: 0,
+        application: Some(application(&HEADER)),
+        update: None,
+        last_error: None,
+        flash_erases: 0,
+        flash_words: 0,
+    }
+}
+
+pub(super) fn status_json(config: &Config) -> Vec<u8> {
+    let mut json = [0; MAX_LEN];
+    let len = view(config).write(&mut json).unwrap();
+    json[..len].to_vec()
+}
+
 /// A board with one connection at a time.
 pub(super) struct Board {
     pub(super) config: Config,
@@ -232,11 +282,8 @@ impl Board {
         &mut self,
         call: impl FnOnce(&mut Connection, &mut Server, &mut Context<'_>) -> T,
     ) -> T {
-        let status = |out: &mut [u8]| {
-            let len = STATUS_JSON.len().min(out.len());
-            out[..len].copy_from_slice(&STATUS_JSON[..len]);
-            len
-        };
+        let known = view(&self.config);
+        let view = |show: &mut dyn FnMut(&View<'_>)| show(&known);
         let seed = &mut self.random;
         let mut random = || {
             *seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -246,8 +293,8 @@ impl Board {
             now: self.now,
             config: &self.config,
             intake: &mut self.intake,
-            status: &status,
-            application: &|out: &mut Writer<'_>| out.text("1.2.3"),
+            view: &view,
+            address: Ipv4Address::new(192, 168, 0, 10),
             random: &mut random,
         };
         call(&mut self.connection, &mut self.server, &mut context)

@@ -66,7 +66,7 @@ fn an3968(figure: (&str, &str, usize)) -> (Board, Vec<u8>, Vec<u8>) {
 pub(super) fn assert_installed(board: &Board, file: &[u8], what: &str) {
     let response = Response::parse(&board.sent).unwrap_or_else(|| panic!("no answer: {what}"));
     assert_eq!(response.status, 200, "{what}: {}", response.text());
-    assert!(response.text().contains("File Upload Done!"));
+    assert!(response.text().contains("in flash, verified and recorded"));
     assert!(
         board.intake.finished && board.intake.bytes == file,
         "{what}"

@@ -1,0 +1,332 @@
+//! What a person does, and what the browser shows.
+
+use iap_sim::event::Event;
+
+use crate::browser::{Browser, DESK, Kind, Options, PATIENCE};
+use crate::desk::Desk;
+
+/// Three sectors: about five seconds of erasing and programming.
+const MIDDLE: usize = 300_000;
+/// All of user flash but a little: long enough to do something else meanwhile.
+const LARGE: usize = 900_000;
+
+const UPLOAD: &str = "#upload button";
+const RESET: &str = "#reset button";
+
+pub(crate) async fn a_person_logs_in_uploads_and_resets_and_sees_the_new_version(kind: Kind) {
+    let Some(browser) = Browser::start(kind, DESK).await else {
+        return;
+    };
+    let desk = Desk::new();
+    let payload = desk.payload(2, MIDDLE);
+    let file = desk.file("app.iap", &desk.wrapped("sim", &payload));
+
+    browser.client.goto(&desk.url()).await.unwrap();
+    browser.type_in("input[name=username]", "user").await;
+    browser
+        .type_in("input[name=password]", "wrong\u{E007}")
+        .await;
+    browser.reads("#note", "wrong user or password").await;
+    browser.shoot("wrong-password").await;
+    desk.log_in(&browser).await;
+    browser.reads("#state", "no-application").await;
+    browser.shoot("logged-in").await;
+
+    desk.choose(&browser, &file).await;
+    browser
+        .reads("#verdict", "Version 2.0.0 for board sim, 300,000 bytes")
+        .await;
+    browser.click(UPLOAD).await;
+    browser.shown("#bar").await;
+    browser.reads("#note", "Erasing").await;
+    browser.reads("#note", "Programming sector").await;
+    browser.reads("#stage", "bytes programmed").await;
+    browser.shoot("uploading").await;
+    let script = "return document.getElementById('bar').position";
+    let position = browser.client.execute(script, vec![]).await.unwrap();
+    let position = position.as_f64().unwrap();
+    assert!(position > 0.0 && position < 1.0, "{position}");
+    browser
+        .reads("#note", "In flash and verified: version 2.0.0")
+        .await;
+    browser.reads("#state", "2.0.0").await;
+    browser.shoot("done").await;
+    desk.expect_in_flash(&payload);
+
+    browser.click(RESET).await;
+    browser.reads("#note", "has restarted").await;
+    let note = browser.reads("#note", "Installed: version 2.0.0").await;
+    assert!(note.contains("key-held"), "{note}");
+    browser.shown("input[name=password]").await;
+    browser.shoot("restarted").await;
+    let reset = |event: &Event| matches!(event, Event::Reset { .. });
+    desk.sim.wait_for(1, PATIENCE, reset).unwrap();
+}
+
+pub(crate) async fn the_same_works_without_scripts(kind: Kind) {
+    let plain = Options {
+        script: false,
+        ..DESK
+    };
+    let Some(browser) = Browser::start(kind, plain).await else {
+        return;
+    };
+    let desk = Desk::new();
+    let payload = desk.payload(2, MIDDLE);
+    let file = desk.file("app.iap", &desk.wrapped("sim", &payload));
+    let misfit = desk.file("misfit.iap", &desk.wrapped("other", &payload));
+
+    browser.client.goto(&desk.url()).await.unwrap();
+    browser.type_in("input[name=username]", "user").await;
+    browser.type_in("input[name=password]", "wrong").await;
+    browser.click("main form button").await;
+    browser.reads("#note", "wrong user or password").await;
+    desk.log_in(&browser).await;
+
+    desk.choose(&browser, &misfit).await;
+    browser.click(UPLOAD).await;
+    browser
+        .reads(
+            "#note",
+            "image is for another board (image says other, this is sim)",
+        )
+        .await;
+    browser.shoot("plain-refused").await;
+    desk.choose(&browser, &file).await;
+    browser.click(UPLOAD).await;
+    browser
+        .reads("#note", "the image is in flash, verified and recorded")
+        .await;
+    browser.reads("#state", "2.0.0").await;
+    browser.shoot("plain-done").await;
+    desk.expect_in_flash(&payload);
+    browser.click(RESET).await;
+    browser.reads("#note", "the board resets now").await;
+    // The page comes back by itself.
+    browser.shown("input[name=password]").await;
+    browser.reads("#state", "2.0.0").await;
+    browser.reads("#state", "key-held").await;
+    browser.shoot("plain-restarted").await;
+}
+
+pub(crate) async fn a_file_that_would_be_refused_is_not_sent_and_the_reason_is_shown(kind: Kind) {
+    let Some(browser) = Browser::start(kind, DESK).await else {
+        return;
+    };
+    let desk = Desk::new();
+    desk.log_in(&browser).await;
+    let payload = desk.payload(2, 5000);
+    let image = desk.wrapped("sim", &payload);
+    let mut header = image.clone();
+    header[100] ^= 1;
+    let mut damaged = image.clone();
+    damaged[600] ^= 1;
+    let mut misplaced = payload.clone();
+    misplaced[4..8].copy_from_slice(&0x0800_0101_u32.to_le_bytes());
+    let mut stackless = payload.clone();
+    stackless[..4].fill(0xFF);
+    for (name, bytes, reason) in [
+        ("empty.bin", &b""[..], "The file is empty"),
+        ("app.elf", b"\x7FELF\x01\x01\x01", "ELF"),
+        ("app.hex", b":020000040802F0\n", "HEX"),
+        ("app.srec", b"S0030000FC\n", "S-record"),
+        ("short.bin", &payload[..60], "too short for a vector table"),
+        (
+            "big.bin",
+            &vec![1; 917_504 + 513],
+            "The file has 918,017 bytes, the board has room for 917,504 bytes",
+        ),
+        (
+            "other.iap",
+            &desk.wrapped("other", &payload),
+            "The image is for board other, this is sim",
+        ),
+        ("header.iap", &header, "The image header is damaged"),
+        ("head.iap", &image[..300], "ends inside the image header"),
+        (
+            "cut.iap",
+            &image[..4000],
+            "The image should have 5,000 bytes, here are 3,488 bytes",
+        ),
+        ("damaged.iap", &damaged, "the CRC of its payload is wrong"),
+        (
+            "misplaced.bin",
+            &misplaced,
+            "The reset vector 0x08000101 is outside the image: link the application for 0x08020000",
+        ),
+        (
+            "stackless.bin",
+            &stackless,
+            "initial stack pointer 0xffffffff",
+        ),
+    ] {
+        let file = desk.file(name, bytes);
+        desk.choose(&browser, &file).await;
+        browser.reads("#note", reason).await;
+        browser.click(UPLOAD).await;
+        browser.reads("#note", reason).await;
+    }
+    browser.shoot("refused-by-the-page").await;
+    let begun =
+        |stamped: &iap_sim::event::Stamped| matches!(stamped.event, Event::UpdateBegun { .. });
+    assert!(!desk.sim.events().iter().any(begun), "nothing was sent");
+    // A good one after them all.
+    desk.choose(&browser, &desk.file("app.bin", &payload)).await;
+    browser
+        .reads("#verdict", "A plain image without header")
+        .await;
+    browser.click(UPLOAD).await;
+    browser.reads("#note", "In flash and verified").await;
+    desk.expect_in_flash(&payload);
+}
+
+pub(crate) async fn the_board_s_sentence_is_shown_when_it_refuses(kind: Kind) {
+    let Some(browser) = Browser::start(kind, DESK).await else {
+        return;
+    };
+    let desk = Desk::new();
+    desk.log_in(&browser).await;
+    // A handler outside the image: the board alone looks at it. Larger than all buffers between the two.
+    let mut payload = desk.payload(2, LARGE);
+    payload[12..16].copy_from_slice(&0x0801_0001_u32.to_le_bytes());
+    desk.choose(&browser, &desk.file("handler.bin", &payload))
+        .await;
+    browser.reads("#verdict", "plain image").await;
+    browser.click(UPLOAD).await;
+    let note = browser.reads("#note", "image would not start").await;
+    assert!(
+        note.contains("vector 3 (0x08010001) is outside the image"),
+        "{note}"
+    );
+    browser.reads("#state", "Last error").await;
+    browser.shoot("refused-by-the-board").await;
+    assert_eq!(desk.sim.erases(), 0);
+}
+
+pub(crate) async fn a_second_tab_sees_who_is_updating_and_is_refused_with_a_sentence(kind: Kind) {
+    let Some(browser) = Browser::start(kind, DESK).await else {
+        return;
+    };
+    let desk = Desk::new();
+    desk.log_in(&browser).await;
+    let payload = desk.payload(2, LARGE);
+    let file = desk.file("app.iap", &desk.wrapped("sim", &payload));
+    let small = desk.file("small.bin", &desk.payload(3, 5000));
+    desk.choose(&browser, &file).await;
+    browser.click(UPLOAD).await;
+    browser.reads("#note", "Programming sector").await;
+
+    let first = browser.client.window().await.unwrap();
+    let second = browser.client.new_window(true).await.unwrap().handle;
+    browser.client.switch_to_window(second).await.unwrap();
+    browser.client.goto(&desk.url()).await.unwrap();
+    let row = browser.reads("#state", "http from 192.168.0.").await;
+    assert!(
+        row.contains("900,512") || row.contains("of 900512 bytes"),
+        "{row}"
+    );
+    browser.shown("#state progress").await;
+    let mark = "document.title = 'mark'";
+    browser.client.execute(mark, vec![]).await.unwrap();
+    browser.reads("#state", "bytes, programming").await;
+    browser.shoot("second-tab").await;
+    desk.choose(&browser, &small).await;
+    browser.click(UPLOAD).await;
+    browser
+        .reads("#note", "an update is in progress (http from 192.168.0.")
+        .await;
+    browser.shoot("second-tab-refused").await;
+    let title = browser.client.title().await.unwrap();
+    assert_eq!(title, "mark", "the page was not loaded again");
+
+    browser.client.switch_to_window(first).await.unwrap();
+    browser
+        .reads("#note", "In flash and verified: version 2.0.0")
+        .await;
+    desk.expect_in_flash(&payload);
+}
+
+pub(crate) async fn a_reload_in_the_middle_frees_the_board_and_the_upload_can_be_repeated(
+    kind: Kind,
+) {
+    let Some(browser) = Browser::start(kind, DESK).await else {
+        return;
+    };
+    let desk = Desk::new();
+    desk.log_in(&browser).await;
+    let file = desk.file("app.iap", &desk.wrapped("sim", &desk.payload(2, LARGE)));
+    let payload = desk.payload(3, LARGE);
+    let again = desk.file("again.iap", &desk.wrapped("sim", &payload));
+    desk.choose(&browser, &file).await;
+    browser.click(UPLOAD).await;
+    browser.reads("#note", "Programming sector").await;
+    browser.client.refresh().await.unwrap();
+    browser.shown("#file").await;
+    if desk.ended(kind) {
+        browser.reads("#state", "the client gave up").await;
+    }
+    browser.shoot("reloaded").await;
+    desk.choose(&browser, &again).await;
+    browser.click(UPLOAD).await;
+    browser
+        .reads("#note", "In flash and verified: version 3.0.0")
+        .await;
+    desk.expect_in_flash(&payload);
+}
+
+pub(crate) async fn a_browser_closed_in_the_middle_frees_the_board(kind: Kind) {
+    let Some(browser) = Browser::start(kind, DESK).await else {
+        return;
+    };
+    let desk = Desk::new();
+    desk.log_in(&browser).await;
+    let file = desk.file("app.iap", &desk.wrapped("sim", &desk.payload(2, LARGE)));
+    let payload = desk.payload(3, LARGE);
+    let again = desk.file("again.iap", &desk.wrapped("sim", &payload));
+    desk.choose(&browser, &file).await;
+    browser.click(UPLOAD).await;
+    browser.reads("#note", "Programming sector").await;
+    drop(browser);
+    desk.ended(kind);
+
+    let Some(browser) = Browser::start(kind, DESK).await else {
+        return;
+    };
+    desk.log_in(&browser).await;
+    desk.choose(&browser, &again).await;
+    browser.click(UPLOAD).await;
+    browser
+        .reads("#note", "In flash and verified: version 3.0.0")
+        .await;
+    desk.expect_in_flash(&payload);
+}
+
+pub(crate) async fn the_pages_fit_a_phone_and_the_dark(kind: Kind) {
+    for (name, dark) in [("phone", false), ("phone-dark", true)] {
+        let phone = Options {
+            dark,
+            size: (500, 900),
+            ..DESK
+        };
+        let Some(browser) = Browser::start(kind, phone).await else {
+            return;
+        };
+        let desk = Desk::new();
+        browser.client.goto(&desk.url()).await.unwrap();
+        browser.shown("main").await;
+        browser.shoot(&format!("{name}-login")).await;
+        desk.log_in(&browser).await;
+        let file = desk.file("app.iap", &desk.wrapped("sim", &desk.payload(2, 5000)));
+        desk.choose(&browser, &file).await;
+        browser.reads("#verdict", "Version 2.0.0").await;
+        browser.shoot(&format!("{name}-chosen")).await;
+        let script = "return [document.documentElement.scrollWidth, innerWidth, getComputedStyle(document.body).backgroundColor]";
+        let found = browser.client.execute(script, vec![]).await.unwrap();
+        assert!(
+            found[0].as_f64() <= found[1].as_f64(),
+            "nothing is cut off: {found}"
+        );
+        let is_dark = found[2].as_str().unwrap().starts_with("rgb(1");
+        assert_eq!(is_dark, dark, "{found}");
+    }
+}

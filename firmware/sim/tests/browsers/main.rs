@@ -1,0 +1,35 @@
+//! The board's pages in real browsers, headless, against the virtual board: what a person does and sees, with and without scripts.
+//!
+//! Screenshots are kept in `target/screenshots`. A browser that is not installed is skipped with a line that says so, and fails the run
+//! under CI=true; `cargo xtask setup` installs them.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)] // tests
+
+mod browser;
+mod desk;
+mod flows;
+
+use browser::Kind;
+
+/// Each flow in each browser.
+macro_rules! in_browsers {
+    ($($flow:ident),* $(,)?) => {
+        mod chromium {
+            $(#[test] fn $flow() { super::desk::run(super::flows::$flow(super::Kind::Chromium)); })*
+        }
+        mod firefox {
+            $(#[test] fn $flow() { super::desk::run(super::flows::$flow(super::Kind::Firefox)); })*
+        }
+    };
+}
+
+in_browsers!(
+    a_person_logs_in_uploads_and_resets_and_sees_the_new_version,
+    the_same_works_without_scripts,
+    a_file_that_would_be_refused_is_not_sent_and_the_reason_is_shown,
+    the_board_s_sentence_is_shown_when_it_refuses,
+    a_second_tab_sees_who_is_updating_and_is_refused_with_a_sentence,
+    a_reload_in_the_middle_frees_the_board_and_the_upload_can_be_repeated,
+    a_browser_closed_in_the_middle_frees_the_board,
+    the_pages_fit_a_phone_and_the_dark,
+);
