@@ -25,7 +25,7 @@ impl Timer {
         rcc.apb1enr().read();
         put!(tim2.psc(), source.apb1_timer_hz() / 1_000_000 - 1);
         put!(tim2.arr(), u32::MAX);
-        // The prescaler is taken over with an update event, which also sets its flag (RM0090 section 18.3.2).
+        // The prescaler is taken over with an update event, which also sets its flag (RM0090 section 18.3.1).
         put!(tim2.egr(), UG);
         put!(tim2.sr(), 0);
         put!(tim2.dier(), CC1IE);
