@@ -3,6 +3,7 @@
 #![allow(dead_code, clippy::unwrap_used)] // a test: no test file uses all of it
 
 pub(crate) mod built;
+pub(crate) mod capture;
 pub(crate) mod iap;
 pub(crate) mod netns;
 
