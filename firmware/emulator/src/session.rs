@@ -19,6 +19,8 @@ use crate::time::Time;
 
 /// The longest time between two looks at the host's sockets, in virtual time.
 const SLICE: Time = Time::from_micros(200);
+/// The same where nobody outside waits.
+const LONG_SLICE: Time = Time::from_millis(5);
 /// The shortest time between two such looks that nothing else asks for, in wall time: where virtual time flies, they would cost more than the board.
 const LOOK: Duration = Duration::from_micros(100);
 /// Rounds of the peer at one point of time.
@@ -173,13 +175,20 @@ impl<P: Peer> Session<P> {
             }
             let until = limit
                 .min(allowed)
-                .min(now + SLICE)
+                .min(now + self.slice())
                 .min(self.peer_event(now));
             match self.board.run(until) {
                 Stop::Limit => {}
                 Stop::Sent => self.looked = None,
                 stop => return Ok(stop),
             }
+        }
+    }
+
+    fn slice(&self) -> Time {
+        match self.pace {
+            Pace::Virtual => LONG_SLICE,
+            Pace::Paced | Pace::Charged => SLICE,
         }
     }
 

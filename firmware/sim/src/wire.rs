@@ -145,6 +145,11 @@ impl Port {
         self.segment().lanes[self.station].traffic
     }
 
+    /// What became of the frames this station sent.
+    pub fn traffic_sent(&self) -> Traffic {
+        self.segment().lanes[1 - self.station].traffic
+    }
+
     /// Whether a frame waits to be received at `now`.
     pub fn has_frame(&self, now: Instant) -> bool {
         let segment = self.segment();

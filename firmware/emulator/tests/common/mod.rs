@@ -4,8 +4,10 @@
 
 pub(crate) mod built;
 pub(crate) mod capture;
+pub(crate) mod host;
 pub(crate) mod iap;
 pub(crate) mod netns;
+pub(crate) mod udp;
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
