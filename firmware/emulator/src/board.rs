@@ -268,6 +268,7 @@ impl Board {
         for (number, level) in chip.interrupts() {
             self.core.set_interrupt(number, level);
         }
+        self.core.set_nmi(chip.devices.rcc.nmi());
         self.hz = chip.wires.clocks.hclk_hz;
         self.busy_until = chip.devices.flash.busy_until();
         self.stalled_until = chip.devices.flash.stalled_until();

@@ -138,6 +138,7 @@ impl Chip {
         let hse = Oscillator {
             hz: settings.clock.hse_hz.into(),
             is_crystal: settings.clock.hse == iap_profile::Hse::Crystal,
+            works: true,
         };
         let devices = Devices {
             rcc: Rcc::new(hse),
@@ -328,6 +329,9 @@ impl Chip {
         devices.debug = Debug::default();
         devices.timers.iter_mut().for_each(Timer::reset);
         devices.iwdg = Independent::new();
+        if devices.flash.has_hardware_watchdog() {
+            devices.iwdg.start(now);
+        }
         devices.wwdg = Window::new();
         devices.eth.reset(now);
         if self.board.phy_reset.is_none() || cause == ResetCause::PowerOn {

@@ -49,6 +49,10 @@ impl Core {
         self.inner.set_irq(number, level);
     }
 
+    pub(crate) fn set_nmi(&self, level: bool) {
+        self.inner.set_nmi(level);
+    }
+
     pub(crate) fn is_locked_up(&self) -> bool {
         self.inner.is_locked_up()
     }

@@ -9,6 +9,7 @@
 
 mod cache;
 mod registers;
+mod times;
 mod usage;
 
 use std::ops::Range;
@@ -24,50 +25,9 @@ use crate::register::{Context, Refusal};
 use crate::time::Time;
 use cache::{Cache, LINE_BYTES};
 use registers::{Control, Status};
+use times::Times;
+pub use times::Wear;
 pub use usage::{FlashOperation, FlashUse};
-
-/// Which of the datasheet's times operations take.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub enum Wear {
-    /// The typical ones.
-    #[default]
-    Typical,
-    /// The longest.
-    Maximum,
-}
-
-/// The times of a flash, from its profile.
-#[derive(Clone, Debug)]
-struct Times {
-    program: Time,
-    /// Per sector: x8, x16, x32.
-    erase: Vec<[Time; 3]>,
-}
-
-impl Times {
-    fn new(profile: &Profile, wear: Wear) -> Self {
-        let flash = &profile.settings.flash;
-        let pick = |[typical, maximum]: [u32; 2]| match wear {
-            Wear::Typical => typical,
-            Wear::Maximum => maximum,
-        };
-        let run = |run: &iap_profile::SectorRun| {
-            let times = [run.erase_ms.x8, run.erase_ms.x16, run.erase_ms.x32];
-            let times = times.map(|times| Time::from_millis(pick(times).into()));
-            std::iter::repeat_n(times, run.count.into())
-        };
-        Self {
-            program: Time::from_micros(pick([flash.program_typ_us, flash.program_max_us]).into()),
-            erase: flash.sectors.iter().flat_map(run).collect(),
-        }
-    }
-
-    /// PSIZE 0, 1, 2: x8, x16, x32; 3, x64, erases no slower than x32.
-    fn erase(&self, sector: u8, psize: u32) -> Time {
-        let times = self.erase.get(usize::from(sector));
-        times.map_or(Time::ZERO, |times| times[psize.min(2) as usize])
-    }
-}
 
 /// An operation under way.
 #[derive(Debug)]
@@ -153,6 +113,15 @@ impl Flash {
     /// The write protection of the option bytes, as a production line sets it.
     pub(crate) fn protect(&mut self, sector: u8) {
         self.control.optcr &= !(1 << (16 + sector));
+    }
+
+    /// The option WDG_SW, as a production line sets it: 0 starts the independent watchdog with every reset.
+    pub(crate) fn use_hardware_watchdog(&mut self) {
+        self.control.optcr &= !registers::WDG_SW;
+    }
+
+    pub(crate) fn has_hardware_watchdog(&self) -> bool {
+        self.control.optcr & registers::WDG_SW == 0
     }
 
     /// Until when the core stands still.

@@ -1,10 +1,11 @@
 //! RCC: clock sources, PLL, prescalers, clock gates, peripheral resets, reset flags (RM0090 section 7).
 //!
 //! The core's clock follows these registers. A source that is not ready cannot be selected, the source in use cannot be switched off, and
-//! a clock outside its limits is a guest error. HSE never fails, so the clock security system
-//! has nothing to do. Not modelled: PLLI2S, interrupts, spread spectrum, LSE.
+//! a clock outside its limits is a guest error. HSE can be broken from the beginning or stop later,
+//! which the clock security system notices (`hse`). Not modelled: PLLI2S, interrupts, spread spectrum, LSE.
 
 mod cause;
+mod hse;
 mod limits;
 mod prescaler;
 
@@ -12,6 +13,7 @@ use crate::register::{Context, Refusal, Registers, Write};
 use crate::time::Time;
 use crate::wires::Clocks;
 pub use cause::ResetCause;
+pub(crate) use hse::Oscillator;
 pub(crate) use limits::check_limits;
 use prescaler::{ahb_shift, apb_shift};
 
@@ -46,8 +48,7 @@ const LSION: u32 = 1;
 const LSIRDY: u32 = 1 << 1;
 const RMVF: u32 = 1 << 24;
 
-/// Start-up times: DS8626 section 5.3.8 (HSE, typical), 5.3.10 (PLL, typical), 5.3.9 (LSI, typical).
-const HSE_STARTUP: Time = Time::from_millis(2);
+/// Start-up times: DS8626 section 5.3.10 (PLL, typical), 5.3.9 (LSI, typical).
 const PLL_LOCK: Time = Time::from_micros(100);
 const LSI_STARTUP: Time = Time::from_micros(15);
 
@@ -66,13 +67,6 @@ pub(crate) struct Gate {
     pub(crate) bit: u32,
 }
 
-/// What the board gives to OSC_IN.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Oscillator {
-    pub(crate) hz: u64,
-    pub(crate) is_crystal: bool,
-}
-
 #[derive(Debug)]
 pub(crate) struct Rcc {
     hse: Oscillator,
@@ -89,6 +83,8 @@ pub(crate) struct Rcc {
     low_power: [u32; 6],
     bdcr: u32,
     csr: u32,
+    /// CIR.CSSF: HSE has stopped.
+    hse_failed: bool,
     plain: [u32; 2],
 }
 
@@ -108,6 +104,7 @@ impl Rcc {
             low_power: [0x7E67_91FF, 0xF1, 1, 0, 0x36FE_C9FF, 0x0007_5F33],
             bdcr: 0,
             csr: ResetCause::PowerOn.flags(),
+            hse_failed: false,
             plain: [0, 0x2000_3000],
         }
     }
@@ -283,18 +280,6 @@ impl Rcc {
         Ok(())
     }
 
-    fn hse_ready_at(&self, cr: u32, context: &mut Context<'_>) -> Time {
-        let bypass = cr & HSEBYP != 0;
-        match (self.hse.is_crystal, bypass) {
-            (true, true) => {
-                context.guest_error("RCC_CR.HSEBYP is set, but the board has a crystal: HSE never starts (RM0090 section 7.2.1)");
-                Time::NEVER
-            }
-            (true, false) => context.now + HSE_STARTUP,
-            (false, _) => context.now + Time::from_micros(1),
-        }
-    }
-
     /// RM0090 section 7.3.2.
     fn check_pll(&self, context: &mut Context<'_>) {
         let (input, vco) = (self.pll_input_hz(), self.vco_hz());
@@ -340,7 +325,7 @@ impl Registers for Rcc {
             CR => self.control(context.now),
             PLLCFGR => self.pllcfgr,
             CFGR => self.cfgr & !0xC | (self.source as u32) << 2,
-            CIR => 0,
+            CIR => self.interrupt_flags(),
             AHB1RSTR..AHB1ENR => bank(AHB1RSTR, &self.resets).ok_or(Refusal::NotModelled)?,
             AHB1ENR..AHB1LPENR => bank(AHB1ENR, &self.enables).ok_or(Refusal::NotModelled)?,
             AHB1LPENR..BDCR => bank(AHB1LPENR, &self.low_power).ok_or(Refusal::NotModelled)?,
@@ -378,7 +363,7 @@ impl Registers for Rcc {
                 self.pllcfgr = write.over(self.pllcfgr);
             }
             CFGR => self.cfgr = write.over(self.cfgr) & !0xC,
-            CIR if write.ones() & 0x7F00 == 0 => {}
+            CIR if write.ones() & 0x7F00 == 0 => self.clear_interrupts(write.ones()),
             AHB1RSTR..AHB1ENR => return bank(AHB1RSTR, &mut self.resets),
             AHB1ENR..AHB1LPENR => return bank(AHB1ENR, &mut self.enables),
             AHB1LPENR..BDCR => return bank(AHB1LPENR, &mut self.low_power),

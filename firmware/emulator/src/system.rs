@@ -125,7 +125,12 @@ pub(crate) struct Random {
     rng: Rng,
     cr: u32,
     ready_at: Time,
+    /// The noise is none: a seed error at every start.
+    broken: bool,
 }
+
+/// RNG_SR: SECS and SEIS (RM0090 section 24.4.2).
+const SEED_ERROR: u32 = 1 << 2 | 1 << 6;
 
 impl Random {
     pub(crate) const fn new(seed: u64) -> Self {
@@ -133,7 +138,13 @@ impl Random {
             rng: Rng::new(seed),
             cr: 0,
             ready_at: Time::NEVER,
+            broken: false,
         }
+    }
+
+    /// From now on there are seed errors instead of numbers.
+    pub(crate) fn break_down(&mut self) {
+        self.broken = true;
     }
 
     pub(crate) fn reset(&mut self) {
@@ -153,9 +164,11 @@ impl Random {
 
 impl Registers for Random {
     fn read(&mut self, offset: u32, context: &mut Context<'_>) -> Result<u32, Refusal> {
-        let ready = self.cr & 4 != 0 && self.ready_at <= context.now;
+        let done = self.cr & 4 != 0 && self.ready_at <= context.now;
+        let ready = done && !self.broken;
         match offset {
             0 => Ok(self.cr),
+            4 if done && self.broken => Ok(SEED_ERROR),
             4 => Ok(u32::from(ready)),
             8 if !ready => {
                 context

@@ -40,10 +40,15 @@ impl Independent {
         at + Time::of_cycles((u64::from(reload) + 1) * divider, LSI_HZ)
     }
 
+    /// Started by the option byte (RM0090 section 21.3.1, hardware watchdog).
+    pub(crate) fn start(&mut self, now: Time) {
+        self.loaded = Some((now, 0xFFF));
+    }
+
     fn key(&mut self, key: u32, now: Time) {
         self.unlocked = key == 0x5555;
         match key {
-            0xCCCC if self.loaded.is_none() => self.loaded = Some((now, 0xFFF)),
+            0xCCCC if self.loaded.is_none() => self.start(now),
             0xAAAA if self.loaded.is_some() => self.loaded = Some((now, self.reload)),
             _ => {}
         }

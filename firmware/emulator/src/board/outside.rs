@@ -30,6 +30,28 @@ impl Board {
         self.chip().wires.supply_mv = millivolts;
     }
 
+    /// The crystal, or what else drives OSC_IN, stops oscillating. Before the first [`Board::run`]: it never did.
+    pub fn break_crystal(&mut self) -> anyhow::Result<()> {
+        let now = self.now();
+        let goes_on = self.chip().devices.rcc.break_hse(now);
+        self.shared.call();
+        anyhow::ensure!(
+            goes_on,
+            "the core runs from HSE without the clock security system: it has stopped for ever"
+        );
+        Ok(())
+    }
+
+    /// The random number generator has seed errors from now on (RM0090 section 24.3.2).
+    pub fn break_random_numbers(&mut self) {
+        self.chip().devices.random.break_down();
+    }
+
+    /// Starts the independent watchdog with every reset, as the option WDG_SW = 0 does (RM0090 section 3.6.5); from the next one on.
+    pub fn use_hardware_watchdog(&mut self) {
+        self.chip().devices.flash.use_hardware_watchdog();
+    }
+
     /// Plugs the cable in or out at the PHY.
     pub fn set_link(&mut self, up: bool) {
         let now = self.now();

@@ -26,6 +26,8 @@ const LOCK: u32 = 1 << 31;
 const CR_MASK: u32 = PG | SER | MER | 0xF << 3 | 3 << 8 | EOPIE | ERRIE;
 
 const BSY: u32 = 1 << 16;
+/// Of OPTCR (section 3.9.10).
+pub(super) const WDG_SW: u32 = 1 << 5;
 const KEYS: [u32; 2] = [0x4567_0123, 0xCDEF_89AB];
 
 /// FLASH_SR without BSY.

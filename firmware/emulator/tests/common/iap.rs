@@ -278,6 +278,16 @@ impl Bench {
         )
     }
 
+    /// Runs the board for clients that are there already.
+    #[track_caller]
+    pub(crate) fn serve_until(&mut self, mut done: impl FnMut(&mut Self) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !done(self) {
+            assert!(Instant::now() < deadline, "it does not come");
+            assert_eq!(self.run(Time::from_millis(2)), None);
+        }
+    }
+
     /// As [`Bench::serve`], for a client that succeeds.
     #[track_caller]
     pub(crate) fn succeeds(&mut self, command: Command) -> String {
