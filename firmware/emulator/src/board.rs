@@ -332,6 +332,11 @@ impl Board {
         sent
     }
 
+    /// Whether an operation of the flash runs.
+    pub(crate) fn is_flash_busy(&self) -> bool {
+        self.busy_until > self.now()
+    }
+
     /// Whoever sends frames to the board between two runs has to say so.
     pub fn look_at_wire(&mut self) {
         self.shared.call();

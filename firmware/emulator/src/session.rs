@@ -21,6 +21,9 @@ use crate::time::Time;
 const SLICE: Time = Time::from_micros(200);
 /// The same where nobody outside waits.
 const LONG_SLICE: Time = Time::from_millis(5);
+/// How much the board may be late and catch up. The emulation is slower than the chip where there is much to compute; if it made up for
+/// that while it sleeps, seconds of the board's timers would pass before a client can answer.
+const CATCH_UP: Time = Time::from_millis(2);
 /// The shortest time between two such looks that nothing else asks for, in wall time: where virtual time flies, they would cost more than the board.
 const LOOK: Duration = Duration::from_micros(100);
 /// Rounds of the peer at one point of time.
@@ -163,7 +166,12 @@ impl<P: Peer> Session<P> {
             if self.has_news(now) {
                 self.serve();
             }
-            let allowed = self.allowed();
+            let mut allowed = self.allowed();
+            if self.pace != Pace::Virtual && !self.board.is_flash_busy() && allowed > now + CATCH_UP
+            {
+                self.set_pace(self.pace);
+                allowed = now + CATCH_UP;
+            }
             if now >= limit {
                 return Ok(Stop::Limit);
             }
