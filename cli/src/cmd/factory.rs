@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use iap_profile::{BootCheck, PublicKey};
 use iap_protocol::header::ImageHeader;
 use iap_protocol::memory::{MemoryMap, Region};
 use iap_protocol::status::Policy;
@@ -119,14 +120,25 @@ pub fn run(args: &FactoryArgs, output: &Output) -> Result<(), Failure> {
     let chosen = args.profile.choose()?;
     let target = chosen.target();
     let firmware = read_firmware(&args.firmware, &target)?;
+    require_keys(args, &firmware, &chosen)?;
     let application = read_application(args, &target)?;
+    require_signature(args, application.as_ref(), &chosen)?;
+    // What the board would have noted, had the image come over the network.
+    let signed = chosen.profile.settings.iap.policy == Policy::Signed;
+    let vouched = (application.as_ref().map(|read| &read.header))
+        .filter(|header| signed && header.is_signed());
+    let counter = vouched.map(|header| header.security_counter);
+    let security_counter = args
+        .security_counter
+        .max(counter.filter(|&counter| counter > 0));
     let content = Content {
         firmware,
         application: application.as_ref().map(|read| Application {
             header: &read.header,
             payload: &read.image.payload,
         }),
-        security_counter: args.security_counter,
+        security_counter,
+        revoked_keys: vouched.map_or(0, |header| header.revoked_keys),
     };
     let pieces = factory::pieces(&content, target.map);
     let bytes = match format {
@@ -141,7 +153,7 @@ pub fn run(args: &FactoryArgs, output: &Output) -> Result<(), Failure> {
         profile: chosen.label(),
         firmware: spans(&content.firmware, target.map),
         application: application.map(|read| Summary::new(&read.image, &read.header, &target)),
-        security_counter: args.security_counter,
+        security_counter,
         sectors: factory::sectors(&pieces, target.map).iter().collect(),
     })
 }
@@ -155,6 +167,55 @@ fn read_firmware(path: &Path, target: &Target) -> Result<Vec<Piece>, Failure> {
     let file = path.display().to_string();
     require_good(&file, &image.findings, target)?;
     factory::firmware_parts(&file, &image, target.map)
+}
+
+/// A firmware for signed images that was built with other keys would refuse everything, and only a probe could mend it.
+fn require_keys(args: &FactoryArgs, firmware: &[Piece], chosen: &Chosen) -> Result<(), Failure> {
+    let iap = &chosen.profile.settings.iap;
+    let mut bytes: Vec<u8> = Vec::new();
+    let mut end = 0;
+    for part in firmware {
+        // A key may lie across the border of two sectors, but not of two parts with a hole between them.
+        if part.address != end {
+            bytes.extend([0xFF; 32]);
+        }
+        bytes.extend(&part.data);
+        end = part.address.saturating_add(part.region().len);
+    }
+    let is_missing = |key: &&PublicKey| !bytes.windows(32).any(|window| window == key.0);
+    let signed = iap.policy == Policy::Signed;
+    match iap.public_keys.iter().find(is_missing) {
+        Some(key) if signed => Err(Failure::new(
+            Exit::BadImage,
+            format!(
+                "{}: this firmware was not built with the public key {key} of profile {}",
+                args.firmware.display(),
+                chosen.profile.name
+            ),
+        )
+        .help("build it again for this board: cargo xtask firmware --profile FILE")),
+        _ => Ok(()),
+    }
+}
+
+/// With `boot-check = "signature"` a board starts nothing else.
+fn require_signature(
+    args: &FactoryArgs,
+    application: Option<&Read>,
+    chosen: &Chosen,
+) -> Result<(), Failure> {
+    let checks = chosen.profile.settings.iap.boot_check == BootCheck::Signature;
+    match (&args.application, application) {
+        (Some(path), Some(read)) if checks && !read.header.is_signed() => Err(Failure::new(
+            Exit::BadImage,
+            format!(
+                "{}: not signed, and the board starts signed applications only (boot-check = \"signature\")",
+                path.display()
+            ),
+        )
+        .help("sign it first: iapctl sign --key FILE -o app.iap")),
+        _ => Ok(()),
+    }
 }
 
 /// An application that has passed the checks of `verify-image`.

@@ -32,16 +32,14 @@ pub struct Content<'a> {
     pub application: Option<Application<'a>>,
     /// The lowest security counter that the board takes from now on.
     pub security_counter: Option<u32>,
+    /// Keys whose signatures it takes no more, one bit each.
+    pub revoked_keys: u32,
 }
 
 /// Everything that is programmed, by address.
 pub fn pieces(content: &Content, map: &MemoryMap) -> Vec<Piece> {
     let mut pieces = content.firmware.clone();
-    pieces.extend(record_parts(
-        map,
-        content.application,
-        content.security_counter,
-    ));
+    pieces.extend(record_parts(map, content));
     pieces.extend(content.application.map(|application| Piece {
         name: "application".into(),
         address: application.header.load_address,

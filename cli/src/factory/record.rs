@@ -6,7 +6,7 @@ use iap_protocol::record::{
     Entry, SEAL, SEAL_RUN_LEN, SECTOR_HEADER_LEN, SectorHeader, image_offset, log_offset,
 };
 
-use super::Application;
+use super::Content;
 use crate::image::Piece;
 
 /// The first generation that a firmware writes on an erased board.
@@ -16,16 +16,12 @@ const HEAD_LEN: usize = SECTOR_HEADER_LEN + SEAL_RUN_LEN;
 
 /// Both record sectors. The head of one that is not used is written as erased: the tool erases a sector in which it writes something, and
 /// a board that comes back to the line must not keep a record of a newer generation there.
-pub fn parts(
-    map: &MemoryMap,
-    application: Option<Application>,
-    security_counter: Option<u32>,
-) -> Vec<Piece> {
-    let image = application.map(|application| application.header);
+pub fn parts(map: &MemoryMap, content: &Content<'_>) -> Vec<Piece> {
+    let image = content.application.map(|application| application.header);
     let [first, second] = map.record_sectors;
-    let used = match (image, security_counter) {
+    let used = match (image, content.security_counter) {
         (None, None) => blank_head(),
-        _ => sector(&entries(map, image, security_counter), image),
+        _ => sector(&entries(map, image, content), image),
     };
     let place = |index: u8, parts: Vec<Part>| {
         let start = map
@@ -59,17 +55,15 @@ fn blank_head() -> Vec<Part> {
 
 /// What is known about the board. Nobody has seen the sectors of user flash that the line leaves alone: they are in doubt until the board
 /// erases them itself.
-fn entries(
-    map: &MemoryMap,
-    image: Option<&ImageHeader>,
-    security_counter: Option<u32>,
-) -> Vec<Entry> {
+fn entries(map: &MemoryMap, image: Option<&ImageHeader>, content: &Content<'_>) -> Vec<Entry> {
     let written = image.map_or(SectorSet::EMPTY, |image| image.sectors(&map.flash));
     let unseen = map
         .application_sectors()
         .iter()
         .filter(|&sector| !written.contains(sector));
-    let counter = security_counter.map(|value| Entry::Counter { value });
+    let counter = (content.security_counter).map(|value| Entry::Counter { value });
+    let keys = content.revoked_keys;
+    let revoked = (keys != 0).then_some(Entry::Revoked { keys });
     let image = image.into_iter().flat_map(|image| {
         let header_crc32 = header_crc32(image);
         [
@@ -82,6 +76,7 @@ fn entries(
     });
     counter
         .into_iter()
+        .chain(revoked)
         .chain(unseen.map(|sector| Entry::Touched { sector }))
         .chain(image)
         .collect()
