@@ -292,6 +292,50 @@ fn curl_puts_a_file_over_http() {
 }
 
 #[test]
+fn wget_posts_a_file_over_http() {
+    if is_here("wget", "wget") {
+        Bench::fast().push_everything(|sim, file| {
+            let mut wget = Command::new("wget");
+            wget.args(["--quiet", "--tries=1", "--output-document=/dev/null"]);
+            wget.args([
+                "--auth-no-challenge",
+                "--header=content-type: application/octet-stream",
+            ]);
+            wget.arg(format!("--user={DEFAULT_USER}"));
+            wget.arg(format!("--password={DEFAULT_PASSWORD}"));
+            wget.arg(format!("--post-file={}", file.display()));
+            run(wget.arg(format!("http://{}{PATH_UPLOAD}", sim.http())))
+        });
+    }
+}
+
+/// A session that logs in by the form, posts the file as a form, and says what came back if that is no success.
+const REQUESTS: &str = "
+import requests, sys
+board, file, user, password = sys.argv[1:]
+session = requests.Session()
+session.post(board + '/checklogin.cgi', {'username': user, 'password': password}).raise_for_status()
+answer = session.post(board + '/upload.cgi', files={'datafile': open(file, 'rb')})
+sys.exit(None if answer.ok else answer.text)
+";
+
+#[test]
+fn python_requests_logs_in_and_posts_a_form() {
+    // Debian's own: another python3 may come first, without the module.
+    let python = "/usr/bin/python3";
+    if is_here(
+        "/usr/lib/python3/dist-packages/requests/__init__.py",
+        "python3-requests",
+    ) {
+        Bench::fast().push_everything(|sim, file| {
+            let mut requests = Command::new(python);
+            requests.args(["-c", REQUESTS, &format!("http://{}", sim.http())]);
+            run(requests.arg(file).args([DEFAULT_USER, DEFAULT_PASSWORD]))
+        });
+    }
+}
+
+#[test]
 fn curl_shows_the_sentence_of_a_refusal_though_most_of_the_body_was_still_to_come() {
     if is_here("curl", "curl") {
         let bench = Bench::fast();

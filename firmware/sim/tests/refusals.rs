@@ -10,8 +10,10 @@ use std::time::Duration;
 
 use common::clients::{TRANSPORTS, costs_nothing, http, operations, starts, upload};
 use common::{PATIENCE, application, put, put_from};
+use iap_profile::Profile;
 use iap_protocol::ErrorCode;
 use iap_protocol::header::ImageHeader;
+use iap_sim::image;
 use iap_sim::sim::{Sim, SimOptions};
 
 /// Fits the 96 KiB ring.
@@ -97,6 +99,49 @@ fn a_raw_image_larger_than_user_flash_is_refused_in_a_form_without_a_flash_opera
     raw.resize(user_flash, 0x5A);
     http(&sim, &raw).unwrap();
     assert_eq!(sim.flash_bytes()[0x2_0000..], raw);
+}
+
+#[test]
+fn files_of_a_few_bytes_are_refused_without_a_flash_operation() {
+    let sim = board();
+    let (app, _) = application((2, 0, 0), SMALL);
+    for (len, code) in [
+        (0, ErrorCode::Empty),
+        (1, ErrorCode::VectorTable),
+        (3, ErrorCode::VectorTable),
+        (4, ErrorCode::VectorTable),
+        (5, ErrorCode::VectorTable),
+        (63, ErrorCode::VectorTable),
+    ] {
+        costs_nothing(&sim, &format!("{len} bytes"), code, &app[..len]);
+        let map = Profile::builtin("sim").unwrap();
+        let wrapped = image::iap_file(map.memory_map(), "sim", &app[..len]);
+        costs_nothing(&sim, &format!("{len} bytes wrapped"), code, &wrapped);
+    }
+    assert_eq!(starts(&sim).as_deref(), Some("1.0.0"));
+}
+
+#[test]
+fn images_that_end_at_and_beside_the_end_of_a_sector_and_of_the_flash_are_installed() {
+    let sim = board();
+    let sector = 128 * 1024;
+    let lengths = [
+        sector - 1,
+        sector,
+        sector + 1,
+        sector + 2,
+        sector + 3,
+        7 * sector,
+    ];
+    for (major, len) in (2..).zip(lengths) {
+        let (app, iap) = application((major, 0, 0), len);
+        http(&sim, &app).unwrap();
+        assert_eq!(sim.flash_bytes()[0x2_0000..][..len], app, "{len} raw");
+        let (_, other) = application((major, 1, 0), SMALL);
+        http(&sim, &other).unwrap();
+        http(&sim, &iap).unwrap();
+        assert_eq!(sim.flash_bytes()[0x2_0000..][..len], app, "{len} wrapped");
+    }
 }
 
 #[test]

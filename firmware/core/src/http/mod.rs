@@ -28,7 +28,7 @@ mod request;
 mod server;
 mod session;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod text;
 mod upload;
 

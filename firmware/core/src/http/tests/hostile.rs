@@ -10,7 +10,7 @@ const FORM: &str = "--b\r\nContent-Disposition: form-data; name=\"datafile\"; fi
 
 /// Name, request and status of each. `{A}` stands for credentials, `{M}` for the fields of a form with boundary `b`, `{x*N}` for N times x.
 #[rustfmt::skip]
-pub(super) const HOSTILE: &[(&str, &str, u16)] = &[
+pub(crate) const HOSTILE: &[(&str, &str, u16)] = &[
     // The request line.
     ("nothing but line ends", "\r\n\r\n\r\n\r\n", 408),
     ("no version", "GET /\r\n\r\n", 400),
@@ -120,7 +120,7 @@ pub(super) const HOSTILE: &[(&str, &str, u16)] = &[
 ];
 
 /// Fills in the placeholders.
-pub(super) fn expand(text: &str) -> Vec<u8> {
+pub(crate) fn expand(text: &str) -> Vec<u8> {
     let text = text
         .replace("{A}", BASIC)
         .replace("{M}", "Content-Type: multipart/form-data; boundary=b\r\n")

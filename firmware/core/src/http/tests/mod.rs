@@ -3,9 +3,10 @@
 extern crate std;
 
 mod broken;
-mod hostile;
+pub(crate) mod hostile;
 mod login;
 mod pages;
+mod replay;
 mod requests;
 mod uploads;
 

@@ -3,6 +3,7 @@
 extern crate std;
 
 mod address;
+mod hostile;
 mod lan;
 mod loss;
 mod transfer;
