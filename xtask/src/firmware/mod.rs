@@ -163,18 +163,25 @@ fn stem(profile: &str) -> String {
     stem.to_string_lossy().into_owned()
 }
 
+/// The configuration's features, as far as the board uses them: one that takes anything needs no code for signatures, and one with a
+/// static address none for DHCP.
+fn features(profile: &Profile, configuration: &Configuration) -> String {
+    let (iap, network) = (&profile.settings.iap, &profile.settings.network);
+    let used = |feature: &&str| *feature != "dhcp" || network.use_dhcp;
+    let signed = (iap.policy == Policy::Signed).then_some("signed");
+    let features: Vec<&str> = (configuration.features.split(',').filter(used))
+        .chain(signed)
+        .collect();
+    features.join(",")
+}
+
 fn compile(name: &str, profile: &Profile, configuration: &Configuration) -> Result<()> {
-    // A board that takes anything needs no code for signatures.
-    let signed = match profile.settings.iap.policy {
-        Policy::Signed => ",signed",
-        Policy::Open | Policy::Login => "",
-    };
     let mut build = cargo();
     build
         .args(["build", "--quiet", "--package", PACKAGE])
         .args(["--target", TARGET, "--profile", "firmware"])
         .args(["--no-default-features", "--features"])
-        .arg(format!("{}{signed}", configuration.features))
+        .arg(features(profile, configuration))
         .env("IAP_PROFILE", absolute_if_file(name));
     command::run(&mut build)
 }
@@ -241,6 +248,15 @@ mod tests {
         for configuration in &CONFIGURATIONS {
             assert!(builds.iter().any(|(_, built)| *built == configuration));
         }
+    }
+
+    #[test]
+    fn a_board_gets_the_features_it_uses() {
+        let signed = command::root().join(SIGNED_BOARD);
+        let signed = Profile::load(signed.to_str().unwrap()).unwrap();
+        let open = Profile::builtin(MEASURED_BOARD).unwrap();
+        assert_eq!(features(&open, &CONFIGURATIONS[0]), "tftp,http,dhcp");
+        assert_eq!(features(&signed, &CONFIGURATIONS[0]), "tftp,http,signed");
     }
 
     #[test]
