@@ -84,6 +84,10 @@ pub struct Board {
     in_application: bool,
     started: Time,
     lowest_stack: u32,
+    /// Time in which instructions were executed.
+    executing: Time,
+    /// Cycles of the instructions since the last reset.
+    cycles: u64,
     /// The program counter before the last instruction.
     last_pc: u32,
     /// Taken over from the chip whenever it called.
@@ -138,6 +142,8 @@ impl Board {
             stops_at_application: options.stop_at_application,
             started: Time::ZERO,
             lowest_stack: u32::MAX,
+            executing: Time::ZERO,
+            cycles: 0,
             last_pc: 0,
             hz: Clocks::RESET.hclk_hz,
             next_event: Time::ZERO,
@@ -169,6 +175,7 @@ impl Board {
         self.core.reset();
         self.in_application = !self.stops_at_application;
         self.started = now;
+        self.cycles = 0;
         self.lowest_stack = u32::MAX;
         self.shared.call();
     }
@@ -224,8 +231,11 @@ impl Board {
             return Some(Stop::Reset(ResetCause::Software));
         }
         self.shared.publish(self.now(), pc);
+        let before = self.now();
         let cycles = self.core.step(&registers);
         self.clock.advance(cycles, self.hz);
+        self.executing += self.now() - before;
+        self.cycles += cycles;
         if still && limit > self.now() && self.core.is_asleep() {
             return self.sleep(limit);
         }

@@ -166,12 +166,7 @@ impl<P: Peer> Session<P> {
             if self.has_news(now) {
                 self.serve();
             }
-            let mut allowed = self.allowed();
-            if self.pace != Pace::Virtual && !self.board.is_flash_busy() && allowed > now + CATCH_UP
-            {
-                self.set_pace(self.pace);
-                allowed = now + CATCH_UP;
-            }
+            let allowed = self.allowed_from(now);
             if now >= limit {
                 return Ok(Stop::Limit);
             }
@@ -234,6 +229,17 @@ impl<P: Peer> Session<P> {
             Pace::Paced => wall,
             Pace::Charged => wall + self.flash_time().since(self.spent_before),
         }
+    }
+
+    /// The same, where being late is forgotten.
+    fn allowed_from(&mut self, now: Time) -> Time {
+        let allowed = self.allowed();
+        let may_be_late = self.pace == Pace::Virtual || self.board.is_flash_busy();
+        if may_be_late || allowed <= now + CATCH_UP {
+            return allowed;
+        }
+        self.set_pace(self.pace);
+        now + CATCH_UP
     }
 
     fn flash_time(&self) -> Time {

@@ -172,3 +172,13 @@ fn too_few_wait_states_are_a_guest_error() {
         "{errors:?}"
     );
 }
+
+/// RM0090 section 2.1: on the AHB a byte or a half word reaches its lanes alone. Drivers of other people write these registers so.
+#[test]
+fn registers_take_bytes_and_half_words() {
+    let mut board = board("lanes", 0);
+    finish(&mut board, Time::from_millis(5));
+    let results = [1, 2, 3, 4].map(|index| result(&board, index));
+    assert_eq!(results, [0x600, 0x1_0003, 1, 0x5000]);
+    assert_eq!(guest_errors(&board), [""; 0]);
+}

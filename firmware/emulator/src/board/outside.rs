@@ -112,6 +112,16 @@ impl Board {
         self.chip().devices.flash.usage()
     }
 
+    /// How long the core has executed instructions: it has neither slept nor waited for the flash.
+    pub fn cpu_time(&self) -> Time {
+        self.executing
+    }
+
+    /// Cycles of the instructions executed since the last reset.
+    pub fn cycles(&self) -> u64 {
+        self.cycles
+    }
+
     /// What was done to the flash since the last call, in its order.
     pub fn take_flash_operations(&mut self) -> Vec<FlashOperation> {
         self.chip().devices.flash.take_operations()

@@ -1,17 +1,21 @@
 //! The frames on a board's wire, caught while it runs.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
 use iap_emulator::{Peer, Session, Time};
 use iap_protocol::tftp::Packet;
-use smoltcp::wire::{EthernetFrame, EthernetProtocol, IpProtocol, Ipv4Packet, UdpPacket};
+use smoltcp::wire::{
+    EthernetFrame, EthernetProtocol, IpProtocol, Ipv4Packet, TcpPacket, UdpPacket,
+};
 
 /// pcap-savefile(5): the file's header, and each frame's.
 const FILE_HEADER: usize = 24;
 const FRAME_HEADER: usize = 16;
 /// Where TFTP's requests go.
 const TFTP: u16 = 69;
+const HTTP: u16 = 80;
 
 /// A pcap file in memory.
 #[derive(Clone, Default)]
@@ -53,8 +57,8 @@ impl Capture {
         capture
     }
 
-    /// All UDP datagrams so far.
-    pub(crate) fn datagrams(&self) -> Vec<Datagram> {
+    /// All frames so far.
+    fn frames(&self) -> Vec<(Time, Vec<u8>)> {
         let file = self.0.lock().unwrap();
         let mut rest = &file[FILE_HEADER..];
         let mut found = Vec::new();
@@ -63,10 +67,34 @@ impl Capture {
                 |index: usize| u32::from_le_bytes(rest[4 * index..][..4].try_into().unwrap());
             let at = Time::from_micros(u64::from(word(0)) * 1_000_000 + u64::from(word(1)));
             let end = FRAME_HEADER + word(2) as usize;
-            found.extend(datagram(at, &rest[FRAME_HEADER..end]));
+            found.push((at, rest[FRAME_HEADER..end].to_vec()));
             rest = &rest[end..];
         }
         found
+    }
+
+    /// All UDP datagrams so far.
+    pub(crate) fn datagrams(&self) -> Vec<Datagram> {
+        let frames = self.frames().into_iter();
+        frames
+            .filter_map(|(at, frame)| datagram(at, &frame))
+            .collect()
+    }
+
+    /// The TCP segments with data for the board that were sent again, and how long after the first time.
+    pub(crate) fn repeated_segments(&self) -> Vec<Time> {
+        let mut seen: BTreeMap<(u16, i32), Time> = BTreeMap::new();
+        let mut repeated = Vec::new();
+        for (at, frame) in self.frames() {
+            let Some(segment) = segment_to_board(&frame) else {
+                continue;
+            };
+            let first = *seen.entry(segment).or_insert(at);
+            if first < at {
+                repeated.push(at.since(first));
+            }
+        }
+        repeated
     }
 
     /// The only transfer so far.
@@ -95,6 +123,18 @@ impl Capture {
         }
         transfer
     }
+}
+
+/// Source port and sequence number of a segment with data.
+fn segment_to_board(frame: &[u8]) -> Option<(u16, i32)> {
+    let frame = EthernetFrame::new_checked(frame).ok()?;
+    let packet = Ipv4Packet::new_checked(frame.payload()).ok()?;
+    if frame.ethertype() != EthernetProtocol::Ipv4 || packet.next_header() != IpProtocol::Tcp {
+        return None;
+    }
+    let segment = TcpPacket::new_checked(packet.payload()).ok()?;
+    let counts = segment.dst_port() == HTTP && !segment.payload().is_empty();
+    counts.then(|| (segment.src_port(), segment.seq_number().0))
 }
 
 fn datagram(at: Time, frame: &[u8]) -> Option<Datagram> {

@@ -12,7 +12,10 @@ use iapctl::tftp::{Client, Config, Machine, TransferError, Upload};
 use smoltcp::iface::{self, Interface, SocketHandle, SocketSet};
 use smoltcp::socket::udp;
 use smoltcp::time::Instant;
-use smoltcp::wire::{EthernetAddress, HardwareAddress, IpCidr, Ipv4Address, Ipv4Cidr};
+use smoltcp::wire::{
+    ArpOperation, ArpPacket, ArpRepr, EthernetAddress, EthernetFrame, EthernetProtocol,
+    HardwareAddress, IpCidr, Ipv4Address, Ipv4Cidr,
+};
 
 use super::built;
 use super::iap::Setup;
@@ -31,6 +34,7 @@ pub(crate) struct Host {
     interface: Interface,
     sockets: SocketSet<'static>,
     socket: SocketHandle,
+    own: Ipv4Address,
     board: Ipv4Address,
     client: Option<Client<Vec<u8>>>,
 }
@@ -56,6 +60,7 @@ impl Host {
             interface,
             socket: sockets.add(socket),
             sockets,
+            own: own.address(),
             board: board.address(),
             client: None,
         }
@@ -168,6 +173,36 @@ impl Lan {
         let limit = self.session.board.now() + span;
         let stop = self.session.run(limit).unwrap();
         assert_eq!(stop, Stop::Limit, "{:?}", self.session.board.pc());
+    }
+
+    /// Asks for the board's hardware address: how long it takes from the request's first bit to the answer's last.
+    #[track_caller]
+    pub(crate) fn reply_to_arp(&mut self) -> Time {
+        let request = ArpRepr::EthernetIpv4 {
+            operation: ArpOperation::Request,
+            source_hardware_addr: MAC,
+            source_protocol_addr: self.session.peer.own,
+            target_hardware_addr: EthernetAddress::default(),
+            target_protocol_addr: self.session.peer.board,
+        };
+        let mut frame = vec![0; 60];
+        let mut view = EthernetFrame::new_unchecked(&mut frame[..]);
+        view.set_dst_addr(EthernetAddress::BROADCAST);
+        view.set_src_addr(MAC);
+        view.set_ethertype(EthernetProtocol::Arp);
+        request.emit(&mut ArpPacket::new_unchecked(view.payload_mut()));
+        let at = self.board().now();
+        let before = self.board().ethernet_use().sent;
+        let wire_time = Instant::from_micros(at.micros() as i64);
+        self.session.wire().send_frame(wire_time, frame);
+        self.board().look_at_wire();
+        for _ in 0..1000 {
+            self.runs(Time::from_micros(5));
+            if self.board().ethernet_use().sent > before {
+                return self.board().now().since(at);
+            }
+        }
+        panic!("no answer");
     }
 
     /// Begins to send a file.

@@ -32,10 +32,14 @@ extern "C" fn main() -> ! {
     guest::write(FLASH_ACR, 1 << 10);
     guest::result(9, guest::read(SECTOR_5));
     guest::write(FLASH_CR, 1 | 2 << 8);
-    timed(2, || (0..100).for_each(|index| guest::write(SECTOR_5 + 4 * index, index as u32)));
+    timed(2, || {
+        (0..100).for_each(|index| guest::write(SECTOR_5 + 4 * index, index as u32))
+    });
     guest::write(FLASH_CR, 1);
     // SAFETY: a register write; the flash programs a byte.
-    timed(3, || unsafe { (SECTOR_5 as *mut u8).add(0x1000).write_volatile(0x5A) });
+    timed(3, || unsafe {
+        (SECTOR_5 as *mut u8).add(0x1000).write_volatile(0x5A)
+    });
     guest::result(10, guest::read(SECTOR_5 + 0x1000));
     // The width does not match: refused.
     guest::write(SECTOR_5 + 0x2000, 0);
