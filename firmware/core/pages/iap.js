@@ -5,7 +5,8 @@
 
 const $ = id => document.getElementById(id);
 const hex = number => '0x' + number.toString(16).padStart(8, '0');
-const bytes = count => count.toLocaleString('en') + ' bytes';
+const number = count => count.toLocaleString('en');
+const bytes = count => number(count) + ' bytes';
 // Of the protocol's error codes.
 const LOGIN_REQUIRED = 50;
 const wait = ms => new Promise(done => setTimeout(done, ms));
@@ -15,9 +16,12 @@ let board = {};
 // Whether this page is at work: it then tells itself what happens.
 let busy = false;
 
+const capital = text => text && text[0].toUpperCase() + text.slice(1);
+
 function say(text, kind = '') {
   const note = $('note');
   note.className = kind;
+  text = capital(text);
   // The same text again would be read aloud again.
   if (note.textContent != text) note.textContent = text;
 }
@@ -66,7 +70,7 @@ function crc32(data) {
   return ~crc >>> 0;
 }
 
-// What the board would refuse anyway, said before it is sent. Throws the sentence; returns what the file is.
+// What the board would refuse anyway, said before it is sent. Throws the sentence; returns what the file is, and in what tone.
 async function judge(file) {
   await look();
   const room = board.user_flash_size;
@@ -81,7 +85,7 @@ async function judge(file) {
   if (kind != 'IAPH') {
     if (board.policy == 'signed') throw 'This board takes signed .iap images only.';
     start(data, 0);
-    return 'A plain image without header: if it is cut off or for another board, nobody can see it.';
+    return ['A plain image without header: if it is cut off or for another board, nobody can see it.', 'warn'];
   }
   if (data.length < 512) throw 'The file ends inside the image header.';
   if (word(508) != crc32(data.subarray(0, 508))) throw 'The image header is damaged: its CRC is wrong.';
@@ -95,7 +99,7 @@ async function judge(file) {
   if (board.policy == 'signed' && data.subarray(444, 508).every(byte => !byte)) throw 'This board takes signed images only, this one is not.';
   start(data, 512);
   const version = [44, 46, 48].map(at => view.getUint16(at, true)).join('.') + text(52, 76);
-  return `Version ${version} for board ${name}, ${bytes(payload.length)}, CRC-32 ${hex(word(116))}.`;
+  return [`Version ${version} for board ${name}, ${bytes(payload.length)}, CRC-32 ${hex(word(116))}.`, 'good'];
 }
 
 // The vector table: would the image start where it will be put?
@@ -113,8 +117,7 @@ function start(data, at) {
 async function choose() {
   const file = $('file').files[0], verdict = $('verdict');
   try {
-    verdict.textContent = file ? await judge(file) : '';
-    verdict.className = 'good';
+    [verdict.textContent, verdict.className] = file ? await judge(file) : ['', ''];
     say('');
     return file;
   } catch (wrong) {
@@ -154,9 +157,9 @@ async function follow(total, done) {
     if (done() || !update || !/ing$|low/.test(board.phase)) continue;
     const written = Math.min(4 * (board.flash_words - before), total);
     bar.value = update.received + written;
-    $('stage').textContent = `${bytes(update.received)} of ${bytes(total)} received, ${bytes(written)} programmed`;
+    $('stage').textContent = `${bytes(total)}: ${number(update.received)} received, ${number(written)} programmed`;
     const sector = update.sector ? ` sector ${update.sector}` : '';
-    say(board.phase[0].toUpperCase() + board.phase.slice(1) + sector + '...');
+    say(board.phase + sector + '...');
   }
 }
 
@@ -167,6 +170,8 @@ async function alone(task) {
   await task();
   onbeforeunload = null;
   busy = $('forms').inert = false;
+  // What is next.
+  if ($('note').className == 'good' && $('reset')) $('reset').lastElementChild.focus();
 }
 
 async function upload() {

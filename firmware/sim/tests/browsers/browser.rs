@@ -14,6 +14,8 @@ use serde_json::{Value, json};
 
 /// For everything that a page or the board does; a machine with other work to do is slow.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// Browsers make no narrower windows. Chromium plays phones.
+pub(crate) const SMALLEST_WINDOW: u32 = 500;
 const STEP: Duration = Duration::from_millis(50);
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -248,14 +250,17 @@ fn chromium(program: &Path, home: &Path, options: Options) -> Capabilities {
         arguments.push("--blink-settings=preferredColorScheme=0".into());
     }
     let script = if options.script { 1 } else { 2 };
-    capabilities(json!({
-        "browserName": "chrome",
-        "goog:chromeOptions": {
-            "binary": program,
-            "args": arguments,
-            "prefs": { "profile.managed_default_content_settings.javascript": script },
-        }
-    }))
+    let mut chrome = json!({
+        "binary": program,
+        "args": arguments,
+        "prefs": { "profile.managed_default_content_settings.javascript": script },
+    });
+    let (width, height) = options.size;
+    if width < SMALLEST_WINDOW {
+        let phone = json!({ "width": width, "height": height, "pixelRatio": 2, "touch": true });
+        chrome["mobileEmulation"] = json!({ "deviceMetrics": phone });
+    }
+    capabilities(json!({ "browserName": "chrome", "goog:chromeOptions": chrome }))
 }
 
 fn firefox(program: &Path, options: Options) -> Capabilities {

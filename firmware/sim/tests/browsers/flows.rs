@@ -2,7 +2,7 @@
 
 use iap_sim::event::Event;
 
-use crate::browser::{Browser, DESK, Kind, Options, PATIENCE};
+use crate::browser::{Browser, DESK, Kind, Options, PATIENCE, SMALLEST_WINDOW};
 use crate::desk::Desk;
 
 /// Three sectors: about five seconds of erasing and programming.
@@ -40,7 +40,7 @@ pub(crate) async fn a_person_logs_in_uploads_and_resets_and_sees_the_new_version
     browser.shown("#bar").await;
     browser.reads("#note", "Erasing").await;
     browser.reads("#note", "Programming sector").await;
-    browser.reads("#stage", "bytes programmed").await;
+    browser.reads("#stage", "300,512 bytes: ").await;
     browser.shoot("uploading").await;
     let script = "return document.getElementById('bar').position";
     let position = browser.client.execute(script, vec![]).await.unwrap();
@@ -52,6 +52,9 @@ pub(crate) async fn a_person_logs_in_uploads_and_resets_and_sees_the_new_version
     browser.reads("#state", "2.0.0").await;
     browser.shoot("done").await;
     desk.expect_in_flash(&payload);
+    let script = "return document.activeElement.textContent";
+    let focused = browser.client.execute(script, vec![]).await.unwrap();
+    assert_eq!(focused, "Reset the board");
 
     browser.click(RESET).await;
     browser.reads("#note", "has restarted").await;
@@ -193,7 +196,7 @@ pub(crate) async fn the_board_s_sentence_is_shown_when_it_refuses(kind: Kind) {
         .await;
     browser.reads("#verdict", "plain image").await;
     browser.click(UPLOAD).await;
-    let note = browser.reads("#note", "image would not start").await;
+    let note = browser.reads("#note", "Image would not start").await;
     assert!(
         note.contains("vector 3 (0x08010001) is outside the image"),
         "{note}"
@@ -233,7 +236,7 @@ pub(crate) async fn a_second_tab_sees_who_is_updating_and_is_refused_with_a_sent
     desk.choose(&browser, &small).await;
     browser.click(UPLOAD).await;
     browser
-        .reads("#note", "an update is in progress (http from 192.168.0.")
+        .reads("#note", "An update is in progress (http from 192.168.0.")
         .await;
     browser.shoot("second-tab-refused").await;
     let title = browser.client.title().await.unwrap();
@@ -305,7 +308,7 @@ pub(crate) async fn the_pages_fit_a_phone_and_the_dark(kind: Kind) {
     for (name, dark) in [("phone", false), ("phone-dark", true)] {
         let phone = Options {
             dark,
-            size: (500, 900),
+            size: (360, 740),
             ..DESK
         };
         let Some(browser) = Browser::start(kind, phone).await else {
@@ -322,6 +325,11 @@ pub(crate) async fn the_pages_fit_a_phone_and_the_dark(kind: Kind) {
         browser.shoot(&format!("{name}-chosen")).await;
         let script = "return [document.documentElement.scrollWidth, innerWidth, getComputedStyle(document.body).backgroundColor]";
         let found = browser.client.execute(script, vec![]).await.unwrap();
+        let width = match kind {
+            Kind::Chromium => phone.size.0,
+            Kind::Firefox => SMALLEST_WINDOW,
+        };
+        assert_eq!(found[1], width);
         assert!(
             found[0].as_f64() <= found[1].as_f64(),
             "nothing is cut off: {found}"
