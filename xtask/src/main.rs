@@ -7,6 +7,7 @@ mod demo;
 mod firmware;
 mod fuzz;
 mod ihex;
+mod networks;
 mod sample_app;
 mod setup;
 mod sweep;
@@ -39,6 +40,8 @@ enum Task {
     Fuzz(fuzz::Options),
     /// Cut the power at every flash operation of an update, and judge what is left: half an hour.
     Sweep(sweep::Options),
+    /// Push through bad networks, in virtual time: loss, delay, duplicates, clients that vanish; some minutes.
+    Networks(networks::Options),
     /// Run every check and every test of the project.
     Test(test::Options),
 }
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         Task::Demo => demo::run(),
         Task::Fuzz(options) => fuzz::run(&options),
         Task::Sweep(options) => sweep::run(&options),
+        Task::Networks(options) => networks::run(&options),
         Task::Test(options) => test::run(&options),
     };
     match done {

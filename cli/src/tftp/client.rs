@@ -260,20 +260,22 @@ impl<S: AsRef<[u8]>> Machine for Client<S> {
         if error == NetworkError::TooLong && self.shrink(now) {
             return;
         }
-        self.refusals = self.refusals.saturating_add(1);
+        let refusals = self.refusals.saturating_add(1);
         let fatal = match (&self.state, error) {
-            // May be about the blocks of the session before.
+            // About the blocks of the session before: a request is short.
+            (State::Requesting(_), NetworkError::TooLong) => return,
             (State::Requesting(_), _) if self.abandoned.is_some() => {
-                self.refusals >= REFUSALS_TO_BELIEVE
+                refusals >= REFUSALS_TO_BELIEVE
             }
             (State::Requesting(_), _) => true,
             // While a board erases it does not answer ARP either.
             (State::Sending { .. }, NetworkError::HostUnreachable) => false,
             (State::Sending { .. }, NetworkError::PortClosed | NetworkError::TooLong) => {
-                self.refusals >= REFUSALS_TO_BELIEVE
+                refusals >= REFUSALS_TO_BELIEVE
             }
             (State::Ended(_), _) => false,
         };
+        self.refusals = refusals;
         if fatal {
             self.fail(now, Reason::Network(error));
         }

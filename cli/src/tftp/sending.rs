@@ -25,8 +25,8 @@ const MAX_PAUSE: Duration = Duration::from_millis(5);
 /// While only the last acknowledgement is missing: a board that has committed starts its application after some seconds, and is to be
 /// heard before.
 const MAX_LAST_TIMEOUT: Duration = Duration::from_secs(1);
-/// For so many repetitions; then it is slow, or gone.
-const LAST_REPETITIONS: u32 = 7;
+/// For so long; then it is slow, or gone.
+const LAST_REPETITIONS: Duration = Duration::from_secs(10);
 /// A timer that an erase has made long is cut to this when the peer goes on.
 const MAX_FIRST_TIMEOUT: Duration = Duration::from_secs(1);
 /// Single blocks go out at least every 20 ms.
@@ -188,9 +188,13 @@ impl Sending {
         let timeout = self.rtt.timeout(self.backoff);
         self.sent_at.saturating_add(match self.timeouts {
             0 => timeout.min(MAX_FIRST_TIMEOUT),
-            1..LAST_REPETITIONS if self.all_sent() => timeout.min(MAX_LAST_TIMEOUT),
+            _ if self.is_about_to_end() => timeout.min(MAX_LAST_TIMEOUT),
             _ => timeout,
         })
+    }
+
+    fn is_about_to_end(&self) -> bool {
+        self.all_sent() && self.sent_at < self.progress_at.saturating_add(LAST_REPETITIONS)
     }
 
     fn take_probe(&mut self) -> Option<u64> {

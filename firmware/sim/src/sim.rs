@@ -29,7 +29,7 @@ use crate::board::{Next, Reset};
 use crate::clock::Clock;
 use crate::event::{Event, Stamped};
 use crate::nor::{Nor, SharedNor};
-use crate::wire::{Port, segment};
+use crate::wire::{Port, Traffic, segment};
 use host::Host;
 pub use options::{FlashSource, SimOptions};
 
@@ -41,6 +41,7 @@ pub struct Sim {
     tftp: SocketAddr,
     http: SocketAddr,
     nor: SharedNor,
+    port: Port,
     shared: Arc<Shared>,
     remote: Remote,
     thread: Option<JoinHandle<Result<()>>>,
@@ -116,6 +117,7 @@ impl Sim {
             tftp: gateway.tftp_address(),
             http: gateway.http_address(),
             nor: board.nor.clone(),
+            port: far.clone(),
             shared: Arc::default(),
             remote: Remote { wishes, waker },
             thread: None,
@@ -166,6 +168,11 @@ impl Sim {
     /// Words programmed since the start.
     pub fn words(&self) -> u64 {
         self.nor().counters().words
+    }
+
+    /// What became of the frames sent to the board.
+    pub fn traffic(&self) -> Traffic {
+        self.port.traffic()
     }
 
     /// Everything that happened so far.

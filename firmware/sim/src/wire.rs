@@ -33,6 +33,8 @@ pub struct Traffic {
     pub lost: u64,
     /// Frames lost because the link was down.
     pub lost_link_down: u64,
+    /// Frames lost because their packet was longer than the way carries.
+    pub lost_too_long: u64,
     /// Frames lost because the receiver's ring was full.
     pub lost_ring_full: u64,
     /// Frames delivered twice.

@@ -154,8 +154,9 @@ impl<'a, F: Flash> Iap<'a, F> {
         platform: &mut P,
     ) -> Turn {
         let now = platform.now();
-        let more_frames = self.take_frames(now, device, platform);
+        // First what the last step brought about: a verdict is told before the next client is heard.
         self.serve(now, platform);
+        let more_frames = self.take_frames(now, device, platform);
         self.assign_address(now);
         self.send_all(now, device);
         let step = self.step(now, platform);
@@ -183,7 +184,11 @@ impl<'a, F: Flash> Iap<'a, F> {
             match result {
                 PollIngressSingleResult::None => return false,
                 PollIngressSingleResult::PacketProcessed => {}
-                PollIngressSingleResult::SocketStateChanged => self.serve(now, platform),
+                PollIngressSingleResult::SocketStateChanged => {
+                    // This frame may begin a transfer that takes the socket from the one before.
+                    self.send_all(now, device);
+                    self.serve(now, platform);
+                }
             }
         }
         true

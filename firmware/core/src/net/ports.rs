@@ -52,6 +52,14 @@ impl Port {
         }
     }
 
+    /// Opens the socket on `port`, or closes it once nothing waits to be sent: a transfer's last word is its ERROR or last ACK.
+    fn follow(&mut self, sockets: &mut SocketSet<'_>, port: Option<u16>) {
+        let socket = sockets.get_mut::<udp::Socket<'_>>(self.handle);
+        if port.is_some() || socket.send_queue() == 0 {
+            self.bind(sockets, port);
+        }
+    }
+
     /// Opens the socket on `port`, or closes it; what it held is gone if that is a change.
     fn bind(&mut self, sockets: &mut SocketSet<'_>, port: Option<u16>) {
         let socket = sockets.get_mut::<udp::Socket<'_>>(self.handle);
@@ -122,8 +130,8 @@ impl Ports {
         sockets: &mut SocketSet<'_>,
     ) {
         self.request.bind(sockets, Some(PORT));
-        self.write.bind(sockets, server.write_port());
-        self.read.bind(sockets, server.read_port());
+        self.write.follow(sockets, server.write_port());
+        self.read.follow(sockets, server.read_port());
         for port in [&mut self.request, &mut self.write, &mut self.read] {
             port.unblock(now, sockets);
         }

@@ -8,7 +8,7 @@ use smoltcp::wire::{
 use super::Lane;
 use crate::rng::Rng;
 
-/// The bytes of an Ethernet header, which corruption spares: a frame with a broken address would just get lost.
+/// The bytes of an Ethernet header, which are no part of a packet, and which corruption spares: a frame with a broken address would just get lost.
 const ETHERNET_HEADER_LEN: usize = 14;
 
 /// The conditions in one direction. Rates are in parts per million: 50,000 is 5 %.
@@ -33,6 +33,8 @@ pub struct Conditions {
     pub jitter: Duration,
     /// Bits per second, 0 for no limit: a frame occupies the line for its length.
     pub bits_per_s: u64,
+    /// Bytes of the longest IP packet that a network on the way carries; none is cut to pieces.
+    pub mtu: usize,
     /// When no frame gets through.
     pub down: Option<LinkDown>,
     /// Frames that fit into the receiver's ring.
@@ -61,6 +63,7 @@ impl Default for Conditions {
             delay: Duration::ZERO,
             jitter: Duration::ZERO,
             bits_per_s: 0,
+            mtu: usize::MAX,
             down: None,
             ring_len: usize::MAX,
         }
@@ -73,6 +76,10 @@ impl Lane {
         let down = self.conditions.down;
         if down.is_some_and(|down| (down.from..down.until).contains(&now)) {
             self.traffic.lost_link_down += 1;
+            return;
+        }
+        if frame.len().saturating_sub(ETHERNET_HEADER_LEN) > self.conditions.mtu {
+            self.traffic.lost_too_long += 1;
             return;
         }
         if self.rng.happens(self.conditions.loss_ppm) {

@@ -173,3 +173,11 @@ fn an_update_that_has_come_completely_is_installed_even_if_the_link_goes_down() 
     bench.wait(100);
     assert_eq!(flashed(&bench, 700), image);
 }
+
+#[test]
+fn a_client_that_went_silent_is_told() {
+    let mut bench = Bench::new();
+    bench.begin(FAST).unwrap();
+    let error = bench.answer(10_100).unwrap_err();
+    assert!(error.starts_with("the client went silent"), "{error}");
+}

@@ -1,0 +1,106 @@
+//! The whole network matrix: `cargo xtask networks` builds and runs it. Prints seeds and counts; exit 1 on any violation, and where a
+//! fault never happened.
+//!
+//! An example and not a program of its own, because nobody needs it who does not work on this repository.
+#![allow(clippy::unwrap_used, reason = "a test, in the end")]
+
+#[path = "../tests/networks/cells.rs"]
+mod cells;
+#[path = "../tests/networks/disturbers.rs"]
+mod disturbers;
+#[path = "../tests/networks/hosts.rs"]
+mod hosts;
+#[path = "../tests/networks/http.rs"]
+mod http;
+#[path = "../tests/networks/tally.rs"]
+mod tally;
+#[path = "../tests/networks/tftp.rs"]
+mod tftp;
+#[path = "../tests/networks/trial.rs"]
+mod trial;
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::Parser;
+
+/// iapctl's clients and the board through bad networks, in virtual time
+#[derive(Parser)]
+struct Arguments {
+    /// The first seed
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How many seeds each cell is run with
+    #[arg(long, default_value_t = 20)]
+    seeds: u64,
+    /// Threads, one per core if not given
+    #[arg(long)]
+    threads: Option<usize>,
+    /// Only the cells whose name contains this
+    #[arg(long, default_value = "")]
+    only: String,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let threads = arguments.threads.unwrap_or_else(cores);
+    let mut cells = cells::all();
+    cells.retain(|cell| cell.name.contains(&arguments.only));
+    let seeds = arguments.seed..=arguments.seed + arguments.seeds.max(1) - 1;
+    println!("{} cells, seeds {seeds:?}, {threads} threads", cells.len());
+    let begun = Instant::now();
+    let tally = tally::run(&cells, seeds, threads);
+    for line in lines(&tally) {
+        println!("{line}");
+    }
+    for violation in &tally.violations {
+        println!("VIOLATION {violation}");
+    }
+    let silent = never_fired(&tally);
+    for cell in &silent {
+        println!("VIOLATION {cell}: its fault never happened");
+    }
+    println!(
+        "{} runs: {} committed, {} failed as they may, {} violations; {} s",
+        tally.committed + tally.failed + tally.violations.len() as u64,
+        tally.committed,
+        tally.failed,
+        tally.violations.len() + silent.len(),
+        begun.elapsed().as_secs()
+    );
+    match tally.violations.is_empty() && silent.is_empty() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    }
+}
+
+/// Cells whose fault never happened: they prove nothing.
+fn never_fired(tally: &tally::Tally) -> Vec<String> {
+    let rows = tally.rows.values();
+    rows.filter(|(_, row)| row.fired == 0)
+        .map(|(cell, _)| cell.name.clone())
+        .collect()
+}
+
+fn lines(tally: &tally::Tally) -> Vec<String> {
+    let rows = tally.rows.values();
+    rows.map(|(cell, row)| line(cell, row)).collect()
+}
+
+fn line(cell: &cells::Cell, row: &tally::Row) -> String {
+    let mean = row.sum_ms.checked_div(row.committed).unwrap_or_default();
+    let times = match cell.end {
+        cells::End::Failed => String::new(),
+        _ => format!(", mean {mean} ms, slowest {} ms", row.slowest_ms),
+    };
+    let error = row.error.as_ref().map(|error| format!("; or: {error}"));
+    format!(
+        "{}: {} of {} committed, fault {} times{times}{}",
+        cell.name,
+        row.committed,
+        row.runs,
+        row.fired,
+        error.unwrap_or_default()
+    )
+}
