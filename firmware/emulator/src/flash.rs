@@ -9,6 +9,8 @@
 
 mod cache;
 mod registers;
+#[cfg(test)]
+mod tests;
 mod times;
 mod usage;
 

@@ -325,4 +325,28 @@ mod tests {
         }
         assert_eq!(!crc.value.reverse_bits(), iap_protocol::crc::crc32(&bytes));
     }
+
+    /// RM0090 section 24.3.2: a seed error shows in SECS and SEIS, and there is no number.
+    #[test]
+    fn a_generator_without_noise_shows_a_seed_error_and_no_number() {
+        let (mut wires, mut reports) = (crate::wires::Wires::new(3300), Default::default());
+        wires.clocks.pll48_hz = 48_000_000;
+        let mut random = Random::new(1);
+        for broken in [false, true] {
+            if broken {
+                random.break_down();
+            }
+            let mut context = Context {
+                now: Time::ZERO,
+                pc: 0,
+                wires: &wires,
+                reports: &mut reports,
+            };
+            random.write(0, Write::word(0), &mut context).unwrap();
+            random.write(0, Write::word(4), &mut context).unwrap();
+            context.now = Time::from_micros(1); // 40 periods are 0.83 us
+            let status = random.read(4, &mut context);
+            assert_eq!(status, Ok(if broken { SEED_ERROR } else { 1 }));
+        }
+    }
 }
