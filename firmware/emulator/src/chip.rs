@@ -116,7 +116,8 @@ impl Devices {
             Id::Crc => self.crc = Crc::new(),
             Id::Random => self.random.reset(),
             Id::Ethernet => self.eth.reset(now),
-            Id::Port(_) | Id::Backup | Id::Independent | Id::Rcc | Id::Flash | Id::Debug => {}
+            Id::Port(index) => self.gpio.reset_port(index, now),
+            Id::Backup | Id::Independent | Id::Rcc | Id::Flash | Id::Debug => {}
         }
     }
 }

@@ -155,6 +155,14 @@ impl Gpio {
         self.watch_leds(now);
     }
 
+    /// RCC's reset of one port.
+    pub(crate) fn reset_port(&mut self, index: usize, now: Time) {
+        if let Some(port) = self.ports.get_mut(index) {
+            port.reset();
+            self.watch_leds(now);
+        }
+    }
+
     /// Something outside drives a pin.
     pub(crate) fn drive(&mut self, pin: Pin, level: Level) {
         if let Some(port) = self.ports.get_mut(port_of(pin)) {
