@@ -66,6 +66,14 @@ pub(crate) fn firmware(profile: &str) -> PathBuf {
     built(&file, &FOR_THE_CHIP, &command)
 }
 
+/// A build of the IAP firmware with less in it: a configuration of the size table.
+pub(crate) fn configuration(profile: &str, configuration: &str) -> PathBuf {
+    let file = format!("firmware/{profile}-{configuration}/iap.elf");
+    let command = ["run", "--quiet", "--package", "xtask", "--", "firmware"];
+    let chosen = ["--profile", profile, "--configuration", configuration];
+    built(&file, &FOR_THE_CHIP, &[&command[..], &chosen].concat())
+}
+
 /// The sample application for a board, version 1.0.0.
 pub(crate) fn application(profile: &str) -> PathBuf {
     sample_app(profile, "", &[])
