@@ -16,12 +16,9 @@ let board = {};
 // Whether this page is at work: it then tells itself what happens.
 let busy = false;
 
-const capital = text => text && text[0].toUpperCase() + text.slice(1);
-
 function say(text, kind = '') {
   const note = $('note');
   note.className = kind;
-  text = capital(text);
   // The same text again would be read aloud again.
   if (note.textContent != text) note.textContent = text;
 }
@@ -204,7 +201,7 @@ async function reset() {
       // Short of what it would be without a reset.
       if (silent || board.uptime_ms < before + (Date.now() - begun) / 2) break;
     } catch {
-      if (++silent == 5) say(`The IAP firmware does not answer any more: ${running} should be running. Still looking...`);
+      if (++silent == 3) say(`The IAP firmware does not answer any more: ${running} should be running. Still looking...`);
     }
   }
   await redraw('state', 'forms');

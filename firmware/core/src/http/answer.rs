@@ -155,7 +155,11 @@ impl<'a> Answer<'a> {
         }
         if code.http_status() == 401 {
             // A browser must show the login page and not its own window: it gets a scheme it does not know.
-            let scheme = if request.takes_html { "Form" } else { "Basic" };
+            let scheme = if request.is_from_browser() {
+                "Form"
+            } else {
+                "Basic"
+            };
             put(out, b"www-authenticate: ");
             put(out, scheme.as_bytes());
             put(out, b" realm=\"iap\", charset=\"UTF-8\"\r\n");

@@ -107,7 +107,7 @@ pub(super) struct Request {
     /// Comes with a living session, or with the right credentials.
     pub(super) logged_in: bool,
     pub(super) wants_json: bool,
-    pub(super) takes_html: bool,
+    takes_html: bool,
 }
 
 impl Request {
@@ -305,6 +305,11 @@ impl Request {
         } else {
             Err((ErrorCode::MethodNotAllowed, methods))
         }
+    }
+
+    /// Whether a browser asks: for a page, or from one.
+    pub(super) fn is_from_browser(&self) -> bool {
+        self.takes_html || self.origin.is_some()
     }
 
     /// Whether the request may change something: it comes from a page of this board, or from no page at all.

@@ -29,7 +29,10 @@ pub(crate) struct Desk {
 
 impl Desk {
     pub(crate) fn new() -> Self {
-        let options = SimOptions::new("sim").unwrap();
+        Self::with(SimOptions::new("sim").unwrap())
+    }
+
+    pub(crate) fn with(options: SimOptions) -> Self {
         Self {
             sim: Sim::start(options.clone()).unwrap(),
             options,

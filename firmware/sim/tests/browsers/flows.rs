@@ -1,6 +1,8 @@
 //! What a person does, and what the browser shows.
 
+use iap_sim::board::{AfterStart, Reset};
 use iap_sim::event::Event;
+use iap_sim::sim::SimOptions;
 
 use crate::browser::{Browser, DESK, Kind, Options, PATIENCE, SMALLEST_WINDOW};
 use crate::desk::Desk;
@@ -39,7 +41,7 @@ pub(crate) async fn a_person_logs_in_uploads_and_resets_and_sees_the_new_version
     browser.click(UPLOAD).await;
     browser.shown("#bar").await;
     browser.reads("#note", "Erasing").await;
-    browser.reads("#note", "Programming sector").await;
+    browser.reads("#note", "programming sector").await;
     browser.reads("#stage", "300,512 bytes: ").await;
     browser.shoot("uploading").await;
     let script = "return document.getElementById('bar').position";
@@ -196,7 +198,7 @@ pub(crate) async fn the_board_s_sentence_is_shown_when_it_refuses(kind: Kind) {
         .await;
     browser.reads("#verdict", "plain image").await;
     browser.click(UPLOAD).await;
-    let note = browser.reads("#note", "Image would not start").await;
+    let note = browser.reads("#note", "image would not start").await;
     assert!(
         note.contains("vector 3 (0x08010001) is outside the image"),
         "{note}"
@@ -217,7 +219,7 @@ pub(crate) async fn a_second_tab_sees_who_is_updating_and_is_refused_with_a_sent
     let small = desk.file("small.bin", &desk.payload(3, 5000));
     desk.choose(&browser, &file).await;
     browser.click(UPLOAD).await;
-    browser.reads("#note", "Programming sector").await;
+    browser.reads("#note", "programming sector").await;
 
     let first = browser.client.window().await.unwrap();
     let second = browser.client.new_window(true).await.unwrap().handle;
@@ -236,7 +238,7 @@ pub(crate) async fn a_second_tab_sees_who_is_updating_and_is_refused_with_a_sent
     desk.choose(&browser, &small).await;
     browser.click(UPLOAD).await;
     browser
-        .reads("#note", "An update is in progress (http from 192.168.0.")
+        .reads("#note", "an update is in progress (http from 192.168.0.")
         .await;
     browser.shoot("second-tab-refused").await;
     let title = browser.client.title().await.unwrap();
@@ -262,7 +264,7 @@ pub(crate) async fn a_reload_in_the_middle_frees_the_board_and_the_upload_can_be
     let again = desk.file("again.iap", &desk.wrapped("sim", &payload));
     desk.choose(&browser, &file).await;
     browser.click(UPLOAD).await;
-    browser.reads("#note", "Programming sector").await;
+    browser.reads("#note", "programming sector").await;
     browser.client.refresh().await.unwrap();
     browser.shown("#file").await;
     if desk.ended(kind) {
@@ -288,7 +290,7 @@ pub(crate) async fn a_browser_closed_in_the_middle_frees_the_board(kind: Kind) {
     let again = desk.file("again.iap", &desk.wrapped("sim", &payload));
     desk.choose(&browser, &file).await;
     browser.click(UPLOAD).await;
-    browser.reads("#note", "Programming sector").await;
+    browser.reads("#note", "programming sector").await;
     drop(browser);
     desk.ended(kind);
 
@@ -337,4 +339,53 @@ pub(crate) async fn the_pages_fit_a_phone_and_the_dark(kind: Kind) {
         let is_dark = found[2].as_str().unwrap().starts_with("rgb(1");
         assert_eq!(is_dark, dark, "{found}");
     }
+}
+
+pub(crate) async fn a_session_that_has_ended_is_told_and_the_login_comes_back(kind: Kind) {
+    let Some(browser) = Browser::start(kind, DESK).await else {
+        return;
+    };
+    let desk = Desk::new();
+    desk.log_in(&browser).await;
+    let file = desk.file("app.iap", &desk.wrapped("sim", &desk.payload(2, 5000)));
+    desk.choose(&browser, &file).await;
+    browser.reads("#verdict", "Version 2.0.0").await;
+    let first = browser.client.window().await.unwrap();
+    let second = browser.client.new_window(true).await.unwrap().handle;
+    browser.client.switch_to_window(second).await.unwrap();
+    browser.client.goto(&desk.url()).await.unwrap();
+    browser.click("form[action='/logout.cgi'] button").await;
+    browser.shown("input[name=password]").await;
+
+    browser.client.switch_to_window(first).await.unwrap();
+    browser.click(UPLOAD).await;
+    browser.reads("#note", "log in first").await;
+    browser.shown("input[name=password]").await;
+    browser.shoot("session-ended").await;
+}
+
+pub(crate) async fn a_board_that_runs_its_application_is_said_to_and_found_when_it_is_back(
+    kind: Kind,
+) {
+    let Some(browser) = Browser::start(kind, DESK).await else {
+        return;
+    };
+    let desk = Desk::with(SimOptions {
+        after_start: AfterStart::Run,
+        ..SimOptions::new("sim").unwrap()
+    });
+    desk.log_in(&browser).await;
+    let file = desk.file("app.iap", &desk.wrapped("sim", &desk.payload(2, 5000)));
+    desk.choose(&browser, &file).await;
+    browser.click(UPLOAD).await;
+    browser.reads("#note", "In flash and verified").await;
+    browser.click(RESET).await;
+    browser
+        .reads("#note", "version 2.0.0 should be running")
+        .await;
+    browser.shoot("application-runs").await;
+    let key = Reset::with_key("with the IAP key held");
+    desk.sim.remote().reset(key);
+    browser.reads("#note", "Installed: version 2.0.0").await;
+    browser.shown("input[name=password]").await;
 }

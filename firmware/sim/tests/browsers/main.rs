@@ -32,4 +32,6 @@ in_browsers!(
     a_reload_in_the_middle_frees_the_board_and_the_upload_can_be_repeated,
     a_browser_closed_in_the_middle_frees_the_board,
     the_pages_fit_a_phone_and_the_dark,
+    a_session_that_has_ended_is_told_and_the_login_comes_back,
+    a_board_that_runs_its_application_is_said_to_and_found_when_it_is_back,
 );

@@ -64,6 +64,11 @@ fn programs_are_challenged_for_basic_and_browsers_are_not() {
         ("Accept: */*\r\n", "Basic realm="),
         ("Accept: application/json\r\n", "Basic realm="),
         ("Accept: text/html,application/xhtml+xml\r\n", "Form realm="),
+        // The page's script: a window of the browser's own would hold it up.
+        (
+            "Accept: application/json\r\nOrigin: http://192.168.0.10\r\n",
+            "Form realm=",
+        ),
     ] {
         let response = board.request(&format!("{RESET}{fields}\r\n"));
         assert_eq!(response.status, 401);

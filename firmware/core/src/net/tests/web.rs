@@ -111,6 +111,29 @@ fn a_connection_that_breaks_off_frees_the_board() {
 }
 
 #[test]
+fn a_client_that_vanishes_without_a_word_frees_the_board() {
+    let mut bench = Bench::new();
+    bench.client.connect(0, BOARD);
+    let request = upload(&application(300_000));
+    let began = bench.run(5000, |bench| {
+        let stream = bench.client.stream(0);
+        if stream.can_send() {
+            stream.send_slice(&request[..8000]).unwrap();
+        }
+        (bench.board.updater().phase() == Phase::Receiving).then_some(())
+    });
+    assert_eq!(began, Some(()));
+    bench.lan.faults.borrow_mut().per_mille = 1000;
+    bench.wait(20_000);
+    assert_eq!(bench.board.updater().phase(), Phase::Failed);
+    // The half-open connection is given up, too: the board sleeps.
+    bench.wait(120_000);
+    assert_eq!(bench.turn.poll_at, None);
+    bench.lan.faults.borrow_mut().per_mille = 0;
+    assert_eq!(bench.push(&application(3000), Options::default()), Ok(()));
+}
+
+#[test]
 fn the_reset_button_resets_after_its_answer_was_acknowledged() {
     let mut bench = Bench::new();
     let mut reset = None;
