@@ -54,19 +54,22 @@ impl Output {
         let _ = writeln!(io::stderr(), "{text}");
     }
 
-    /// Shows why a command failed: on stderr for people, as `{"error":{...}}` on stdout for scripts.
+    /// Shows why a command failed: on stderr for people, as `{"error":{...}}` on stdout for scripts, unless stdout takes nothing.
     pub fn failure(&self, failure: &Failure) {
         #[derive(Serialize)]
         struct Document<'a> {
             error: &'a Failure,
         }
         // Nobody is left to tell when the stream is closed; the exit code still says it.
-        let _ = if self.json {
-            write_json(&mut io::stdout().lock(), &Document { error: failure })
-        } else {
-            let mut stderr = io::stderr().lock();
-            failure.human(&mut stderr, Paint::of(&io::stderr()))
+        let written = self.json && {
+            let mut stdout = io::stdout().lock();
+            let document = Document { error: failure };
+            (write_json(&mut stdout, &document).and_then(|()| stdout.flush())).is_ok()
         };
+        if !written {
+            let mut stderr = io::stderr().lock();
+            let _ = failure.human(&mut stderr, Paint::of(&io::stderr()));
+        }
     }
 }
 

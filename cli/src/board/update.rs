@@ -181,6 +181,12 @@ impl Update {
         if self.is_held(&status) && matches!(failure.exit, Exit::Unreachable | Exit::Verification) {
             return Ok(status);
         }
+        if self.is_held(&status) {
+            let held = self.expected.describe();
+            return Err(failure.help(format!(
+                "the board had everything by then, and holds it: {held}"
+            )));
+        }
         let state = state::describe(&status, &failure.message);
         Err(failure.help(format!("the board: {state}")))
     }

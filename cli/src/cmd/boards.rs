@@ -28,6 +28,27 @@ struct Entry<T> {
     error: Option<Failure>,
 }
 
+/// Fails where there are too few descriptors for an event loop with its signals, a socket, and a name server: tokio panics then.
+#[cfg(unix)]
+fn check_descriptors() -> Result<(), Failure> {
+    let spare: Result<Vec<_>, _> = (0..DESCRIPTORS)
+        .map(|_| std::fs::File::open("/dev/null"))
+        .collect();
+    spare.map(|_| ()).map_err(|error| {
+        let message = format!("{DESCRIPTORS} file descriptors are needed, but: {error}");
+        Failure::new(Exit::Local, message).help("raise the limit: ulimit -n 1024")
+    })
+}
+
+#[cfg(not(unix))]
+fn check_descriptors() -> Result<(), Failure> {
+    Ok(())
+}
+
+/// More than one board at a time takes.
+#[cfg(unix)]
+const DESCRIPTORS: usize = 24;
+
 /// Does `work` with each board. The failure of a single board is the command's failure; among several the first decides about the
 /// exit code, and Ctrl-C ends all.
 pub(super) fn run<T: BoardResult>(
@@ -35,6 +56,7 @@ pub(super) fn run<T: BoardResult>(
     output: &Output,
     work: impl AsyncFn(&Target, &Interrupt) -> Result<T, Failure>,
 ) -> Result<ExitCode, Failure> {
+    check_descriptors()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

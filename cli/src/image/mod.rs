@@ -176,6 +176,19 @@ pub fn parse(bytes: &[u8], options: &LoadOptions) -> Result<Image, Failure> {
     }
 }
 
+/// Reads a file whole; false if somebody wrote to it meanwhile, as far as length and time of the last change tell.
+fn read_steady(file: File, bytes: &mut Vec<u8>) -> std::io::Result<bool> {
+    let seen = |file: &File| {
+        let metadata = file.metadata()?;
+        Ok::<_, std::io::Error>((metadata.len(), metadata.modified().ok()))
+    };
+    let before = seen(&file)?;
+    (&file)
+        .take(MAX_FILE_LEN.saturating_add(1))
+        .read_to_end(bytes)?;
+    Ok(!file.metadata()?.is_file() || before == seen(&file)?)
+}
+
 fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
     let failed = |what: String| Failure::new(Exit::Local, format!("{}: {what}", path.display()));
     if path.is_dir() {
@@ -183,13 +196,13 @@ fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
             .help("name the file that the linker wrote, for example build/app.elf"));
     }
     let mut bytes = Vec::new();
-    let read =
-        File::open(path).and_then(|file| file.take(MAX_FILE_LEN + 1).read_to_end(&mut bytes));
-    match read {
-        Ok(len) if len as u64 > MAX_FILE_LEN => {
+    match File::open(path).and_then(|file| read_steady(file, &mut bytes)) {
+        Ok(_) if bytes.len() as u64 > MAX_FILE_LEN => {
             Err(failed("is larger than 1 GiB, which no image is".into()))
         }
-        Ok(_) => Ok(bytes),
+        Ok(true) => Ok(bytes),
+        Ok(false) => Err(failed("was changed while it was read".into())
+            .help("wait until the linker has written all of it")),
         Err(error) if error.kind() == ErrorKind::NotFound => Err(failed("no such file".into())),
         Err(error) => Err(failed(format!("cannot read: {error}"))),
     }

@@ -1,0 +1,315 @@
+//! iapctl never lies: killed, interrupted, without descriptors, with a file that changes, on a full disk. What it leaves behind is nothing
+//! or whole, what it says of the board is true, and the board is free again in its time.
+//!
+//! | what happens | test |
+//! |---|---|
+//! | SIGKILL within a transfer | `a_killed_push_leaves_a_board_that_takes_the_next_one` |
+//! | Ctrl-C within a transfer | `ctrl_c_frees_the_board_and_says_what_it_holds` |
+//! | no descriptors are left | `without_descriptors_it_fails_and_says_so` |
+//! | the file changes while it is read | `a_file_that_changes_while_it_is_read_is_refused` |
+//! | the disk is full, for files and for stdout | `a_full_disk_leaves_no_part_of_a_file`, `a_result_that_cannot_be_written_is_a_failure` |
+//! | killed while it writes a file | `a_writer_that_is_killed_leaves_the_old_file` |
+//! | the clock jumps | `no_clock_that_can_jump_is_used` |
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "test code")]
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use iap_sim::event::Event;
+use iap_sim::image;
+use iap_sim::sim::{Sim, SimOptions};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Larger than the board's ring and its TCP window: the board erases while the client is still sending.
+const LARGE: usize = 400_000;
+
+struct Bench {
+    sim: Sim,
+    folder: tempfile::TempDir,
+}
+
+impl Bench {
+    /// A board whose flash takes the time it takes.
+    fn new() -> Self {
+        Self {
+            sim: Sim::start(SimOptions::new("sim").unwrap()).unwrap(),
+            folder: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    fn file(&self, version: (u16, u16, u16), len: usize) -> PathBuf {
+        let map = iap_sim::bench::real_map();
+        let payload = image::application(&map, version, len);
+        let path = self.folder.path().join(format!("app-{}.iap", version.0));
+        std::fs::write(&path, image::iap_file(&map, "sim", &payload)).unwrap();
+        path
+    }
+
+    fn targets(&self) -> [String; 2] {
+        [
+            format!("--tftp={}", self.sim.tftp()),
+            format!("--http={}", self.sim.http()),
+        ]
+    }
+
+    /// A push that has begun to erase.
+    fn begun(&self, target: &str, file: &Path) -> Child {
+        let heard = self.sim.events().len();
+        let child = iapctl().args(["push", target]).arg(file).spawn().unwrap();
+        let erased = |event: &Event| matches!(event, Event::SectorErased(_));
+        self.sim.wait_for(heard, PATIENCE, erased).unwrap();
+        child
+    }
+
+    /// Pushes a small image; the board may still be waiting for somebody who is gone.
+    fn next_push_succeeds(&self, target: &str, version: (u16, u16, u16), limit: Duration) {
+        let file = self.file(version, 5000);
+        let begun = Instant::now();
+        loop {
+            let output = iapctl().args(["push", target]).arg(&file).output().unwrap();
+            if output.status.success() {
+                return;
+            }
+            assert!(begun.elapsed() < limit, "{}", shown(&output));
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+}
+
+fn iapctl() -> Command {
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("iapctl"));
+    command
+        .env("IAPCTL_PASSWORD", "stm32")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+/// iapctl in a shell that has set limits first.
+fn limited(limit: &str, args: &[&str]) -> Output {
+    let program = assert_cmd::cargo::cargo_bin!("iapctl");
+    Command::new("sh")
+        .args(["-c", &format!("{limit}; exec \"$0\" \"$@\"")])
+        .arg(program)
+        .args(args)
+        .env("IAPCTL_PASSWORD", "stm32")
+        .output()
+        .unwrap()
+}
+
+fn shown(output: &Output) -> String {
+    let bytes = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn signal(child: &Child, name: &str) {
+    let pid = child.id().to_string();
+    let sent = Command::new("kill").args([name, &pid]).status().unwrap();
+    assert!(sent.success());
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_killed_push_leaves_a_board_that_takes_the_next_one() {
+    let bench = Bench::new();
+    for (number, target) in (1..).zip(bench.targets()) {
+        let mut child = bench.begun(&target, &bench.file((number, 0, 0), LARGE));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        // 2 s of silence until the same host may take over, 10 s until anybody may; a sector of 1 s before.
+        bench.next_push_succeeds(&target, (number, 1, 0), Duration::from_secs(13));
+    }
+}
+
+#[test]
+fn ctrl_c_frees_the_board_and_says_what_it_holds() {
+    let bench = Bench::new();
+    for (number, target) in (1..).zip(bench.targets()) {
+        let child = bench.begun(&target, &bench.file((number, 0, 0), LARGE));
+        signal(&child, "-INT");
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(6), "{}", shown(&output));
+        // It had begun to erase, or still works on what had come over TCP: that is what must be said.
+        let text = shown(&output);
+        let erased = text.contains("there is no application it would start; it stays in IAP mode");
+        let at_work = text.contains("an update from 192.168.0.1 is in progress");
+        assert!(erased || (at_work && target.contains("http")), "{text}");
+        bench.next_push_succeeds(&target, (number, 1, 0), Duration::from_secs(8));
+    }
+}
+
+#[test]
+fn without_descriptors_it_fails_and_says_so() {
+    let bench = Bench::new();
+    let file = bench.file((1, 0, 0), 5000);
+    for target in bench.targets() {
+        let mut failures = 0;
+        for descriptors in 4..12 {
+            let limit = format!("ulimit -n {descriptors}");
+            let output = limited(&limit, &["push", &target, file.to_str().unwrap()]);
+            let text = shown(&output);
+            assert!(!text.contains("panicked"), "{descriptors}: {text}");
+            let committed = text.contains("committed: version 1.0.0");
+            assert_eq!(committed, output.status.success(), "{descriptors}: {text}");
+            if !output.status.success() {
+                failures += 1;
+                assert!(text.contains("error: "), "{descriptors}: {text}");
+            }
+        }
+        assert!(failures > 0, "the limit never bit");
+    }
+}
+
+#[test]
+fn a_file_that_changes_while_it_is_read_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("app.bin");
+    let file = std::fs::File::create(&path).unwrap();
+    // Sparse, and long enough to be at work on it for a while.
+    file.set_len(256 << 20).unwrap();
+    let done = AtomicBool::new(false);
+    let output = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut file = std::fs::OpenOptions::new()
+                .append(true)
+                .open(&path)
+                .unwrap();
+            for _ in 0..200_000 {
+                if done.load(Ordering::Relaxed) {
+                    break;
+                }
+                file.write_all(b"x").unwrap();
+                std::thread::sleep(Duration::from_micros(50));
+            }
+        });
+        let args = ["verify-image", "--profile", "sim"];
+        let output = iapctl().args(args).arg(&path).output().unwrap();
+        done.store(true, Ordering::Relaxed);
+        output
+    });
+    assert_eq!(output.status.code(), Some(1), "{}", shown(&output));
+    assert!(
+        shown(&output).contains("was changed while it was read"),
+        "{}",
+        shown(&output)
+    );
+}
+
+#[test]
+fn a_result_that_cannot_be_written_is_a_failure() {
+    let full = || {
+        std::fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .unwrap()
+    };
+    for args in [&["profiles", "list"][..], &["--json", "profiles", "list"]] {
+        let output = iapctl().args(args).stdout(full()).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{}", shown(&output));
+        assert!(
+            shown(&output).contains("cannot write to stdout"),
+            "{}",
+            shown(&output)
+        );
+    }
+}
+
+/// Converts to a folder that has no room; the folder's files afterwards, with the output's text.
+#[test]
+fn a_full_disk_leaves_no_part_of_a_file() {
+    let bench = Bench::new();
+    let app = bench.file((1, 0, 0), LARGE);
+    let script = r#"mount -t tmpfs -o size=64k none "$1" && echo old >"$1/out.iap" && shift
+        "$@" && exit 9; echo "exit $?"; ls -A "$DIR"; cat "$DIR/out.iap""#;
+    let dir = tempfile::tempdir().unwrap();
+    let output = Command::new("unshare")
+        .args([
+            "--user",
+            "--map-root-user",
+            "--mount",
+            "--",
+            "sh",
+            "-c",
+            script,
+            "sh",
+        ])
+        .arg(dir.path())
+        .arg(assert_cmd::cargo::cargo_bin!("iapctl"))
+        .args(["convert", "--profile", "sim", "--force"])
+        .arg(&app)
+        .arg("-o")
+        .arg(dir.path().join("out.iap"))
+        .env("DIR", dir.path())
+        .output()
+        .unwrap();
+    let text = shown(&output);
+    if text.contains("unshare:") || text.contains("mount:") {
+        println!("SKIPPED: this machine allows no mount namespaces");
+        return;
+    }
+    assert!(text.contains("exit 1\nout.iap\nold\n"), "{text}");
+    assert!(text.contains("cannot write"), "{text}");
+}
+
+#[test]
+fn a_writer_that_is_killed_leaves_the_old_file() {
+    let bench = Bench::new();
+    let app = bench.file((1, 0, 0), LARGE);
+    let out = tempfile::tempdir().unwrap();
+    let path = out.path().join("out.iap");
+    std::fs::write(&path, b"old").unwrap();
+    // The kernel sends SIGXFSZ when the file passes the limit, and that kills; nothing can be tidied up then.
+    let args = [
+        "convert",
+        "--profile",
+        "sim",
+        "--force",
+        app.to_str().unwrap(),
+        "-o",
+    ];
+    let output = limited(
+        "ulimit -f 40",
+        &[&args[..], &[path.to_str().unwrap()]].concat(),
+    );
+    assert!(!output.status.success(), "{}", shown(&output));
+    assert_eq!(std::fs::read(&path).unwrap(), b"old");
+    let visible: Vec<_> = names(out.path())
+        .into_iter()
+        .filter(|name| !name.starts_with('.'))
+        .collect();
+    assert_eq!(visible, ["out.iap"]);
+}
+
+/// Time is measured with clocks that only go forward: `Instant`, and virtual ones. No test can set the machine's clock, so the sources are
+/// read.
+#[test]
+fn no_clock_that_can_jump_is_used() {
+    let mut pending = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    let mut files = 0;
+    while let Some(path) = pending.pop() {
+        if path.is_dir() {
+            let entries = std::fs::read_dir(&path).unwrap();
+            pending.extend(entries.map(|entry| entry.unwrap().path()));
+            continue;
+        }
+        files += 1;
+        let text = std::fs::read_to_string(&path).unwrap();
+        for clock in ["SystemTime", "UNIX_EPOCH", "chrono"] {
+            assert!(!text.contains(clock), "{}: {clock}", path.display());
+        }
+    }
+    assert!(files > 50, "{files} files read");
+}
