@@ -8,7 +8,8 @@ use core::fmt::{self, Write};
 use heapless::String;
 use serde::{Deserialize, Serialize};
 
-use crate::text::Writer;
+use crate::packed;
+use crate::text::{Writer, packed_len};
 
 macro_rules! error_codes {
     ($($code:literal $name:ident $http:literal $tftp:literal $sentence:literal,)*) => {
@@ -28,22 +29,83 @@ macro_rules! error_codes {
                 match number { $($code => Some(Self::$name),)* _ => None }
             }
 
-            /// HTTP status (RFC 9110 section 15).
-            pub const fn http_status(self) -> u16 {
-                match self { $(Self::$name => $http,)* }
-            }
-
-            /// TFTP error code (RFC 1350 section 5, RFC 2347 section 4).
-            pub const fn tftp_code(self) -> u16 {
-                match self { $(Self::$name => $tftp,)* }
-            }
-
             /// What is wrong and what to do, without values.
             pub const fn sentence(self) -> &'static str {
                 match self { $(Self::$name => $sentence,)* }
             }
         }
+
+        /// What the board looks up: number, HTTP status above 400, TFTP code, and the sentence's length and text, packed.
+        const LOOKUP_LEN: usize = 0 $(+ 4 + packed_len($sentence))*;
+        static LOOKUP: [u8; LOOKUP_LEN] = {
+            let mut table = Table { bytes: [0; LOOKUP_LEN], len: 0 };
+            $(table.add(
+                [$code, ($http - HTTP_BASE) as u8, $tftp, packed_len($sentence) as u8],
+                packed!($sentence),
+            );)*
+            table.bytes
+        };
     };
+}
+
+/// All statuses of refusals are from here on.
+const HTTP_BASE: u16 = 400;
+
+/// [`LOOKUP`] in the making.
+struct Table {
+    bytes: [u8; LOOKUP_LEN],
+    len: usize,
+}
+
+impl Table {
+    #[allow(
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        reason = "at compile time, where a panic is an error"
+    )]
+    const fn add(&mut self, head: [u8; 4], text: &[u8]) {
+        let mut i = 0;
+        while i < head.len() + text.len() {
+            self.bytes[self.len] = if i < head.len() {
+                head[i]
+            } else {
+                text[i - head.len()]
+            };
+            self.len += 1;
+            i += 1;
+        }
+    }
+}
+
+impl ErrorCode {
+    /// HTTP status (RFC 9110 section 15).
+    pub fn http_status(self) -> u16 {
+        HTTP_BASE.wrapping_add(self.look_up().0.into())
+    }
+
+    /// TFTP error code (RFC 1350 section 5, RFC 2347 section 4).
+    pub fn tftp_code(self) -> u16 {
+        self.look_up().1.into()
+    }
+
+    /// The sentence, packed.
+    pub fn packed_sentence(self) -> &'static [u8] {
+        self.look_up().2
+    }
+
+    #[inline(never)]
+    fn look_up(self) -> (u8, u8, &'static [u8]) {
+        let mut rest = &LOOKUP[..];
+        while let [number, http, tftp, len, tail @ ..] = rest {
+            let (text, next) = tail.split_at_checked(usize::from(*len)).unwrap_or_default();
+            if u16::from(*number) == self as u16 {
+                return (*http, *tftp, text);
+            }
+            rest = next;
+        }
+        // Not reached: every code is in the table.
+        (0, 0, &[])
+    }
 }
 
 error_codes! {
@@ -149,22 +211,22 @@ impl Refusal {
 
     /// A refusal with numbers; `form` as [`Writer::fill`] takes it. What does not fit is cut off.
     #[inline(never)]
-    pub fn with(code: ErrorCode, form: &str, numbers: &[u32]) -> Self {
-        Self::filled(code, "", form, numbers, &[])
+    pub fn with(code: ErrorCode, form: &[u8], numbers: &[u32]) -> Self {
+        Self::filled(code, b"", form, numbers, &[])
     }
 
     /// As [`Refusal::with`], with a hint before the form.
-    pub fn hinting(code: ErrorCode, hint: &str, form: &str, numbers: &[u32]) -> Self {
+    pub fn hinting(code: ErrorCode, hint: &[u8], form: &[u8], numbers: &[u32]) -> Self {
         Self::filled(code, hint, form, numbers, &[])
     }
 
     /// A refusal with somebody else's texts, in which what needs escaping is replaced.
     #[inline(never)]
-    pub fn quoting(code: ErrorCode, form: &str, texts: &[&[u8]]) -> Self {
-        Self::filled(code, "", form, &[], texts)
+    pub fn quoting(code: ErrorCode, form: &[u8], texts: &[&[u8]]) -> Self {
+        Self::filled(code, b"", form, &[], texts)
     }
 
-    fn filled(code: ErrorCode, hint: &str, form: &str, numbers: &[u32], texts: &[&[u8]]) -> Self {
+    fn filled(code: ErrorCode, hint: &[u8], form: &[u8], numbers: &[u32], texts: &[&[u8]]) -> Self {
         let mut refusal = Self::new(code);
         let mut detail = Writer::new(&mut refusal.detail);
         detail.text(hint);
@@ -175,11 +237,11 @@ impl Refusal {
 
     /// Writes the whole sentence, as it goes over the wire.
     pub fn write(&self, out: &mut Writer<'_>) {
-        out.text(self.code.sentence());
+        out.text(self.code.packed_sentence());
         if self.len > 0 {
-            out.text(" (");
+            out.text(b" (");
             out.plain(self.detail.get(..self.len.into()).unwrap_or_default());
-            out.text(")");
+            out.text(b")");
         }
     }
 
@@ -255,6 +317,9 @@ mod tests {
                 "{code:?} needs no escaping anywhere"
             );
             assert_eq!(ErrorCode::from_number(code as u16), Some(code));
+            assert_eq!(Refusal::new(code).to_string(), code.sentence());
+            assert!((400..=599).contains(&code.http_status()), "{code:?}");
+            assert!(code.tftp_code() <= 8, "{code:?}");
         }
     }
 
@@ -262,7 +327,7 @@ mod tests {
     fn values_are_shown_and_cut_where_they_do_not_fit() {
         let refusal = Refusal::quoting(
             ErrorCode::WrongBoard,
-            "expected {t}, image says {t}",
+            packed!("expected {t}, image says {t}"),
             &[b"sim", b"a\"b"],
         );
         assert_eq!(
@@ -271,7 +336,7 @@ mod tests {
         );
         let plain = ErrorCode::WrongBoard.sentence();
         assert_eq!(Refusal::new(ErrorCode::WrongBoard).to_string(), plain);
-        let long = Refusal::quoting(ErrorCode::WrongBoard, "{t}", &[&[b'x'; 200]]);
+        let long = Refusal::quoting(ErrorCode::WrongBoard, packed!("{t}"), &[&[b'x'; 200]]);
         assert_eq!(long.to_string().len(), plain.len() + 3 + DETAIL_LEN);
     }
 }

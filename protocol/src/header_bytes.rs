@@ -12,6 +12,7 @@ use crate::header::{
     MAGIC, MIN_FORMAT_VERSION, SIGNED_LEN, check_start, field, is_board_id_bytes,
 };
 use crate::memory::{FlashMap, MAX_SECTORS, Region, SectorSet};
+use crate::packed;
 use crate::text::Writer;
 use crate::version::{SUFFIX_LEN, is_suffix_bytes};
 
@@ -220,7 +221,7 @@ impl VersionBytes<'_> {
     /// Writes it.
     pub fn write(&self, out: &mut Writer<'_>) {
         let numbers = self.numbers.map(u32::from);
-        out.fill("{d}.{d}.{d}{t}", &numbers, &[self.suffix]);
+        out.fill(packed!("{d}.{d}.{d}{t}"), &numbers, &[self.suffix]);
     }
 }
 

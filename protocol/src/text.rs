@@ -1,6 +1,33 @@
 //! Text for the wire, written byte by byte: what `core::fmt` would do at 5 KiB of a board's flash.
 //!
-//! ASCII only. What does not fit is cut off, and the [`Writer`] remembers it.
+//! ASCII only. What does not fit is cut off, and the [`Writer`] remembers it. The board's own texts are packed at compile time: a sentence
+//! takes half of its length ([`packed!`](crate::packed)).
+
+mod pack;
+mod pairs;
+
+use core::slice::Iter;
+
+pub use pack::{pack, packed_len};
+use pairs::PAIRS;
+
+/// A text of this program, packed: `packed!("expected {d} bytes, {d} came")`. The placeholders are explained at
+/// [`Writer::fill`](crate::text::Writer::fill).
+#[macro_export]
+macro_rules! packed {
+    ($text:expr) => {{
+        const TEXT: &str = $text;
+        const PACKED: [u8; $crate::text::packed_len(TEXT)] = $crate::text::pack(TEXT);
+        const BYTES: &[u8] = &PACKED;
+        BYTES
+    }};
+}
+
+/// Where placeholders take their values from.
+struct Values<'v> {
+    numbers: Iter<'v, u32>,
+    texts: Iter<'v, &'v [u8]>,
+}
 
 /// Appends text to a slice of bytes.
 pub struct Writer<'a> {
@@ -56,12 +83,10 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Appends a text of this program.
+    /// Appends a text of this program, packed or plain.
     #[inline(never)]
-    pub fn text(&mut self, text: &str) {
-        for byte in text.bytes() {
-            self.byte(byte);
-        }
+    pub fn text(&mut self, text: &[u8]) {
+        self.fill(text, &[], &[]);
     }
 
     /// Appends somebody else's text: what is not printable ASCII, or would have to be escaped in JSON or HTML, becomes a question mark.
@@ -93,7 +118,7 @@ impl<'a> Writer<'a> {
 
     /// Appends `0x` and eight hexadecimal digits.
     fn hexadecimal(&mut self, number: u32) {
-        self.text("0x");
+        self.text(b"0x");
         for shift in (0..8u32).rev() {
             self.byte(hex_digit((number >> (shift << 2)) as u8 & 15));
         }
@@ -113,37 +138,49 @@ impl<'a> Writer<'a> {
     fn size(&mut self, size: u32) {
         if size >= 1024 && size.is_multiple_of(1024) {
             self.decimal(size / 1024);
-            self.text(" KiB");
+            self.text(b" KiB");
         } else {
             self.decimal(size);
-            self.text(if size == 1 { " byte" } else { " bytes" });
+            self.text(
+                b" bytes"
+                    .get(..if size == 1 { 5 } else { 6 })
+                    .unwrap_or_default(),
+            );
         }
     }
 
-    /// Appends `form` with its placeholders replaced, in order: `{d}` decimal, `{x}` hexadecimal, `{s}` size and `{a}` IPv4 address take
-    /// from `numbers`, `{t}` from `texts`.
+    /// Appends `form`, a [`packed!`](crate::packed) text, with its placeholders replaced, in order: `{d}` decimal, `{x}` hexadecimal,
+    /// `{s}` size and `{a}` IPv4 address take from `numbers`, `{t}` from `texts`.
     #[inline(never)]
-    pub fn fill(&mut self, form: &str, numbers: &[u32], texts: &[&[u8]]) {
-        let (mut numbers, mut texts) = (numbers.iter(), texts.iter());
-        let mut form = form.bytes();
-        while let Some(byte) = form.next() {
-            if byte != b'{' {
-                self.byte(byte);
-                continue;
-            }
-            let kind = form.next();
-            form.next();
-            if kind == Some(b't') {
-                self.plain(texts.next().copied().unwrap_or_default());
-                continue;
-            }
-            let number = numbers.next().copied().unwrap_or_default();
-            match kind {
-                Some(b'x') => self.hexadecimal(number),
-                Some(b's') => self.size(number),
-                Some(b'a') => self.address(number),
-                _ => self.decimal(number),
-            }
+    pub fn fill(&mut self, form: &[u8], numbers: &[u32], texts: &[&[u8]]) {
+        let mut values = Values {
+            numbers: numbers.iter(),
+            texts: texts.iter(),
+        };
+        for &byte in form {
+            self.expand(byte, &mut values);
+        }
+    }
+
+    /// Appends what one byte of a packed text stands for: itself, a pair, or a placeholder.
+    // Ends: both halves of a pair are of a lower number than the pair, which a test holds.
+    fn expand(&mut self, byte: u8, values: &mut Values<'_>) {
+        if let Some(&[first, second]) = PAIRS.get(usize::from(byte).wrapping_sub(0x80)) {
+            self.expand(first, values);
+            return self.expand(second, values);
+        }
+        if byte == pack::TEXT {
+            return self.plain(values.texts.next().copied().unwrap_or_default());
+        }
+        if byte > pack::TEXT {
+            return self.byte(byte);
+        }
+        let number = values.numbers.next().copied().unwrap_or_default();
+        match byte {
+            pack::HEXADECIMAL => self.hexadecimal(number),
+            pack::SIZE => self.size(number),
+            pack::ADDRESS => self.address(number),
+            _ => self.decimal(number),
         }
     }
 }
@@ -185,7 +222,7 @@ mod tests {
             999_999_999,
             u32::MAX,
         ] {
-            let text = written(|out| out.fill("{d} {x} {s}", &[number; 3], &[]));
+            let text = written(|out| out.fill(packed!("{d} {x} {s}"), &[number; 3], &[]));
             assert_eq!(text, format!("{number} {number:#010x} {}", Size(number)));
         }
     }
@@ -194,16 +231,48 @@ mod tests {
     fn a_region_is_shown_by_its_parts() {
         let region = Region::new(0x0802_0000, 896 * 1024);
         let values = [region.start, region.end() as u32, region.len];
-        let text = written(|out| out.fill("{x}..{x} ({s})", &values, &[]));
+        let text = written(|out| out.fill(packed!("{x}..{x} ({s})"), &values, &[]));
         assert_eq!(text, format!("{region}"));
     }
 
     #[test]
     fn addresses_and_texts_take_their_places_in_order() {
-        let text =
-            written(|out| out.fill("{t} from {a}: {t}", &[0xC0A8_0001], &[b"tftp", b"\"\n<"]));
+        let text = written(|out| {
+            out.fill(
+                packed!("{t} from {a}: {t}"),
+                &[0xC0A8_0001],
+                &[b"tftp", b"\"\n<"],
+            )
+        });
         assert_eq!(text, "tftp from 192.168.0.1: ???");
-        assert_eq!(written(|out| out.fill("{d}{t}.", &[], &[])), "0.");
+        assert_eq!(written(|out| out.fill(packed!("{d}{t}."), &[], &[])), "0.");
+    }
+
+    #[test]
+    fn every_pair_is_made_of_what_is_before_it() {
+        for (number, pair) in PAIRS.iter().enumerate() {
+            for &half in pair {
+                assert!(usize::from(half) < 0x80 + number, "{number}");
+                assert!(half >= pack::DECIMAL, "{number}");
+            }
+        }
+    }
+
+    #[test]
+    fn packed_texts_are_shorter_and_read_the_same() {
+        const SENTENCE: &str = "image is for another board: expected the size of the payload";
+        let packed = packed!(SENTENCE);
+        assert!(
+            packed.len() * 3 < SENTENCE.len() * 2,
+            "{} bytes",
+            packed.len()
+        );
+        assert_eq!(written(|out| out.text(packed)), SENTENCE);
+        assert_eq!(written(|out| out.text(SENTENCE.as_bytes())), SENTENCE);
+        assert_eq!(
+            written(|out| out.text(packed!("a { b } {z} {d"))),
+            "a { b } {z} {d"
+        );
     }
 
     #[test]
@@ -212,7 +281,7 @@ mod tests {
         let mut writer = Writer::new(&mut out);
         writer.decimal(1234);
         assert!(!writer.is_cut());
-        writer.text("5");
+        writer.text(b"5");
         assert!(writer.is_cut());
         assert_eq!(writer.into_written(), b"1234");
     }

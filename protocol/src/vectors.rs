@@ -7,6 +7,7 @@ use core::fmt::{self, Write};
 
 use crate::bytes::u32_at;
 use crate::memory::{MemoryMap, Region, VECTOR_TABLE_ALIGNMENT};
+use crate::packed;
 use crate::text::Writer;
 
 /// The words of the table that every Cortex-M has: stack pointer, reset, and the system exceptions.
@@ -39,34 +40,41 @@ pub enum VectorFault {
 
 impl VectorFault {
     /// The sentence, with its numbers to be filled in as [`Writer::fill`] does it.
-    pub const fn form(&self) -> (&'static str, [u32; 2]) {
+    pub const fn form(&self) -> (&'static [u8], [u32; 2]) {
         match *self {
             Self::Missing(len) => (
-                "{d} bytes are too short for a vector table ({d} bytes)",
+                packed!("{d} bytes are too short for a vector table ({d} bytes)"),
                 [len, SYSTEM_VECTORS_LEN as u32],
             ),
-            Self::Blank(word) => ("no vector table: the image begins with {x}", [word, 0]),
+            Self::Blank(word) => (
+                packed!("no vector table: the image begins with {x}"),
+                [word, 0],
+            ),
             Self::Misaligned(address) => (
-                "vector table at {x} is not aligned to {d} bytes",
+                packed!("vector table at {x} is not aligned to {d} bytes"),
                 [address, VECTOR_TABLE_ALIGNMENT],
             ),
-            Self::StackOutsideRam(sp) => ("initial stack pointer {x} is outside RAM", [sp, 0]),
-            Self::StackMisaligned(sp) => {
-                ("initial stack pointer {x} is not a multiple of 4", [sp, 0])
+            Self::StackOutsideRam(sp) => {
+                (packed!("initial stack pointer {x} is outside RAM"), [sp, 0])
             }
+            Self::StackMisaligned(sp) => (
+                packed!("initial stack pointer {x} is not a multiple of 4"),
+                [sp, 0],
+            ),
             Self::ResetEven(address) => (
-                "reset vector {x} is even, Thumb code needs bit 0 set",
+                packed!("reset vector {x} is even, Thumb code needs bit 0 set"),
                 [address, 0],
             ),
-            Self::ResetOutsideImage(address) => {
-                ("reset vector {x} is outside the image", [address, 0])
-            }
+            Self::ResetOutsideImage(address) => (
+                packed!("reset vector {x} is outside the image"),
+                [address, 0],
+            ),
             Self::HandlerEven(number, address) => (
-                "vector {d} ({x}) is even, Thumb code needs bit 0 set",
+                packed!("vector {d} ({x}) is even, Thumb code needs bit 0 set"),
                 [number as u32, address],
             ),
             Self::HandlerOutsideImage(number, address) => (
-                "vector {d} ({x}) is outside the image and outside RAM",
+                packed!("vector {d} ({x}) is outside the image and outside RAM"),
                 [number as u32, address],
             ),
         }

@@ -5,6 +5,7 @@ use core::str::FromStr;
 
 use heapless::String;
 
+use crate::packed;
 use crate::text::Writer;
 
 /// Characters a version's pre-release and build text may have.
@@ -42,7 +43,11 @@ impl Version {
     /// Writes it as [`fmt::Display`] does.
     pub fn write(&self, out: &mut Writer<'_>) {
         let numbers = [self.major.into(), self.minor.into(), self.patch.into()];
-        out.fill("{d}.{d}.{d}{t}", &numbers, &[self.suffix.as_bytes()]);
+        out.fill(
+            packed!("{d}.{d}.{d}{t}"),
+            &numbers,
+            &[self.suffix.as_bytes()],
+        );
     }
 
     /// The three numbers, which is what minimum versions are compared by.

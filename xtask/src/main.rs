@@ -8,6 +8,7 @@ mod firmware;
 mod fuzz;
 mod ihex;
 mod networks;
+mod pairs;
 mod sample_app;
 mod setup;
 mod sweep;
@@ -38,6 +39,8 @@ enum Task {
     Demo,
     /// Run a fuzz target; without a name, list them.
     Fuzz(fuzz::Options),
+    /// Find the pairs of bytes by which the board's texts are packed; writes protocol/src/text/pairs.rs.
+    Pairs,
     /// Cut the power at every flash operation of an update, and judge what is left: half an hour.
     Sweep(sweep::Options),
     /// Push through bad networks, in virtual time: loss, delay, duplicates, clients that vanish; some minutes.
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Task::Firmware(options) => firmware::run(&options),
         Task::Demo => demo::run(),
         Task::Fuzz(options) => fuzz::run(&options),
+        Task::Pairs => pairs::run(),
         Task::Sweep(options) => sweep::run(&options),
         Task::Networks(options) => networks::run(&options),
         Task::Test(options) => test::run(&options),

@@ -8,6 +8,7 @@ use core::fmt;
 use iap_protocol::ErrorCode;
 use iap_protocol::error::Refusal;
 use iap_protocol::memory::{FlashMap, Region, Sector, SectorSet};
+use iap_protocol::packed;
 
 use crate::defect::{Defect, has};
 
@@ -52,13 +53,13 @@ impl FlashError {
 
 impl FlashFault {
     /// Where it happened and, if there is one, the manual's name of the status bit behind it (RM0090 section 3.9.4).
-    const fn form(self) -> &'static str {
+    const fn form(self) -> &'static [u8] {
         match self {
-            Self::Alignment => "at {x} PGAERR",
-            Self::Parallelism => "at {x} PGPERR",
-            Self::Sequence => "at {x} PGSERR",
-            Self::WriteProtected => "at {x} WRPERR",
-            _ => "at {x}",
+            Self::Alignment => packed!("at {x} PGAERR"),
+            Self::Parallelism => packed!("at {x} PGPERR"),
+            Self::Sequence => packed!("at {x} PGSERR"),
+            Self::WriteProtected => packed!("at {x} WRPERR"),
+            _ => packed!("at {x}"),
         }
     }
 }

@@ -12,6 +12,7 @@
 use iap_protocol::ErrorCode;
 use iap_protocol::error::Refusal;
 use iap_protocol::header::{HeaderBytes, SIGNATURE_LEN};
+use iap_protocol::packed;
 
 use crate::config::Config;
 
@@ -25,25 +26,25 @@ pub(crate) fn check(image: &HeaderBytes, config: &Config, revoked: u32) -> Resul
     let id = image.key_id();
     let refusal = |code, note| Err(Refusal::with(code, note, &[id]));
     let Some(key) = config.public_keys.get(id as usize) else {
-        return refusal(ErrorCode::UnknownKey, "key {d}");
+        return refusal(ErrorCode::UnknownKey, packed!("key {d}"));
     };
     if revoked.checked_shr(id).is_none_or(|bits| bits & 1 != 0) {
-        return refusal(ErrorCode::KeyRevoked, "key {d}");
+        return refusal(ErrorCode::KeyRevoked, packed!("key {d}"));
     }
     if !verify(key, image.signed(), &image.signature()) {
-        return refusal(ErrorCode::BadSignature, "key {d}");
+        return refusal(ErrorCode::BadSignature, packed!("key {d}"));
     }
     // What follows was signed all the same: it is a mistake of the signer, and nothing that a stranger can make up.
     if image.sha256().is_none() {
         return refusal(
             ErrorCode::BadSignature,
-            "without a digest it covers no payload",
+            packed!("without a digest it covers no payload"),
         );
     }
     if !image.may_revoke_its_keys() {
         return refusal(
             ErrorCode::HeaderField,
-            "key {d} may revoke higher ones only",
+            packed!("key {d} may revoke higher ones only"),
         );
     }
     Ok(())

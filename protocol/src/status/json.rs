@@ -5,6 +5,7 @@ use super::{IapReason, Phase, Policy};
 use crate::error::Refusal;
 use crate::header::{HeaderBytes, VersionBytes};
 use crate::memory::{Region, SectorSet};
+use crate::packed;
 use crate::text::Writer;
 
 impl Phase {
@@ -133,43 +134,46 @@ impl View<'_> {
     /// Writes the record as JSON.
     pub fn write_to(&self, out: &mut Writer<'_>) {
         let mut json = Json(out);
-        json.0.text("{");
-        json.number("status_version", 1);
-        json.text("board", self.board.as_bytes());
-        json.text("iap_version", self.iap_version.as_bytes());
-        json.text("policy", self.policy.name().as_bytes());
+        json.0.text(b"{");
+        json.number(packed!("status_version"), 1);
+        json.text(packed!("board"), self.board.as_bytes());
+        json.text(packed!("iap_version"), self.iap_version.as_bytes());
+        json.text(packed!("policy"), self.policy.name().as_bytes());
         json.word(
-            "default_password",
+            packed!("default_password"),
             if self.default_password {
-                "true"
+                b"true"
             } else {
-                "false"
+                b"false"
             },
         );
-        json.text("phase", self.phase.name().as_bytes());
-        json.text("iap_reason", self.iap_reason.name().as_bytes());
-        json.number("user_flash_first_page_address", self.user_flash.start);
-        json.number("user_flash_size", self.user_flash.len);
-        json.number("uptime_ms", self.uptime_ms);
-        json.number("security_counter", self.security_counter);
-        json.object("application", self.application.is_some());
+        json.text(packed!("phase"), self.phase.name().as_bytes());
+        json.text(packed!("iap_reason"), self.iap_reason.name().as_bytes());
+        json.number(
+            packed!("user_flash_first_page_address"),
+            self.user_flash.start,
+        );
+        json.number(packed!("user_flash_size"), self.user_flash.len);
+        json.number(packed!("uptime_ms"), self.uptime_ms);
+        json.number(packed!("security_counter"), self.security_counter);
+        json.object(packed!("application"), self.application.is_some());
         if let Some(application) = &self.application {
             json.application(application);
         }
-        json.object("update", self.update.is_some());
+        json.object(packed!("update"), self.update.is_some());
         if let Some(update) = &self.update {
             json.update(update);
         }
-        json.object("last_error", self.last_error.is_some());
+        json.object(packed!("last_error"), self.last_error.is_some());
         if let Some(error) = self.last_error {
-            json.number("code", error.code as u32);
-            json.word("text", "\"");
+            json.number(packed!("code"), error.code as u32);
+            json.word(packed!("text"), b"\"");
             error.write(json.0);
-            json.0.text("\"}");
+            json.0.text(b"\"}");
         }
-        json.number("flash_erases", self.flash_erases);
-        json.number("flash_words", self.flash_words);
-        json.0.text("}");
+        json.number(packed!("flash_erases"), self.flash_erases);
+        json.number(packed!("flash_words"), self.flash_words);
+        json.0.text(b"}");
     }
 }
 
@@ -177,76 +181,76 @@ struct Json<'w, 'a>(&'w mut Writer<'a>);
 
 impl Json<'_, '_> {
     fn application(&mut self, application: &ApplicationView<'_>) {
-        self.word("version", "\"");
+        self.word(packed!("version"), b"\"");
         application.version.write(self.0);
-        self.0.text("\"");
-        self.text("board", application.board);
-        self.number("load_address", application.region.start);
-        self.number("size", application.region.len);
-        self.number("crc32", application.crc32);
-        self.word("sector_crc32", "[");
+        self.0.text(b"\"");
+        self.text(packed!("board"), application.board);
+        self.number(packed!("load_address"), application.region.start);
+        self.number(packed!("size"), application.region.len);
+        self.number(packed!("crc32"), application.crc32);
+        self.word(packed!("sector_crc32"), b"[");
         if let Some((header, sectors)) = application.sectors {
             for sector in sectors.iter() {
                 self.separator();
                 self.0.decimal(header.sector_crc32(sector));
             }
         }
-        self.0.text("]}");
+        self.0.text(b"]}");
     }
 
     fn update(&mut self, update: &UpdateView) {
-        self.text("transport", update.transport.as_bytes());
-        self.word("peer", "\"");
+        self.text(packed!("transport"), update.transport.as_bytes());
+        self.word(packed!("peer"), b"\"");
         self.0.address(update.peer);
-        self.0.text("\"");
-        self.number("received", update.received);
-        self.number("total", update.total);
-        self.number("sectors_written", update.sectors_written.into());
-        self.number("sectors_skipped", update.sectors_skipped.into());
+        self.0.text(b"\"");
+        self.number(packed!("received"), update.received);
+        self.number(packed!("total"), update.total);
+        self.number(packed!("sectors_written"), update.sectors_written.into());
+        self.number(packed!("sectors_skipped"), update.sectors_skipped.into());
         match update.sector {
-            Some(sector) => self.number("sector", sector.into()),
-            None => self.word("sector", "null"),
+            Some(sector) => self.number(packed!("sector"), sector.into()),
+            None => self.word(packed!("sector"), b"null"),
         }
-        self.0.text("}");
+        self.0.text(b"}");
     }
 
     /// Opens an object, whose fields and brace follow, or says that there is none.
-    fn object(&mut self, name: &str, is_there: bool) {
-        self.word(name, if is_there { "{" } else { "null" });
+    fn object(&mut self, name: &[u8], is_there: bool) {
+        self.word(name, if is_there { b"{" } else { b"null" });
     }
 
     #[inline(never)]
-    fn number(&mut self, name: &str, value: u32) {
+    fn number(&mut self, name: &[u8], value: u32) {
         self.name(name);
         self.0.decimal(value);
     }
 
     /// A text; what JSON would have to escape is shown as a question mark.
     #[inline(never)]
-    fn text(&mut self, name: &str, value: &[u8]) {
-        self.word(name, "\"");
+    fn text(&mut self, name: &[u8], value: &[u8]) {
+        self.word(name, b"\"");
         self.0.plain(value);
-        self.0.text("\"");
+        self.0.text(b"\"");
     }
 
     #[inline(never)]
-    fn word(&mut self, name: &str, value: &str) {
+    fn word(&mut self, name: &[u8], value: &[u8]) {
         self.name(name);
         self.0.text(value);
     }
 
     #[inline(never)]
-    fn name(&mut self, name: &str) {
+    fn name(&mut self, name: &[u8]) {
         self.separator();
-        self.0.text("\"");
+        self.0.text(b"\"");
         self.0.text(name);
-        self.0.text("\":");
+        self.0.text(b"\":");
     }
 
     /// A comma, unless the object or list has just been opened.
     fn separator(&mut self) {
         if !matches!(self.0.last(), Some(b'{' | b'[')) {
-            self.0.text(",");
+            self.0.text(b",");
         }
     }
 }
@@ -362,7 +366,7 @@ mod tests {
     }
 
     fn refusal() -> Refusal {
-        let form = "image says {t}, this is {t}";
+        let form = packed!("image says {t}, this is {t}");
         Refusal::quoting(ErrorCode::WrongBoard, form, &[b"a", b"b"])
     }
 

@@ -1,7 +1,9 @@
 //! Answers: status line, fields, and a page, JSON or the status record, written to a connection's buffer.
 
 use iap_protocol::ErrorCode;
+use iap_protocol::error::Refusal;
 use iap_protocol::http::{COOKIE, HEADER_CODE};
+use iap_protocol::packed;
 use iap_protocol::text::Writer;
 
 use super::Context;
@@ -51,8 +53,8 @@ const KEPT: &str =
 #[derive(Default)]
 pub(super) struct Answer<'a> {
     /// `None` for success.
-    pub(super) code: Option<ErrorCode>,
-    /// The sentence; empty for none.
+    pub(super) refusal: Option<&'a Refusal>,
+    /// The sentence of a success; empty for none.
     pub(super) text: &'a [u8],
     /// The board resets: the page offers nothing more.
     pub(super) farewell: bool,
@@ -76,11 +78,18 @@ impl<'a> Answer<'a> {
     }
 
     /// A refusal.
-    pub(super) fn refusal(code: ErrorCode, text: &'a [u8]) -> Self {
+    pub(super) fn refusal(refusal: &'a Refusal) -> Self {
         Self {
-            code: Some(code),
-            text,
+            refusal: Some(refusal),
             ..Self::default()
+        }
+    }
+
+    /// Writes the sentence.
+    pub(super) fn say(&self, out: &mut Writer<'_>) {
+        match self.refusal {
+            Some(refusal) => refusal.write(out),
+            None => out.text(self.text),
         }
     }
 
@@ -93,7 +102,8 @@ impl<'a> Answer<'a> {
         context: &Context<'_>,
     ) -> &'static [u8] {
         let redirects = self.to_root && !request.wants_json;
-        let status = match self.code {
+        let code = self.refusal.map(|refusal| refusal.code);
+        let status = match code {
             Some(code) => code.http_status(),
             None if redirects => 303,
             None => 200,
@@ -102,7 +112,7 @@ impl<'a> Answer<'a> {
         if redirects {
             put(out, b"location: /\r\n");
         }
-        if let Some(code) = self.code {
+        if let Some(code) = code {
             self.refusal_fields(out, code, request);
         }
         if let Some(id) = self.cookie {
@@ -110,7 +120,7 @@ impl<'a> Answer<'a> {
         }
         if request.wants_json || redirects {
             return body(out, JSON, request, keep, b"", &mut |out| {
-                json(out, self.code, self.text);
+                self.json(out);
             });
         }
         let page = match request.logged_in {
@@ -118,7 +128,7 @@ impl<'a> Answer<'a> {
             true => Page::Actions,
             false => Page::Login,
         };
-        let tone = match self.code {
+        let tone = match code {
             Some(_) => Tone::Bad,
             None => Tone::Good,
         };
@@ -129,9 +139,16 @@ impl<'a> Answer<'a> {
             keep,
             page.end().as_bytes(),
             &mut |out| {
-                pages::write(out, tone, self.text, context);
+                pages::write(out, tone, self, context);
             },
         )
+    }
+
+    fn json(&self, out: &mut Writer<'_>) {
+        let code = self.refusal.map_or(0, |refusal| refusal.code as u32);
+        out.fill(packed!("{\"code\":{d},\"text\":\""), &[code], &[]);
+        self.say(out);
+        out.text(b"\"}");
     }
 
     fn refusal_fields(&self, out: &mut Buffer, code: ErrorCode, request: &Request) {
@@ -251,12 +268,4 @@ fn body(
         return b"";
     }
     end
-}
-
-fn json(out: &mut Writer<'_>, code: Option<ErrorCode>, text: &[u8]) {
-    out.text("{\"code\":");
-    out.decimal(code.map_or(0, |code| code as u32));
-    out.text(",\"text\":\"");
-    out.plain(text);
-    out.text("\"}");
 }

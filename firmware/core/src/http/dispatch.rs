@@ -24,7 +24,8 @@ impl Connection {
         let route = match request.route() {
             Ok(route) => route,
             Err((code, allow)) => {
-                let mut answer = Answer::refusal(code, code.sentence().as_bytes());
+                let refusal = code.into();
+                let mut answer = Answer::refusal(&refusal);
                 answer.allow = allow;
                 return self.answer(&answer, request.body_len(), context);
             }
@@ -86,7 +87,8 @@ impl Connection {
             refused => {
                 let (code, retry_after_s) = refused.refusal();
                 let left = if is_login { 0 } else { self.request.body_len() };
-                let mut answer = Answer::refusal(code, code.sentence().as_bytes());
+                let refusal = code.into();
+                let mut answer = Answer::refusal(&refusal);
                 answer.retry_after_s = retry_after_s;
                 self.answer(&answer, left, context);
             }

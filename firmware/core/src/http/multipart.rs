@@ -13,6 +13,7 @@ use heapless::Vec;
 use iap_protocol::ErrorCode;
 use iap_protocol::error::Refusal;
 use iap_protocol::http::{FIELD_FILE, MAX_BOUNDARY_LEN};
+use iap_protocol::packed;
 
 use super::parser::{Lines, field};
 use super::text::{Buffer, Parameters, unquoted};
@@ -191,7 +192,7 @@ impl Multipart {
                 self.mismatch();
                 return Ok(0);
             }
-            _ => return Err(malformed("text behind a boundary")),
+            _ => return Err(malformed(packed!("text behind a boundary"))),
         }
         self.delimiter.truncate(self.whole);
         Ok(1)
@@ -199,7 +200,7 @@ impl Multipart {
 
     fn begin_headers(&mut self) -> Result<(), Refusal> {
         if self.part == Part::Epilogue {
-            return Err(malformed("a part behind the closing boundary"));
+            return Err(malformed(packed!("a part behind the closing boundary")));
         }
         self.lines = Lines::default();
         self.part = Part::Ignored;
@@ -287,6 +288,6 @@ fn part(disposition: &[u8]) -> Part {
     part
 }
 
-fn malformed(what: &str) -> Refusal {
+fn malformed(what: &[u8]) -> Refusal {
     Refusal::with(ErrorCode::BadRequest, what, &[])
 }

@@ -5,10 +5,12 @@
 //!
 //! A page ends in one of a few texts that never change, the forms: they are sent from flash and take no room in a connection's buffer.
 
+use iap_protocol::packed;
 use iap_protocol::status::{ApplicationView, Phase, Policy, UpdateView, View};
 use iap_protocol::text::Writer;
 
 use super::Context;
+use super::answer::Answer;
 
 macro_rules! page {
     ($name:literal) => {
@@ -16,9 +18,9 @@ macro_rules! page {
     };
 }
 
-const START: &str = page!("start");
-const STATE: &str = page!("state");
-const ROWS: &str = page!("rows");
+const START: &[u8] = packed!(page!("start"));
+const STATE: &[u8] = packed!(page!("state"));
+const ROWS: &[u8] = packed!(page!("rows"));
 const LOGIN: &str = page!("login");
 const ACTIONS: &str = page!("actions");
 /// The board resets; a browser without scripts comes back by itself.
@@ -28,36 +30,39 @@ const FAREWELL: &str = "<meta http-equiv=refresh content=\"5;url=/\">";
 pub(super) const STYLE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/iap.css.gz"));
 pub(super) const SCRIPT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/iap.js.gz"));
 
-const NO_APPLICATION: &str = "<dt>Application<dd>none";
-const BARE: &str = "<dt>Application<dd>unknown, not installed by this firmware";
-const APPLICATION: &str = "<dt>Application<dd>{t}<dt>CRC-32<dd>{x}, {d} bytes";
-const LAST_ERROR: &str = "<dt>Last error<dd class=bad>";
-const UPDATE: &str = "<dt id=update>Update<dd>{t} from {a}: {d} of {d} bytes, {t}\
-<progress aria-label=Update value={d} max={d}></progress><noscript><meta http-equiv=refresh content=2></noscript>";
-const DEFAULT_LOGIN: &str = "<p class=warn>User and password are the well-known defaults.";
-const OPEN: &str =
-    "<p class=warn>Policy open: anybody in this network can install any image over TFTP.";
-const SIGNED: &str = "<p>It takes signed images only.";
+const NO_APPLICATION: &[u8] = packed!("<dt>Application<dd>none");
+const BARE: &[u8] = packed!("<dt>Application<dd>unknown, not installed by this firmware");
+const APPLICATION: &[u8] = packed!("<dt>Application<dd>{t}<dt>CRC-32<dd>{x}, {d} bytes");
+const LAST_ERROR: &[u8] = packed!("<dt>Last error<dd class=bad>");
+const UPDATE: &[u8] = packed!(
+    "<dt id=update>Update<dd>{t} from {a}: {d} of {d} bytes, {t}\
+<progress aria-label=Update value={d} max={d}></progress><noscript><meta http-equiv=refresh content=2></noscript>"
+);
+const DEFAULT_LOGIN: &[u8] =
+    packed!("<p class=warn>User and password are the well-known defaults.");
+const OPEN: &[u8] =
+    packed!("<p class=warn>Policy open: anybody in this network can install any image over TFTP.");
+const SIGNED: &[u8] = packed!("<p>It takes signed images only.");
 
 /// All that is stored for a browser.
 #[cfg(test)]
 pub(super) const STORED: [&[u8]; 16] = [
-    START.as_bytes(),
-    STATE.as_bytes(),
-    ROWS.as_bytes(),
+    START,
+    STATE,
+    ROWS,
     LOGIN.as_bytes(),
     ACTIONS.as_bytes(),
     FAREWELL.as_bytes(),
     STYLE,
     SCRIPT,
-    NO_APPLICATION.as_bytes(),
-    BARE.as_bytes(),
-    APPLICATION.as_bytes(),
-    LAST_ERROR.as_bytes(),
-    UPDATE.as_bytes(),
-    DEFAULT_LOGIN.as_bytes(),
-    OPEN.as_bytes(),
-    SIGNED.as_bytes(),
+    NO_APPLICATION,
+    BARE,
+    APPLICATION,
+    LAST_ERROR,
+    UPDATE,
+    DEFAULT_LOGIN,
+    OPEN,
+    SIGNED,
 ];
 
 /// What the page tells.
@@ -93,17 +98,17 @@ impl Page {
     }
 }
 
-/// Writes a page with `text`, up to its [`Page::end`].
-pub(super) fn write(out: &mut Writer<'_>, tone: Tone, text: &[u8], context: &Context<'_>) {
+/// Writes a page with the sentence of `answer`, up to its [`Page::end`].
+pub(super) fn write(out: &mut Writer<'_>, tone: Tone, answer: &Answer<'_>, context: &Context<'_>) {
     (context.view)(&mut |view| {
         let board = view.board.as_bytes();
         out.fill(START, &[], &[board, board, view.iap_version.as_bytes()]);
         out.text(match tone {
-            Tone::Plain => "plain>",
-            Tone::Good => "good>",
-            Tone::Bad => "bad>",
+            Tone::Plain => b"plain>",
+            Tone::Good => b"good>",
+            Tone::Bad => b"bad>",
         });
-        out.plain(text);
+        answer.say(out);
         out.text(STATE);
         application(out, view.application.as_ref());
         rows(out, view, context);
@@ -114,7 +119,7 @@ pub(super) fn write(out: &mut Writer<'_>, tone: Tone, text: &[u8], context: &Con
         if let Some(update) = view.update.as_ref().filter(|_| is_running(view.phase)) {
             running(out, update, view.phase);
         }
-        out.text("</dl>");
+        out.text(b"</dl>");
         warnings(out, view);
     });
 }

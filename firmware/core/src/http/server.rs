@@ -13,7 +13,8 @@
 //! unread bytes resets the connection and the client never sees the sentence.
 
 use iap_protocol::ErrorCode;
-use iap_protocol::error::{Refusal, SENTENCE_LEN};
+use iap_protocol::error::Refusal;
+use iap_protocol::packed;
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::Ipv4Address;
 
@@ -250,7 +251,7 @@ impl Connection {
                 let (ticket, left) = (*ticket, *left);
                 let aborted = Refusal::with(
                     ErrorCode::ClientAborted,
-                    "{d} bytes were still to come",
+                    packed!("{d} bytes were still to come"),
                     &[left],
                 );
                 self.give_up(ticket, &aborted, 0, context);
@@ -362,9 +363,7 @@ impl Connection {
     }
 
     pub(super) fn refuse(&mut self, refusal: &Refusal, left: u32, context: &Context<'_>) {
-        let mut sentence = [0; SENTENCE_LEN];
-        let sentence = refusal.sentence(&mut sentence);
-        self.answer(&Answer::refusal(refusal.code, sentence), left, context);
+        self.answer(&Answer::refusal(refusal), left, context);
     }
 
     pub(super) fn answer_status(&mut self, context: &Context<'_>) {

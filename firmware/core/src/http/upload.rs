@@ -3,6 +3,7 @@
 use iap_protocol::ErrorCode;
 use iap_protocol::error::Refusal;
 use iap_protocol::header::HEADER_LEN;
+use iap_protocol::packed;
 
 use super::Context;
 use super::multipart::Multipart;
@@ -57,7 +58,7 @@ impl Connection {
         let around = if raw { 0 } else { FORM_OVERHEAD_LEN };
         let capacity = context.config.map.application.len;
         if left > capacity.saturating_add(around.wrapping_add(HEADER_LEN as u32)) {
-            let form = "{d} bytes are sent, user flash has {d}";
+            let form = packed!("{d} bytes are sent, user flash has {d}");
             return Err(Refusal::with(ErrorCode::TooLarge, form, &[left, capacity]));
         }
         let source = Source {

@@ -29,6 +29,7 @@ use core::net::SocketAddrV4;
 
 use iap_protocol::ErrorCode;
 use iap_protocol::error::Refusal;
+use iap_protocol::packed;
 use iap_protocol::status;
 use iap_protocol::tftp::{
     DATA_HEADER_LEN, MAX_BLOCK_SIZE, Mode, PORT, Packet, RESET_FILE_NAME, Request,
@@ -297,7 +298,11 @@ impl<'a> Server<'a> {
         match packet {
             Ok(Packet::Data { block, payload }) => write.data(now, block, payload, intake),
             Ok(Packet::Error { message, .. }) => {
-                let reason = Refusal::quoting(ErrorCode::ClientAborted, "it says: {t}", &[message]);
+                let reason = Refusal::quoting(
+                    ErrorCode::ClientAborted,
+                    packed!("it says: {t}"),
+                    &[message],
+                );
                 write.abort(now, intake, reason);
                 self.write = None;
             }

@@ -4,6 +4,7 @@ use core::net::SocketAddrV4;
 
 use iap_protocol::ErrorCode;
 use iap_protocol::error::{Refusal, SENTENCE_LEN};
+use iap_protocol::packed;
 use iap_protocol::tftp::{Mode, Options, Packet, PacketError};
 
 use super::{Datagram, Reply};
@@ -39,30 +40,38 @@ pub(super) fn check_write_mode(mode: Mode) -> Result<(), Refusal> {
 }
 
 pub(super) fn expected_octet() -> Refusal {
-    Refusal::with(ErrorCode::IllegalOperation, "mode octet expected", &[])
+    Refusal::with(
+        ErrorCode::IllegalOperation,
+        packed!("mode octet expected"),
+        &[],
+    )
 }
 
 pub(super) fn malformed(error: PacketError) -> Refusal {
     let (form, number) = match error {
         PacketError::Option(name) => {
-            let form = "TFTP option {t} with a value outside its range";
+            let form = packed!("TFTP option {t} with a value outside its range");
             return Refusal::quoting(ErrorCode::BadOption, form, &[name.as_bytes()]);
         }
-        PacketError::Truncated => ("TFTP packet cut short", 0),
-        PacketError::Opcode(opcode) => ("TFTP opcode {d} is not defined", opcode),
-        PacketError::Text => ("TFTP packet with a malformed text", 0),
+        PacketError::Truncated => (packed!("TFTP packet cut short"), 0),
+        PacketError::Opcode(opcode) => (packed!("TFTP opcode {d} is not defined"), opcode),
+        PacketError::Text => (packed!("TFTP packet with a malformed text"), 0),
     };
     Refusal::with(ErrorCode::IllegalOperation, form, &[number.into()])
 }
 
 pub(super) fn busy(peer: SocketAddrV4) -> Refusal {
-    Refusal::with(ErrorCode::Busy, "tftp from {a}", &[peer.ip().to_bits()])
+    Refusal::with(
+        ErrorCode::Busy,
+        packed!("tftp from {a}"),
+        &[peer.ip().to_bits()],
+    )
 }
 
 pub(super) fn unknown_transfer(port: u16) -> Refusal {
     Refusal::with(
         ErrorCode::UnknownTransfer,
-        "no transfer of yours on port {d}",
+        packed!("no transfer of yours on port {d}"),
         &[port.into()],
     )
 }

@@ -24,6 +24,7 @@ use core::net::SocketAddrV4;
 use heapless::Vec;
 use iap_protocol::ErrorCode;
 use iap_protocol::error::Refusal;
+use iap_protocol::packed;
 use iap_protocol::tftp::{DEFAULT_BLOCK_SIZE, MAX_BLOCK_SIZE, Options, RESET_BODY};
 use smoltcp::time::{Duration, Instant};
 
@@ -240,7 +241,7 @@ impl Write {
 
     fn next_block<I: Intake>(&mut self, now: Instant, block: u16, payload: &[u8], intake: &mut I) {
         if payload.len() > self.block_size {
-            let form = "DATA of {d} bytes, {d} were agreed";
+            let form = packed!("DATA of {d} bytes, {d} were agreed");
             let numbers = [payload.len() as u32, self.block_size as u32];
             let refusal = Refusal::with(ErrorCode::IllegalOperation, form, &numbers);
             return self.abort(now, intake, refusal);
@@ -305,7 +306,11 @@ impl Write {
         }
         if self.is_silent(now, MAX_SILENCE) {
             let silence_s = MAX_SILENCE.secs() as u32;
-            let refusal = Refusal::with(ErrorCode::ClientSilent, "no DATA for {d} s", &[silence_s]);
+            let refusal = Refusal::with(
+                ErrorCode::ClientSilent,
+                packed!("no DATA for {d} s"),
+                &[silence_s],
+            );
             self.abort(now, intake, refusal);
         }
         if !self.is_braked(now) {

@@ -10,6 +10,7 @@ use iap_protocol::ErrorCode;
 use iap_protocol::error::Refusal;
 use iap_protocol::header::{self, ANY_BOARD, Flags, HeaderBytes, HeaderError};
 use iap_protocol::memory::{MemoryMap, Region};
+use iap_protocol::packed;
 use iap_protocol::status::Policy;
 use iap_protocol::vectors::{self, VectorFault};
 
@@ -72,7 +73,7 @@ pub(super) fn header(
     if board != ANY_BOARD.as_bytes() && board != this {
         return Err(Refusal::quoting(
             ErrorCode::WrongBoard,
-            "image says {t}, this is {t}",
+            packed!("image says {t}, this is {t}"),
             &[board, this],
         ));
     }
@@ -80,10 +81,10 @@ pub(super) fn header(
     if wanted > IAP_VERSION_NUMBERS {
         return Err(Refusal::with(
             ErrorCode::IapTooOld,
-            concat!(
+            packed!(concat!(
                 "image asks for {d}.{d}.{d}, this is ",
                 env!("CARGO_PKG_VERSION")
-            ),
+            )),
             &wanted.map(u32::from),
         ));
     }
@@ -91,14 +92,14 @@ pub(super) fn header(
     if payload.len == 0 {
         return Err(Refusal::with(
             ErrorCode::Empty,
-            "the header says 0 bytes",
+            packed!("the header says 0 bytes"),
             &[],
         ));
     }
     if payload.start != config.map.application.start {
         return Err(Refusal::with(
             ErrorCode::WrongLoadAddress,
-            "expected {x}, image says {x}",
+            packed!("expected {x}, image says {x}"),
             &[config.map.application.start, payload.start],
         ));
     }
@@ -116,22 +117,24 @@ fn header_refusal(error: HeaderError) -> Refusal {
         HeaderError::Truncated | HeaderError::Magic => ErrorCode::HeaderTruncated.into(),
         HeaderError::FormatVersion(version) => Refusal::with(
             ErrorCode::HeaderVersion,
-            "expected {d}, image says {d}",
+            packed!("expected {d}, image says {d}"),
             &[header::CURRENT_FORMAT_VERSION.into(), version.into()],
         ),
         HeaderError::HeaderSize(size) => Refusal::with(
             ErrorCode::HeaderField,
-            "expected a size of {d}, image says {d}",
+            packed!("expected a size of {d}, image says {d}"),
             &[header::HEADER_LEN as u32, size.into()],
         ),
         HeaderError::Crc { computed, stored } => Refusal::with(
             ErrorCode::HeaderCrc,
-            "expected {x}, computed {x}",
+            packed!("expected {x}, computed {x}"),
             &[stored, computed],
         ),
-        HeaderError::Field(offset) => {
-            Refusal::with(ErrorCode::HeaderField, "at offset {d}", &[offset.into()])
-        }
+        HeaderError::Field(offset) => Refusal::with(
+            ErrorCode::HeaderField,
+            packed!("at offset {d}"),
+            &[offset.into()],
+        ),
     }
 }
 
@@ -143,7 +146,7 @@ pub(super) fn check_region(payload: Region, map: &MemoryMap) -> Result<(), Refus
     let flash = map.application;
     Err(Refusal::with(
         ErrorCode::TooLarge,
-        "{s}, user flash is {x}..{x} ({s})",
+        packed!("{s}, user flash is {x}..{x} ({s})"),
         &[payload.len, flash.start, flash.end() as u32, flash.len],
     ))
 }
@@ -155,7 +158,7 @@ fn check_counter(counter: u32, config: &Config, state: &RecordState) -> Result<(
     }
     Err(Refusal::with(
         ErrorCode::CounterTooLow,
-        "expected at least {d}, image says {d}",
+        packed!("expected at least {d}, image says {d}"),
         &[least, counter],
     ))
 }
@@ -173,7 +176,7 @@ pub(super) fn check_data_sectors(image: &HeaderBytes, map: &MemoryMap) -> Result
 
 /// A refusal that names a sector.
 pub(super) fn sector(code: ErrorCode, index: u8) -> Refusal {
-    Refusal::with(code, "sector {d}", &[index.into()])
+    Refusal::with(code, packed!("sector {d}"), &[index.into()])
 }
 
 /// Whether the image would start. `start` are its first bytes; while the end of a raw image is not known, `size` is `None`.
@@ -187,9 +190,9 @@ pub(super) fn vector_table(
         let (form, numbers) = fault.form();
         let hint = match fault {
             VectorFault::ResetOutsideImage(_) | VectorFault::HandlerOutsideImage(..) => {
-                "linked elsewhere? "
+                packed!("linked elsewhere? ")
             }
-            _ => "",
+            _ => b"",
         };
         Refusal::hinting(ErrorCode::VectorTable, hint, form, &numbers)
     })

@@ -5,6 +5,7 @@ use iap_protocol::crc::Crc32;
 use iap_protocol::error::Refusal;
 use iap_protocol::header::{HEADER_LEN, HeaderBytes};
 use iap_protocol::memory::{Region, Sector};
+use iap_protocol::packed;
 use iap_protocol::vectors::SYSTEM_VECTORS_LEN;
 use sha2::{Digest, Sha256};
 use smoltcp::time::Instant;
@@ -18,7 +19,7 @@ use crate::intake::{Outcome, Source, Ticket, Transport};
 use crate::record::RecordState;
 
 /// What was expected and what came.
-const PAYLOAD_BYTES: &str = "expected {d} bytes of payload, {d} came";
+const PAYLOAD_BYTES: &[u8] = packed!("expected {d} bytes of payload, {d} came");
 
 /// One upload.
 pub(super) struct Upload {
@@ -76,8 +77,8 @@ impl Upload {
     /// What another client is told while this one runs.
     pub(super) fn busy(&self) -> Refusal {
         let form = match self.source.transport {
-            Transport::Tftp => "tftp from {a}, {d} bytes so far",
-            Transport::Http => "http from {a}, {d} bytes so far",
+            Transport::Tftp => packed!("tftp from {a}, {d} bytes so far"),
+            Transport::Http => packed!("http from {a}, {d} bytes so far"),
         };
         let numbers = [self.source.peer.to_bits(), self.received];
         Refusal::with(ErrorCode::Busy, form, &numbers)
@@ -246,7 +247,7 @@ impl Upload {
             core::cmp::Ordering::Less => ErrorCode::Truncated,
             core::cmp::Ordering::Greater => ErrorCode::TrailingBytes,
         };
-        let form = "expected {d} bytes, {d} announced";
+        let form = packed!("expected {d} bytes, {d} announced");
         Err(Refusal::with(code, form, &[expected, declared]))
     }
 
@@ -272,7 +273,7 @@ impl Upload {
             // A server handed over more than `room`: nothing is lost silently.
             return Err(Refusal::with(
                 ErrorCode::Busy,
-                "more bytes than there is room for",
+                packed!("more bytes than there is room for"),
                 &[],
             ));
         }
@@ -312,14 +313,14 @@ impl Upload {
             (received, None) => {
                 return Err(Refusal::with(
                     ErrorCode::VectorTable,
-                    "{d} bytes are too short for an image",
+                    packed!("{d} bytes are too short for an image"),
                     &[received],
                 ));
             }
             (received, Some(Kind::Iap)) if !self.is_judged => {
                 return Err(Refusal::with(
                     ErrorCode::HeaderTruncated,
-                    "expected {d} bytes, {d} came",
+                    packed!("expected {d} bytes, {d} came"),
                     &[HEADER_LEN as u32, received],
                 ));
             }
@@ -352,7 +353,7 @@ impl Upload {
         if crc != expected {
             return Err(Refusal::with(
                 ErrorCode::PayloadCrc,
-                "expected {x}, computed {x}",
+                packed!("expected {x}, computed {x}"),
                 &[expected, crc],
             ));
         }

@@ -8,6 +8,7 @@ use iap_protocol::crc::Crc32;
 use iap_protocol::error::Refusal;
 use iap_protocol::header::{Flags, HeaderBytes};
 use iap_protocol::memory::{MAX_SECTORS, Region, Sector};
+use iap_protocol::packed;
 use iap_protocol::status::{Phase, Policy};
 use iap_protocol::vectors::SYSTEM_VECTORS_LEN;
 
@@ -320,7 +321,7 @@ impl Writer {
         if holds != programmed && !has(Defect::CommitBeforeVerify) {
             return Err(Stop::Image(Refusal::with(
                 ErrorCode::FlashVerify,
-                "sector {d} at {x}",
+                packed!("sector {d} at {x}"),
                 &[sector.index.into(), sector.region.start],
             )));
         }

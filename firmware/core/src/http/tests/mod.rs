@@ -91,7 +91,11 @@ impl FakeIntake {
 impl Intake for FakeIntake {
     fn begin(&mut self, _: Instant, _: Source, declared: Option<u32>) -> Result<Ticket, Refusal> {
         if self.is_busy() {
-            return Err(Refusal::with(ErrorCode::Busy, "tftp from 192.168.0.9", &[]));
+            return Err(Refusal::with(
+                ErrorCode::Busy,
+                b"tftp from 192.168.0.9",
+                &[],
+            ));
         }
         self.begun.push(declared);
         self.bytes.clear();
@@ -115,7 +119,7 @@ impl Intake for FakeIntake {
         self.bytes.extend_from_slice(bytes);
         self.in_ring += bytes.len();
         if self.fails_at.is_some_and(|limit| self.bytes.len() >= limit) {
-            let refusal = Refusal::with(ErrorCode::WrongBoard, "expected sim", &[]);
+            let refusal = Refusal::with(ErrorCode::WrongBoard, b"expected sim", &[]);
             self.outcome = Outcome::Failed(refusal.clone());
             return Err(refusal);
         }

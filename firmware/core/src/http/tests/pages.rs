@@ -124,7 +124,7 @@ fn the_longest_page_and_the_longest_status_fit_the_buffer() {
     let code = ErrorCode::ALL
         .iter()
         .max_by_key(|code| code.sentence().len());
-    let refusal = Refusal::with(*code.unwrap(), &"9".repeat(96), &[]);
+    let refusal = Refusal::with(*code.unwrap(), "9".repeat(96).as_bytes(), &[]);
     assert!(refusal.to_string().len() <= SENTENCE_LEN);
     let view = longest(&config, &installed, &refusal);
     let put = format!("PUT /upload.cgi HTTP/1.1\r\nHost: b\r\n{BASIC}Content-Length: 1\r\n\r\n1");

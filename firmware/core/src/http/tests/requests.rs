@@ -231,7 +231,7 @@ fn every_refusal_of_the_protocol_fits_with_its_page() {
         let mut board = Board::new();
         board.intake.verdict_steps = 10_000;
         board.send(&with_body(CURL_T, &image(10)));
-        let long = Refusal::with(code, &"9".repeat(96), &[]);
+        let long = Refusal::with(code, "9".repeat(96).as_bytes(), &[]);
         board.intake.outcome = Outcome::Failed(long.clone());
         board.pump();
         let response = Response::parse(&board.sent).unwrap();

@@ -59,7 +59,11 @@ impl Intake for Fake {
     fn begin(&mut self, _: Instant, source: Source, size: Option<u32>) -> Result<Ticket, Refusal> {
         if self.busy {
             let who = self.source.expect("busy with somebody");
-            return Err(Refusal::with(ErrorCode::Busy, &who.to_string(), &[]));
+            return Err(Refusal::with(
+                ErrorCode::Busy,
+                who.to_string().as_bytes(),
+                &[],
+            ));
         }
         if let Some(refusal) = self.refuse_begin.clone() {
             return Err(refusal);
@@ -278,7 +282,7 @@ fn sent(reply: Option<Reply>, out: &[u8]) -> Option<Sent> {
 
 /// The ERROR that carries this refusal.
 fn error(code: ErrorCode, detail: &str) -> Option<Said> {
-    let refusal = Refusal::with(code, detail, &[]);
+    let refusal = Refusal::with(code, detail.as_bytes(), &[]);
     Some(Said::Error(code.tftp_code(), refusal.to_string()))
 }
 

@@ -386,7 +386,7 @@ fn a_client_may_write_again_at_once_from_the_same_port() {
 fn a_refusal_is_sent_with_its_sentence_and_again_while_the_client_sends() {
     let mut bench = Bench::new();
     bench.wrq(CLIENT, windows(512, 4));
-    let refusal = Refusal::with(ErrorCode::TooLarge, "1 MiB into 896 KiB", &[]);
+    let refusal = Refusal::with(ErrorCode::TooLarge, b"1 MiB into 896 KiB", &[]);
     bench.fake.refuse_accept = Some(refusal);
     let sent = error(ErrorCode::TooLarge, "1 MiB into 896 KiB");
     assert_eq!(bench.data(1, &[1; 512]), sent);
