@@ -134,7 +134,7 @@ function post(path, body) {
       try {
         done(JSON.parse(request.responseText));
       } catch {
-        done({ code: -1, text: 'The connection to the board was lost.' });
+        done({ code: -1, text: 'the connection to the board was lost' });
       }
     };
     request.send(body);
@@ -177,8 +177,12 @@ async function upload() {
   let result;
   say('Sending...');
   $('work').hidden = false;
-  post('/upload.cgi', file).then(answer => result = answer);
-  await follow(file.size, () => result);
+  // A board whose connections are all in use refuses one more; one that lost this client goes on where it was.
+  for (let tries = 0; tries < 5 && !(result?.code >= 0); tries++) {
+    result = 0;
+    post('/upload.cgi', file).then(answer => result = answer);
+    await follow(file.size, () => result);
+  }
   $('work').hidden = true;
   await redraw('state').catch(() => {});
   if (result.code == LOGIN_REQUIRED) await redraw('forms');
