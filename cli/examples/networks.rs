@@ -12,6 +12,8 @@ mod disturbers;
 mod hosts;
 #[path = "../tests/networks/http.rs"]
 mod http;
+#[path = "../tests/networks/stock.rs"]
+mod stock;
 #[path = "../tests/networks/tally.rs"]
 mod tally;
 #[path = "../tests/networks/tftp.rs"]
@@ -19,6 +21,7 @@ mod tftp;
 #[path = "../tests/networks/trial.rs"]
 mod trial;
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -36,9 +39,15 @@ struct Arguments {
     /// Threads, one per core if not given
     #[arg(long)]
     threads: Option<usize>,
-    /// Only the cells whose name contains this
+    /// Only the cells whose name contains this; leaves out other people's clients
     #[arg(long, default_value = "")]
     only: String,
+    /// The program for pushes after those of other people's clients; `cargo xtask networks` builds and names it
+    #[arg(long)]
+    iapctl: Option<PathBuf>,
+    /// Seeds for each of other people's clients
+    #[arg(long, default_value_t = 3)]
+    stock_seeds: u64,
 }
 
 fn main() -> ExitCode {
@@ -69,7 +78,11 @@ fn main() -> ExitCode {
         tally.violations.len() + silent.len(),
         begun.elapsed().as_secs()
     );
-    match tally.violations.is_empty() && silent.is_empty() {
+    let stock_is_good = match &arguments.iapctl {
+        Some(iapctl) if arguments.only.is_empty() => stock_clients(iapctl, &arguments),
+        _ => true,
+    };
+    match tally.violations.is_empty() && silent.is_empty() && stock_is_good {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
     }
@@ -103,4 +116,54 @@ fn line(cell: &cells::Cell, row: &tally::Row) -> String {
         row.fired,
         error.unwrap_or_default()
     )
+}
+
+/// All of them at once: they mostly wait. Whether no rule was broken and every loss happened.
+fn stock_clients(iapctl: &Path, arguments: &Arguments) -> bool {
+    let cells = stock::Stock::ALL.map(|client| [(client, 1), (client, 5)]);
+    std::thread::scope(|scope| {
+        let running = cells.concat().into_iter().map(|(client, loss)| {
+            let seeds = arguments.seed..arguments.seed + arguments.stock_seeds;
+            let pushes = move || stock_cell(client, loss, seeds, iapctl);
+            scope.spawn(pushes)
+        });
+        let running: Vec<_> = running.collect();
+        // Those that are not asked are waited for all the same.
+        (running.into_iter()).all(|cell| cell.join().unwrap_or(false))
+    })
+}
+
+fn stock_cell(client: stock::Stock, loss: u32, seeds: std::ops::Range<u64>, iapctl: &Path) -> bool {
+    let name = format!("{client:?}, 16 KiB, loss {loss} %");
+    if !client.is_installed() {
+        println!("SKIPPED {name}: not installed");
+        return true;
+    }
+    let (mut lost, mut good) = (0, true);
+    for seed in seeds {
+        match stock::push(client, loss, seed, iapctl) {
+            Ok(outcome) => {
+                lost += outcome.lost;
+                println!(
+                    "{name}, seed {seed}: {}, exit {:?}, {:.1} s, {} frames to the board lost",
+                    if outcome.committed {
+                        "committed"
+                    } else {
+                        "failed, the board free in its time"
+                    },
+                    outcome.exit,
+                    outcome.took.as_secs_f64(),
+                    outcome.lost
+                );
+            }
+            Err(what) => {
+                good = false;
+                println!("VIOLATION {name}, seed {seed}: {what}");
+            }
+        }
+    }
+    if lost == 0 {
+        println!("VIOLATION {name}: its fault never happened");
+    }
+    good && lost > 0
 }

@@ -1,8 +1,8 @@
-//! `cargo xtask networks`: iapctl's clients and the board through bad networks, in virtual time.
+//! `cargo xtask networks`: iapctl's clients and the board through bad networks, in virtual time, and other people's clients in real time.
 
 use anyhow::Result;
 
-use crate::command::{cargo, run as execute};
+use crate::command::{cargo, run as execute, target_folder};
 
 /// Passed on to the matrix.
 #[derive(clap::Args)]
@@ -14,10 +14,13 @@ pub(crate) struct Options {
 
 /// Builds it with the release profile and runs it; a violation is an error.
 pub(crate) fn run(options: &Options) -> Result<()> {
+    let mut iapctl = cargo();
+    execute(iapctl.args(["build", "--quiet", "--release", "--package", "iapctl"]))?;
     let mut matrix = cargo();
     matrix.args(["run", "--quiet", "--release", "--package", "iapctl"]);
     matrix
-        .args(["--example", "networks", "--"])
+        .args(["--example", "networks", "--", "--iapctl"])
+        .arg(target_folder().join("release/iapctl"))
         .args(&options.arguments);
     execute(&mut matrix)
 }
