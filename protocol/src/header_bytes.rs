@@ -1,6 +1,6 @@
 //! A header as the board keeps it: the bytes themselves, checked once and read where they lie.
 //!
-//! [`ImageHeader`](crate::header::ImageHeader) is the same in fields, for programs that make headers. The board has no room to take one apart, to
+//! [`ImageHeader`] is the same in fields, for programs that make headers. The board has no room to take one apart, to
 //! copy it and to put it together again, and what it writes into its record is what came.
 
 use core::fmt;
