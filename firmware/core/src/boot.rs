@@ -75,17 +75,18 @@ pub fn decide(
     let mut record = Record::unread();
     record.read(flash, &config.map)?;
     record.make_firm(flash, &config.map)?;
-    let start = match startable(record.state(), config, flash) {
-        Ok(start) => start,
-        Err(reason) => return Ok(Decision::Stay(reason)),
-    };
-    if start.must_confirm() && inputs.unconfirmed_starts >= MAX_UNCONFIRMED_STARTS {
-        return Ok(Decision::Stay(IapReason::NotConfirmed));
-    }
-    if inputs.power_on && config.power_on_window_s > 0 {
-        return Ok(Decision::Stay(IapReason::PowerOnWindow));
-    }
-    Ok(Decision::Start(start))
+    Ok(match startable(record.state(), config, flash) {
+        Err(reason) => Decision::Stay(reason),
+        Ok(start)
+            if start.must_confirm() && inputs.unconfirmed_starts >= MAX_UNCONFIRMED_STARTS =>
+        {
+            Decision::Stay(IapReason::NotConfirmed)
+        }
+        Ok(_) if inputs.power_on && config.power_on_window_s > 0 => {
+            Decision::Stay(IapReason::PowerOnWindow)
+        }
+        Ok(start) => Decision::Start(start),
+    })
 }
 
 /// The application that may be started, or why none may.
@@ -96,7 +97,8 @@ pub fn startable(
 ) -> Result<Start, IapReason> {
     let map = &config.map;
     if let Some(image) = committed_application(state, flash, map) {
-        if config.boot_signature && !is_genuine(&image, config, flash) {
+        // The signature's check is the deepest point of the stack: no copy of the header lies there meanwhile.
+        if config.boot_signature && !is_genuine(image, config, flash) {
             return Err(IapReason::ApplicationDamaged);
         }
         return start(Some(image), flash, map);
@@ -112,11 +114,11 @@ pub fn startable(
 }
 
 /// The committed image, if the flash holds exactly it.
-pub fn committed_application(
-    state: &RecordState,
+pub fn committed_application<'s>(
+    state: &'s RecordState,
     flash: &mut dyn Flash,
     map: &MemoryMap,
-) -> Option<HeaderBytes> {
+) -> Option<&'s HeaderBytes> {
     let image = state
         .image
         .as_ref()
@@ -125,7 +127,7 @@ pub fn committed_application(
     let inside =
         map.application.contains_region(&payload) && payload.start == map.application.start;
     let intact = inside && flash.crc32(0, payload) == Ok(image.payload_crc32());
-    intact.then(|| image.clone())
+    intact.then_some(image)
 }
 
 /// Whether one of the board's keys has signed exactly what is in flash. Revoked keys count here: an image is started under the rules it was
@@ -138,14 +140,12 @@ fn is_genuine(image: &HeaderBytes, config: &Config, flash: &dyn Flash) -> bool {
 
 /// AN3968's check, made complete: whether the vector table in flash would start.
 fn start(
-    image: Option<HeaderBytes>,
+    image: Option<&HeaderBytes>,
     flash: &mut dyn Flash,
     map: &MemoryMap,
 ) -> Result<Start, IapReason> {
     let mut table = [0; SYSTEM_VECTORS_LEN];
-    let region = image
-        .as_ref()
-        .map_or(map.application, HeaderBytes::payload_region);
+    let region = image.map_or(map.application, HeaderBytes::payload_region);
     let readable = flash.read(map.application.start, &mut table).is_ok();
     if !readable
         || vectors::check(&table, Region::new(map.application.start, region.len), map).is_err()
@@ -159,7 +159,7 @@ fn start(
             .map_or(0, |word| u32::from_le_bytes(*word))
     };
     Ok(Start {
-        image,
+        image: image.cloned(),
         stack_pointer: word(0),
         reset_vector: word(4),
     })

@@ -166,15 +166,17 @@ fn only_images_that_a_key_of_the_board_has_signed_are_installed() {
     let file = write(&bench, &good);
     let said = bench.push("http", &file);
     assert!(said.contains("committed"), "{said}");
+    let mut deepest = vec![bench.board().lowest_stack()];
     bench.board().press_reset();
     bench.starts_within(Time::from_millis(200));
     assert_eq!(guest_errors(bench.board()), [""; 0]);
-    let (start, lowest) = (stack_start(), bench.board().lowest_stack());
+    deepest.push(bench.board().lowest_stack());
+    let (start, lowest) = (stack_start(), deepest.into_iter().min().unwrap());
     let (used, size) = (start - lowest, start - STACK_END);
     println!("{used} of {size} bytes of stack");
     assert!(
-        used + used / 4 <= size,
-        "a quarter as much again must be free"
+        used + used / 2 <= size,
+        "{used} of {size} bytes: half as much again must be free"
     );
 }
 

@@ -54,7 +54,7 @@ fn check_start(decision: &Decision, config: &Config, flash: &mut Nor) {
     };
     let record = Record::load(flash, &config.map).unwrap();
     let committed = committed_application(record.state(), flash, &config.map);
-    assert_eq!(start.image, committed);
+    assert_eq!(start.image.as_ref(), committed);
     assert!(committed.is_some() || config.bare_rule);
     assert_ne!(record.state().last, Last::Begun);
 }
