@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 
 use common::built;
 use common::iap::{MII, RMII};
-use common::netns::{DEVICE, Namespace, Running, wait_for};
+use common::netns::{DEVICE, Namespace, Running, is_there_in_time, wait_for};
 use iap_profile::Profile;
 use tempfile::TempDir;
 
@@ -57,7 +57,8 @@ impl Lan {
 
     #[track_caller]
     fn says(&self, words: &str) {
-        wait_for(words, || self.said().contains(words).then_some(()));
+        let said = || self.said().contains(words).then_some(());
+        assert!(is_there_in_time(said).is_some(), "{}", self.said());
     }
 
     fn iapctl(&self, arguments: &[&str], profile: &str) -> Command {

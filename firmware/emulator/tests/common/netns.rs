@@ -164,15 +164,20 @@ impl Namespace {
     }
 }
 
-/// Waits for something; how long it took.
+/// Waits for something.
 #[track_caller]
-pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn wait_for<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    is_there_in_time(look).unwrap_or_else(|| panic!("{what} has not come"))
+}
+
+/// The same; nothing if it does not come.
+pub(crate) fn is_there_in_time<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
     let deadline = Instant::now() + PATIENCE;
-    loop {
+    while Instant::now() < deadline {
         if let Some(found) = look() {
-            return found;
+            return Some(found);
         }
-        assert!(Instant::now() < deadline, "{what} has not come");
         thread::sleep(Duration::from_millis(10));
     }
+    None
 }
