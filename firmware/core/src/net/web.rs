@@ -70,6 +70,8 @@ pub(super) struct Web<'a> {
     server: Server,
     slots: [Slot<'a>; HTTP_SOCKETS],
     last_heard: Option<Instant>,
+    /// A client has asked for a reset, has got the answer, and has closed its connection.
+    reset_due: bool,
 }
 
 impl<'a> Web<'a> {
@@ -95,6 +97,7 @@ impl<'a> Web<'a> {
             server: Server::new(),
             slots,
             last_heard: None,
+            reset_due: false,
         }
     }
 
@@ -125,6 +128,8 @@ impl<'a> Web<'a> {
         };
         for slot in &mut self.slots {
             let socket = sockets.get_mut::<tcp::Socket<'_>>(slot.handle);
+            // One segment may acknowledge the answer and end the connection, as Linux does it: then the slot listens anew at once.
+            self.reset_due |= slot.connection.reset_after_ack() && is_over(socket);
             slot.serve(socket, &mut self.server, &mut context);
             if slot.is_open {
                 self.last_heard = self.last_heard.max(Some(slot.last_heard));
@@ -157,11 +162,12 @@ impl<'a> Web<'a> {
 
     /// Whether a client has asked for a reset and has got the answer, or is gone.
     pub(super) fn is_reset_due(&self, sockets: &SocketSet<'_>) -> bool {
-        self.slots.iter().any(|slot| {
+        let is_acked = |slot: &Slot<'_>| {
             let socket = sockets.get::<tcp::Socket<'_>>(slot.handle);
             let is_acked = socket.send_queue() == 0 || !socket.is_active();
             slot.connection.reset_after_ack() && is_acked
-        })
+        };
+        self.reset_due || self.slots.iter().any(is_acked)
     }
 
     /// When [`Web::serve`] is due without a frame or a step of the update.
@@ -173,6 +179,10 @@ impl<'a> Web<'a> {
         }
         earliest.get()
     }
+}
+
+fn is_over(socket: &tcp::Socket<'_>) -> bool {
+    matches!(socket.state(), tcp::State::Closed | tcp::State::TimeWait)
 }
 
 impl Slot<'_> {
