@@ -6,13 +6,15 @@ mod common;
 
 use common::{APPLICATION, Board, Pushed, iap, payload, real_map};
 use iap_core::boot::Decision;
+use iap_core::flash::{Flash, FlashError, FlashFault};
 use iap_core::intake::{Intake, Outcome};
 use iap_core::update::{Ring, Step, Updater};
 use iap_protocol::ErrorCode;
 use iap_protocol::error::Refusal;
+use iap_protocol::memory::{Region, Sector};
 use iap_protocol::status::IapReason;
-use iap_sim::bench::{RING, feed, source};
-use iap_sim::nor::Fault;
+use iap_sim::bench::{RING, feed, push, source};
+use iap_sim::nor::{Fault, Nor};
 use smoltcp::time::Instant;
 
 /// Fits the ring.
@@ -143,6 +145,58 @@ fn a_low_supply_pauses_the_update_without_an_operation() {
     assert!(low > 9, "{low} steps found the supply low");
     assert_eq!(updater.outcome(ticket), Outcome::Committed);
     assert!(starts(&mut board, "2.0.0"));
+}
+
+/// A flash whose supply sinks once, after so many words: the driver looks at it before every word.
+struct Sinking<'a> {
+    nor: &'a mut Nor,
+    good_words: Option<u32>,
+}
+
+impl Flash for Sinking<'_> {
+    fn read(&self, address: u32, bytes: &mut [u8]) -> Result<(), FlashError> {
+        self.nor.read(address, bytes)
+    }
+
+    fn erase(&mut self, sector: Sector) -> Result<(), FlashError> {
+        self.nor.erase(sector)
+    }
+
+    fn program(&mut self, address: u32, bytes: &[u8]) -> Result<(), FlashError> {
+        for (address, word) in (address..).step_by(4).zip(bytes.chunks(4)) {
+            match &mut self.good_words {
+                Some(0) => {
+                    self.good_words = None;
+                    return Err(FlashError::new(FlashFault::SupplyLow, address));
+                }
+                Some(left) => *left -= 1,
+                None => {}
+            }
+            self.nor.program(address, word)?;
+        }
+        Ok(())
+    }
+
+    fn crc32(&mut self, resume: u32, region: Region) -> Result<u32, FlashError> {
+        self.nor.crc32(resume, region)
+    }
+}
+
+#[test]
+fn a_supply_that_sinks_at_any_word_of_an_update_only_pauses_it() {
+    // 164 words of the record before the image, its 100, DONE and COMMITTED behind it.
+    let (old, new) = (payload(400, 1), payload(400, 2));
+    for word in 0..290 {
+        let mut board = Board::with_application(real_map(), &old, 31);
+        let file = iap(&new, (2, 0, 0), &board.config.map);
+        let sinking = Sinking {
+            nor: &mut board.nor,
+            good_words: Some(word),
+        };
+        let pushed = push(sinking, &board.config, &file, Some(file.len() as u32));
+        assert_eq!(pushed, Ok(Pushed::Committed), "word {word}");
+        assert!(starts(&mut board, "2.0.0"), "word {word}");
+    }
 }
 
 #[test]

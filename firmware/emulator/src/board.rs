@@ -16,7 +16,7 @@ use crate::chip::{Chip, Shared};
 use crate::core::Core;
 use crate::eth::Ethernet;
 use crate::fault;
-use crate::flash::{Flash, Wear};
+use crate::flash::{Flash, Wear, cache};
 use crate::image::Symbols;
 use crate::memory::{self, Rams};
 use crate::rcc::ResetCause;
@@ -33,6 +33,8 @@ pub struct BoardOptions {
     pub wear: Wear,
     /// Decides what power-on leaves in RAM, how torn cells read, the unique id, and the random numbers.
     pub seed: u64,
+    /// Lines of the flash's data cache. More than the chip's 8 forget less: for a driver that must not rely on what a cache forgets.
+    pub data_cache_lines: usize,
     /// How long the PHY negotiates.
     pub link_up: Time,
     /// Whether [`Board::run`] comes back at the application's first instruction.
@@ -44,6 +46,7 @@ impl Default for BoardOptions {
         Self {
             wear: Wear::Typical,
             seed: 1,
+            data_cache_lines: cache::LINES,
             link_up: Time::from_millis(1500),
             stop_at_application: false,
         }
@@ -119,7 +122,7 @@ impl Board {
         symbols: Symbols,
     ) -> anyhow::Result<Self> {
         let rams = Rams::new(options.seed);
-        let flash = Flash::new(profile, options.wear, content, options.seed);
+        let flash = Flash::new(profile, options, content);
         let eth = Ethernet::new(profile, Arc::clone(&rams.sram), options.link_up);
         let shared = Arc::new(Shared::new(Chip::new(profile, flash, eth, options.seed)));
         let space = Arc::new(memory::space(&shared, &rams)?);

@@ -7,7 +7,7 @@
 //!
 //! An operation changes the array when it begins: nobody can read it before it has ended.
 
-mod cache;
+pub(crate) mod cache;
 mod registers;
 #[cfg(test)]
 mod tests;
@@ -23,6 +23,7 @@ use iap_protocol::memory::{FlashMap, Sector};
 use iap_sim::nor::{Cut, FlashTimes, Moment, Nor};
 use rsemu::core::space::RamStore;
 
+use crate::board::BoardOptions;
 use crate::register::{Context, Refusal};
 use crate::time::Time;
 use cache::{Cache, LINE_BYTES};
@@ -59,18 +60,18 @@ pub(crate) struct Flash {
 }
 
 impl Flash {
-    pub(crate) fn new(profile: &Profile, wear: Wear, content: &[u8], seed: u64) -> Self {
+    pub(crate) fn new(profile: &Profile, options: &BoardOptions, content: &[u8]) -> Self {
         let map = profile.memory_map().flash.clone();
-        let mut nor = Nor::new(map.clone(), FlashTimes::ZERO, seed);
+        let mut nor = Nor::new(map.clone(), FlashTimes::ZERO, options.seed);
         nor.load(map.region().start, content);
         let mut flash = Self {
             nor,
-            times: Times::new(profile, wear),
+            times: Times::new(profile, options.wear),
             store: Arc::new(RamStore::new(map.region().len.into())),
             map,
             status: Status::default(),
             control: Control::RESET,
-            cache: Cache::default(),
+            cache: Cache::new(options.data_cache_lines),
             operation: None,
             stalled_until: Time::ZERO,
             usage: FlashUse::default(),
@@ -350,12 +351,11 @@ impl Flash {
                 Some(old) => old.start.min(range.start)..old.end.max(range.end),
                 None => range.clone(),
             });
-            let mut bytes = vec![0; (range.end - range.start) as usize];
-            if self.nor.read(range.start, &mut bytes).is_ok() {
-                let _ = self
-                    .store
-                    .write_at((range.start - region.start).into(), &bytes);
-            }
+            // Without power, too: what an operation completed before a cut is there at the next boot.
+            let bytes = self.nor.content_of(range.clone());
+            let _ = self
+                .store
+                .write_at((range.start - region.start).into(), &bytes);
         }
         if self
             .map

@@ -24,6 +24,7 @@ mod rcc;
 mod register;
 mod report;
 mod session;
+pub mod sweep;
 mod system;
 #[cfg(target_os = "linux")]
 mod tap;

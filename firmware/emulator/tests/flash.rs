@@ -91,6 +91,16 @@ fn a_planned_cut_takes_the_power_at_its_operation_and_leaves_undecided_bits() {
     );
 }
 
+#[test]
+fn what_was_programmed_right_before_a_cut_is_there_at_the_next_boot() {
+    let mut board = board("flash", 0);
+    board.with_flash(|nor| nor.plan_cut(Cut::new(4, Moment::After)));
+    assert_eq!(board.run(Time::from_millis(1100)), Stop::PowerLost);
+    board.power_on();
+    assert_eq!(board.word(0x0802_000C), Some(3));
+    assert_eq!(board.word(0x0802_0010), Some(u32::MAX));
+}
+
 /// RM0090 section 3.6: contents are not guaranteed if a reset comes during an operation.
 #[test]
 fn a_watchdog_in_the_middle_of_an_erase_leaves_the_sector_undecided() {

@@ -144,7 +144,9 @@ impl Visitor {
             if let Some(dhcp) = &mut self.dhcp {
                 moved |= dhcp.poll(&mut self.stack);
             }
-            if self.told.is_none() {
+            // What is sent to an address that the board gives up would stay in front of everything else.
+            let has_address = self.dhcp.as_ref().is_none_or(dhcp::Server::is_taken);
+            if self.told.is_none() && has_address {
                 moved |= self.advance(now);
             }
             if !moved {

@@ -130,7 +130,7 @@ fn a_last_block_acknowledged_before_the_commit_is_found_over_both_transports() {
             new: 2_116,
         };
         let plan = Plan {
-            stride: 200,
+            stride: 201,
             last: 20,
             seed: 3,
         };

@@ -44,6 +44,15 @@ pub(crate) struct Options {
 }
 
 impl Options {
+    /// The firmware as it is shipped for one board.
+    pub(crate) fn board(profile: &str) -> Self {
+        Self {
+            profile: profile.into(),
+            all: false,
+            configuration: CONFIGURATIONS[0].name.into(),
+        }
+    }
+
     /// What a test of everything builds.
     pub(crate) fn all() -> Self {
         Self {

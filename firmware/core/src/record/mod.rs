@@ -392,9 +392,13 @@ impl Record {
 
     fn append_to_active(&mut self, desk: &mut Desk<'_>, entry: &Entry) -> Result<(), FlashError> {
         let sector = self.active_sector(desk);
-        log::write_entry(&mut desk.window, sector, self.next_slot, entry)?;
-        self.next_slot += 1;
-        Ok(())
+        let written = log::write_entry(&mut desk.window, sector, self.next_slot, entry);
+        let log = SectorLog::new(&desk.window, sector)?;
+        // A supply that sinks in the middle of an entry leaves a slot that no other entry may go into.
+        if !matches!(log.slot(&desk.window, self.next_slot)?, Slot::Blank) {
+            self.next_slot += 1;
+        }
+        written
     }
 
     /// Makes the record ready to append to, once per session: see the head of the file.

@@ -4,7 +4,8 @@
 //! remembers which lines it holds, and their content only where an erase has made that stale. Programming updates it (section 3.6.3).
 //! The instruction cache is not modelled: code does not erase itself.
 
-const LINES: usize = 8;
+/// Lines of the chip's.
+pub(crate) const LINES: usize = 8;
 pub(super) const LINE_BYTES: u32 = 16;
 
 #[derive(Clone, Copy, Debug)]
@@ -13,13 +14,22 @@ struct Line {
     stale: Option<[u8; LINE_BYTES as usize]>,
 }
 
-#[derive(Default, Debug)]
+#[derive(Debug)]
 pub(super) struct Cache {
     /// Least recently used first.
     lines: Vec<Line>,
+    len: usize,
 }
 
 impl Cache {
+    /// An empty cache of so many lines.
+    pub(super) const fn new(len: usize) -> Self {
+        Self {
+            lines: Vec::new(),
+            len,
+        }
+    }
+
     pub(super) fn clear(&mut self) {
         self.lines.clear();
     }
@@ -35,7 +45,7 @@ impl Cache {
         let line = match self.lines.iter().position(|line| line.offset == start) {
             Some(index) => self.lines.remove(index),
             None => {
-                if self.lines.len() == LINES {
+                if self.lines.len() == self.len {
                     self.lines.remove(0);
                 }
                 Line {

@@ -28,7 +28,7 @@ impl Bench {
         let profile = Profile::load("stm324xg-eval").unwrap();
         let content = vec![0; 1024 * 1024];
         let mut bench = Self {
-            flash: Flash::new(&profile, Wear::Typical, &content, 1),
+            flash: Flash::new(&profile, &BoardOptions::default(), &content),
             reports: Reports::default(),
             wires: Wires::new(3300),
             now: Time::ZERO,

@@ -18,6 +18,7 @@ pub(crate) struct Server {
     handle: SocketHandle,
     subnet: Ipv4Cidr,
     lease: Ipv4Address,
+    is_taken: bool,
 }
 
 impl Server {
@@ -33,6 +34,7 @@ impl Server {
             handle: stack.sockets.add(socket),
             subnet,
             lease: if free { wanted } else { board.address() },
+            is_taken: false,
         }
     }
 
@@ -67,8 +69,14 @@ impl Server {
         }
         if answer.message_type == DhcpMessageType::Ack {
             stack.board = self.lease;
+            self.is_taken = true;
         }
         true
+    }
+
+    /// Whether the board has its lease.
+    pub(crate) fn is_taken(&self) -> bool {
+        self.is_taken
     }
 
     fn answer(&self, request: &DhcpRepr<'_>, server: Ipv4Address) -> Option<DhcpRepr<'static>> {
