@@ -53,7 +53,8 @@ fn the_gateways_tcp_is_as_patient_as_a_kernels() {
     setup.board.wear = Wear::Maximum; // 2 s of silence
     let mut bench = Bench::ready_with(RMII, setup);
     let capture = Capture::of(&bench.session);
-    let (file, _) = bench.image((1, 2, 3), 100_000);
+    // Three sectors: at one erase or another a segment is under way that the board does not hear.
+    let (file, _) = bench.image((1, 2, 3), 300_000);
     bench.push("http", &file);
     let repeated = capture.repeated_segments();
     println!("{repeated:?}");
