@@ -162,12 +162,11 @@ impl Flash {
         }
     }
 
-    /// A reset of the chip: the registers forget, an erase under way is cut.
+    /// A reset of the chip: the registers forget, an erase under way is cut, unless a planned cut has already said what is left of it.
     pub(crate) fn reset(&mut self, now: Time) {
         self.advance(now);
-        if let Some((before, sectors)) =
-            self.operation.take().and_then(|operation| operation.before)
-        {
+        let under_way = self.operation.take().filter(|_| !self.nor.is_off());
+        if let Some((before, sectors)) = under_way.and_then(|operation| operation.before) {
             self.nor = *before;
             for sector in sectors {
                 self.nor.plan_cut(Cut::new(0, Moment::Inside));

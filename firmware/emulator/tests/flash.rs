@@ -101,6 +101,21 @@ fn what_was_programmed_right_before_a_cut_is_there_at_the_next_boot() {
     assert_eq!(board.word(0x0802_0010), Some(u32::MAX));
 }
 
+/// The board is switched on while the erase would still be under way: the cut alone says what is left of the sector.
+#[test]
+fn a_planned_cut_at_an_erase_is_all_that_happens_to_the_sector() {
+    for moment in Moment::ALL {
+        let mut board = board("flash", 0);
+        board.with_flash(|nor| nor.plan_cut(Cut::new(0, moment)));
+        assert_eq!(board.run(Time::from_millis(1100)), Stop::PowerLost);
+        let mut cells = board.with_flash(|nor| nor.clone());
+        assert_eq!(cells.is_touched_by_cut(5), moment == Moment::Inside);
+        cells.power_on();
+        board.power_on();
+        assert!(board.flash_content() == cells.content(), "{moment:?}");
+    }
+}
+
 /// RM0090 section 3.6: contents are not guaranteed if a reset comes during an operation.
 #[test]
 fn a_watchdog_in_the_middle_of_an_erase_leaves_the_sector_undecided() {
