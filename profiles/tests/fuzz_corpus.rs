@@ -6,25 +6,10 @@
 #[allow(clippy::unwrap_used, missing_docs, reason = "test code")]
 mod targets;
 
-use std::fs;
-use std::path::Path;
+#[path = "../../protocol/tests/replay/mod.rs"]
+mod replay;
 
-/// Replays `fuzz/corpus/NAME`; the file at work is named when its input panics.
-fn replay(name: &str, target: fn(&[u8])) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("fuzz/corpus")
-        .join(name);
-    let mut inputs: Vec<_> = fs::read_dir(&folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
-    inputs.sort();
-    assert!(!inputs.is_empty(), "no corpus in {}", folder.display());
-    for input in inputs {
-        println!("{}", input.display());
-        target(&fs::read(&input).unwrap());
-    }
-}
+use replay::replay;
 
 #[test]
 fn profile_takes_its_corpus() {
