@@ -12,6 +12,8 @@ mod disturbers;
 mod hosts;
 #[path = "../tests/networks/http.rs"]
 mod http;
+#[path = "../tests/networks/pusher.rs"]
+mod pusher;
 #[path = "../tests/networks/stock.rs"]
 mod stock;
 #[path = "../tests/networks/tally.rs"]

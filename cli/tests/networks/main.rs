@@ -6,6 +6,7 @@ mod cells;
 mod disturbers;
 mod hosts;
 mod http;
+mod pusher;
 #[allow(dead_code, reason = "cargo xtask networks uses all of it")]
 mod stock;
 mod tally;

@@ -3,33 +3,31 @@
 //! After a push that failed the network is good again. The board is asked what it holds, as iapctl does; and when its time is over, somebody
 //! else's push must succeed.
 
+#[path = "judge.rs"]
+mod judge;
+
 use std::time::Duration as Wait;
 
-use iap_core::boot::{self, BootInputs, Decision};
 use iap_core::config::Config;
 use iap_profile::Profile;
-use iap_protocol::crc::crc32;
-use iap_protocol::status::{FILE_NAME, Status};
+use iap_protocol::status::FILE_NAME;
 use iap_sim::bench::Bench;
 use iap_sim::board::{AfterStart, Board, Next, Reset, World};
 use iap_sim::clock::{Clock, Pace};
 use iap_sim::event::{Event, Stamped};
-use iap_sim::image;
 use iap_sim::nor::{Nor, SharedNor};
 use iap_sim::rng::Rng;
 use iap_sim::settings::{self, FlashSpeed};
 use iap_sim::wire::{Conditions, Port, Traffic, segment};
-use iapctl::tftp::{Client, Config as ClientConfig, Reader};
+use iapctl::tftp::{Config as ClientConfig, Reader};
 use smoltcp::time::{Duration, Instant};
 
-use super::cells::{Cell, Company, End, Fault, Transport};
+use super::cells::{Cell, Company, End, Transport};
 use super::disturbers::{Flood, Stranger};
 use super::hosts::{Actor, Host, Hosts};
-use super::http::Push;
+use super::pusher::{BEGIN, Pusher, file, other, payloads, pusher};
 use super::tftp::{Driven, since_start};
 
-/// When the push begins.
-const BEGIN: Instant = Instant::from_millis_const(10);
 /// When the second client begins: in the middle of the transfer.
 const SECOND: Duration = Duration::from_millis(2);
 /// What a board may take to be free again: 10 s of silence, and an erase before it notices.
@@ -50,44 +48,6 @@ pub(crate) struct Report {
     pub(crate) fired: u64,
     /// From the request to the end.
     pub(crate) took: Duration,
-}
-
-/// A client that pushes.
-enum Pusher {
-    Tftp(Box<Driven<Client<Vec<u8>>>>),
-    Http(Box<Push>),
-}
-
-impl Pusher {
-    fn actor(&mut self) -> &mut dyn Actor {
-        match self {
-            Self::Tftp(client) => client.as_mut(),
-            Self::Http(push) => push.as_mut(),
-        }
-    }
-
-    fn next_at(&self) -> Option<Instant> {
-        match self {
-            Self::Tftp(client) => client.next_at(),
-            Self::Http(push) => push.next_at(),
-        }
-    }
-
-    fn told(&self) -> Option<Result<(), String>> {
-        match self {
-            Self::Tftp(client) => client
-                .result()
-                .map(|result| result.map(|_| ()).map_err(|error| error.to_string())),
-            Self::Http(push) => push.result(),
-        }
-    }
-
-    fn has_vanished(&self) -> bool {
-        match self {
-            Self::Tftp(client) => client.has_vanished(),
-            Self::Http(push) => push.has_vanished(),
-        }
-    }
 }
 
 /// What goes on now.
@@ -120,16 +80,6 @@ struct Net<'a> {
     open_updates: i32,
     refusals: Vec<String>,
     violation: Option<String>,
-}
-
-/// The payloads: what was there, what is pushed, and what is pushed after a failure.
-fn payloads(cell: &Cell, config: &Config) -> [Vec<u8>; 3] {
-    [(1, 0, 0), (2, 0, 0), (3, 0, 0)]
-        .map(|version| image::application(&config.map, version, cell.size))
-}
-
-fn file(config: &Config, payload: &[u8]) -> Vec<u8> {
-    image::iap_file(&config.map, "sim", payload)
 }
 
 /// Runs a cell; `Err` says which rule was broken.
@@ -190,45 +140,6 @@ fn board_with(profile: &Profile, config: &Config, old: &[u8], seed: u64) -> Shar
     nor.load(config.map.flash.region().start, &bench.nor.content());
     nor.take_changed();
     SharedNor::new(nor)
-}
-
-fn pusher(cell: &Cell, hosts: &mut Hosts, board: &Port, file: &[u8], seed: u64) -> Pusher {
-    let port = 30_000 + (seed % 1000) as u16;
-    if cell.transport == Transport::Http {
-        let push = Push::new(Host::First, port, file, BEGIN);
-        return Pusher::Http(Box::new(push.vanishing_after(cell.vanishes_after)));
-    }
-    let config = ClientConfig {
-        options: cell.transport == Transport::Tftp,
-        ..ClientConfig::default()
-    };
-    let client = Client::new(config, "app.iap", file.to_vec(), since_start(BEGIN));
-    let handle = hosts.udp_socket(Host::First, port);
-    let router = cell.router_tells.then(|| board.clone());
-    let driven = Driven::new(client, handle, BEGIN)
-        .vanishing_after(cell.vanishes_after)
-        .behind_router(router);
-    Pusher::Tftp(Box::new(driven))
-}
-
-/// A push by somebody else.
-fn other(transport: Transport, host: Host, hosts: &mut Hosts, file: &[u8], at: Instant) -> Pusher {
-    if transport == Transport::Http {
-        return Pusher::Http(Box::new(Push::new(host, 40_000, file, at)));
-    }
-    let config = ClientConfig::default();
-    let client = Client::new(config, "other.iap", file.to_vec(), since_start(at));
-    let handle = hosts.udp_socket(host, 40_000);
-    Pusher::Tftp(Box::new(Driven::new(client, handle, at)))
-}
-
-/// What a reset would find.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Holds {
-    Old,
-    New,
-    Other,
-    Nothing,
 }
 
 impl Net<'_> {
@@ -411,60 +322,6 @@ impl Net<'_> {
         });
     }
 
-    fn holds(&self) -> Holds {
-        let mut nor = self.nor.lock().clone();
-        let decision = boot::decide(BootInputs::default(), &self.config, &mut nor);
-        let Ok(Decision::Start(start)) = decision else {
-            return Holds::Nothing;
-        };
-        let crc = start.image.map(|image| image.payload_crc32());
-        let known = [Holds::Old, Holds::New, Holds::Other];
-        let payloads = payloads(self.cell, &self.config);
-        let base = self.config.map.application.start;
-        let found = known.into_iter().zip(payloads).find(|(_, payload)| {
-            let content = nor.content_of(base..base + payload.len() as u32);
-            Some(crc32(payload)) == crc && content == *payload
-        });
-        found.map_or(Holds::Nothing, |(holds, _)| holds)
-    }
-
-    fn check_commit(&mut self) {
-        let holds = self.holds();
-        if holds != Holds::New {
-            return self.violate(format!("told that it is committed, but it holds {holds:?}"));
-        }
-        if self.cell.end == End::Failed {
-            return self.violate("it was to fail".into());
-        }
-        self.stage = Stage::Over;
-    }
-
-    /// What iapctl would say of the board, and what is true.
-    fn compare(&mut self, answer: Result<Vec<u8>, String>) {
-        let said: Status = match answer.map(|json| serde_json::from_slice(&json)) {
-            Ok(Ok(status)) => status,
-            other => return self.violate(format!("the status cannot be read: {other:?}")),
-        };
-        let holds = self.holds();
-        let crc = said.application.map(|application| application.crc32);
-        let payloads = payloads(self.cell, &self.config);
-        let expected = match holds {
-            Holds::Old => Some(crc32(&payloads[0])),
-            Holds::New => Some(crc32(&payloads[1])),
-            Holds::Other => Some(crc32(&payloads[2])),
-            Holds::Nothing => None,
-        };
-        if crc != expected {
-            self.violate(format!(
-                "the status says {crc:?}, the flash holds {holds:?}"
-            ));
-        }
-        let untouched = self.nor.lock().counters().erased() == 0;
-        if untouched && holds != Holds::Old {
-            self.violate(format!("nothing was erased, but it holds {holds:?}"));
-        }
-    }
-
     fn succeed(&mut self) {
         self.mend_the_network();
         if self.open_updates != 0 {
@@ -479,56 +336,6 @@ impl Net<'_> {
         let pusher = other(transport, Host::Third, &mut self.hosts, &third, self.time);
         if !matches!(self.stage, Stage::Over) {
             self.stage = Stage::Successor(Box::new(pusher));
-        }
-    }
-
-    fn check_successor(&mut self) {
-        match self.holds() {
-            Holds::Other => self.stage = Stage::Over,
-            holds => self.violate(format!("after the push that followed it holds {holds:?}")),
-        }
-    }
-
-    fn violate(&mut self, what: String) {
-        self.violation.get_or_insert(what);
-        self.stage = Stage::Over;
-    }
-
-    fn report(self) -> Result<Report, String> {
-        let fired = self.fired();
-        if let Some(what) = self.violation {
-            return Err(format!("{what}; the board: {:?}", self.refusals));
-        }
-        if !matches!(self.stage, Stage::Over) {
-            return Err("it came to rest before its end".into());
-        }
-        Ok(Report {
-            told: self.told,
-            fired,
-            took: self.told_at - BEGIN,
-        })
-    }
-
-    fn fired(&self) -> u64 {
-        let sum = |count: fn(&Traffic) -> u64| self.traffic.iter().map(count).sum();
-        match self.cell.fault {
-            Fault::Lost => sum(|it| it.lost),
-            Fault::Duplicated => sum(|it| it.duplicated),
-            Fault::Reordered => sum(|it| it.reordered),
-            Fault::Corrupted => sum(|it| it.corrupted),
-            Fault::TooLong => sum(|it| it.lost_too_long),
-            Fault::LinkDown => sum(|it| it.lost_link_down),
-            // There and back at least once.
-            Fault::Delayed(delay) => u64::from(self.told_at - BEGIN >= delay + delay),
-            Fault::Vanished => u64::from(self.main.has_vanished()),
-            Fault::SecondRefused => {
-                let told = self.second.as_ref().and_then(Pusher::told);
-                u64::from(told.is_some_and(|told| {
-                    told.is_err_and(|why| why.contains("an update is in progress"))
-                }))
-            }
-            Fault::StrangerToldOff => self.stranger.as_ref().map_or(0, |it| it.told_off),
-            Fault::FloodRefused => self.flood.as_ref().map_or(0, |it| it.refused),
         }
     }
 }
