@@ -2,6 +2,7 @@
 //!
 //! Nothing here is part of the product. What a user needs without a clone of the repository belongs into `iapctl`.
 
+mod bench;
 mod command;
 mod demo;
 mod firmware;
@@ -45,6 +46,9 @@ enum Task {
     Sweep(sweep::Options),
     /// Push through bad networks, in virtual time: loss, delay, duplicates, clients that vanish; some minutes.
     Networks(networks::Options),
+    /// Measure against the targets; a target that is missed is an error.
+    #[command(subcommand)]
+    Bench(bench::Bench),
     /// Run every check and every test of the project.
     Test(test::Options),
 }
@@ -59,6 +63,7 @@ fn main() -> ExitCode {
         Task::Pairs => pairs::run(),
         Task::Sweep(options) => sweep::run(&options),
         Task::Networks(options) => networks::run(&options),
+        Task::Bench(bench) => bench::run(&bench),
         Task::Test(options) => test::run(&options),
     };
     match done {

@@ -21,7 +21,7 @@ use crate::image::Symbols;
 use crate::memory::{self, Rams};
 use crate::rcc::ResetCause;
 use crate::report::Kind;
-use crate::time::{Clock, Time};
+use crate::time::{Clock, Pace, Time};
 use crate::wires::Clocks;
 
 const HARD_FAULT: u16 = 3;
@@ -33,6 +33,9 @@ pub struct BoardOptions {
     pub wear: Wear,
     /// Decides what power-on leaves in RAM, how torn cells read, the unique id, and the random numbers.
     pub seed: u64,
+    /// Cycles that pass for 100 of the interpreter's, which counts none for flash wait states and the bus: 150 for a core that loses one
+    /// cycle in three to them.
+    pub cycles_percent: u32,
     /// Lines of the flash's data cache. More than the chip's 8 forget less: for a driver that must not rely on what a cache forgets.
     pub data_cache_lines: usize,
     /// How long the PHY negotiates.
@@ -46,6 +49,7 @@ impl Default for BoardOptions {
         Self {
             wear: Wear::Typical,
             seed: 1,
+            cycles_percent: 100,
             data_cache_lines: cache::LINES,
             link_up: Time::from_millis(1500),
             stop_at_application: false,
@@ -89,8 +93,9 @@ pub struct Board {
     lowest_stack: u32,
     /// Time in which instructions were executed.
     executing: Time,
-    /// Cycles of the instructions since the last reset.
+    /// Cycles of the instructions since the last reset, as the interpreter counts them.
     cycles: u64,
+    pace: Pace,
     /// The program counter before the last instruction.
     last_pc: u32,
     /// Taken over from the chip whenever it called.
@@ -147,6 +152,7 @@ impl Board {
             lowest_stack: u32::MAX,
             executing: Time::ZERO,
             cycles: 0,
+            pace: Pace::new(options.cycles_percent),
             last_pc: 0,
             hz: Clocks::RESET.hclk_hz,
             next_event: Time::ZERO,
@@ -236,7 +242,7 @@ impl Board {
         self.shared.publish(self.now(), pc);
         let before = self.now();
         let cycles = self.core.step(&registers);
-        self.clock.advance(cycles, self.hz);
+        self.clock.advance(self.pace.passed(cycles), self.hz);
         self.executing += self.now() - before;
         self.cycles += cycles;
         if still && limit > self.now() && self.core.is_asleep() {

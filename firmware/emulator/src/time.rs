@@ -151,6 +151,30 @@ impl Clock {
     }
 }
 
+/// How many cycles pass for those the interpreter counts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    percent: u64,
+    /// Hundredths of a cycle that are not passed on yet.
+    rest: u64,
+}
+
+impl Pace {
+    pub(crate) fn new(percent: u32) -> Self {
+        Self {
+            percent: percent.into(),
+            rest: 0,
+        }
+    }
+
+    /// The cycles that pass for `counted` of the interpreter's; no part of one is lost.
+    pub(crate) fn passed(&mut self, counted: u64) -> u64 {
+        let hundredths = counted * self.percent + self.rest;
+        self.rest = hundredths % 100;
+        hundredths / 100
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,6 +186,15 @@ mod tests {
             clock.advance(1, 168_000_000);
         }
         assert_eq!(clock.now(), Time::from_millis(1));
+    }
+
+    #[test]
+    fn at_150_percent_three_cycles_pass_for_two() {
+        let mut pace = Pace::new(150);
+        let passed: u64 = (0..1001).map(|_| pace.passed(1)).sum();
+        assert_eq!(passed, 1501);
+        assert_eq!(pace.passed(1), 2, "the half cycle left over counts");
+        assert_eq!(Pace::new(100).passed(7), 7);
     }
 
     #[test]
