@@ -183,7 +183,7 @@ pub struct SectorRun {
     #[serde(deserialize_with = "address")]
     pub address: u32,
     /// The size of each, in KiB.
-    #[serde(deserialize_with = "range::<_, _, 1, 1024>")]
+    #[serde(deserialize_with = "range::<_, _, 1, 65536>")]
     pub size_kib: u32,
     /// How long an erase takes.
     pub erase_ms: EraseTimes,

@@ -115,7 +115,7 @@ pub(crate) fn missing_peers() -> Vec<Peer> {
 }
 
 /// Looks in PATH and in the folders of servers and of cargo's programs, which are not in everybody's PATH.
-fn find_program(name: &str) -> Option<PathBuf> {
+pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path)
         .chain(["/usr/sbin".into(), "/sbin".into()])

@@ -12,24 +12,16 @@ const BOARD: &str = "stm324xg-eval";
 /// The same with signatures.
 const SIGNED: &str = "firmware/stm32f407/stm324xg-eval-signed.toml";
 
-/// What to measure.
-#[derive(clap::Subcommand)]
-pub(crate) enum Bench {
-    /// The shipped firmware on the emulated chip, iapctl's clients, virtual time; some minutes. Exit 1 when a target is missed
-    Device(Device),
-}
-
 /// Passed on to the bench.
 #[derive(clap::Args)]
-pub(crate) struct Device {
+pub(crate) struct Options {
     /// `--only NAME`, `--threads N`
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
 }
 
 /// Builds what is measured, and measures it.
-pub(crate) fn run(bench: &Bench) -> Result<()> {
-    let Bench::Device(device) = bench;
+pub(crate) fn run(options: &Options) -> Result<()> {
     let mut measure = cargo();
     measure.args(["run", "--quiet", "--release", "--package", "iap-emulator"]);
     measure.args(["--example", "speed", "--"]);
@@ -40,5 +32,5 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
         measure.args([format!("--{prefix}profile"), profile.to_owned()]);
         measure.arg(format!("--{prefix}firmware")).arg(elf);
     }
-    execute(measure.args(&device.arguments))
+    execute(measure.args(&options.arguments))
 }
