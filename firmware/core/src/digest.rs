@@ -1,9 +1,9 @@
 //! The digest of what is in flash, a piece at a time: a whole application takes longer than the network can wait.
 
 use iap_protocol::header::HeaderBytes;
-use sha2::{Digest, Sha256};
 
 use crate::flash::{Flash, FlashError};
+use crate::sha::Sha256;
 
 /// Bytes read at a time.
 const CHUNK_LEN: usize = 256;
@@ -38,14 +38,14 @@ impl FlashDigest {
                 break;
             };
             flash.read(image.load_address().saturating_add(self.offset), bytes)?;
-            self.sha256.update(&*bytes);
+            self.sha256.update(bytes);
             self.offset = self.offset.saturating_add(len);
         }
         if self.offset < image.payload_size() {
             return Ok(None);
         }
-        let found = self.sha256.clone().finalize();
-        Ok(Some(image.sha256() == Some(found.into())))
+        let found = self.sha256.clone().finish();
+        Ok(Some(image.sha256() == Some(found)))
     }
 }
 

@@ -21,6 +21,7 @@ pub mod intake;
 pub mod mode;
 pub mod net;
 pub mod record;
+mod sha;
 #[cfg(feature = "signed")]
 mod signature;
 #[cfg(not(feature = "signed"))]

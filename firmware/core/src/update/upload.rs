@@ -7,7 +7,6 @@ use iap_protocol::header::{HEADER_LEN, HeaderBytes};
 use iap_protocol::memory::{Region, Sector};
 use iap_protocol::packed;
 use iap_protocol::vectors::SYSTEM_VECTORS_LEN;
-use sha2::{Digest, Sha256};
 use smoltcp::time::Instant;
 
 use super::Progress;
@@ -17,6 +16,7 @@ use super::writer::Writer;
 use crate::config::Config;
 use crate::intake::{Outcome, Source, Ticket, Transport};
 use crate::record::RecordState;
+use crate::sha::Sha256;
 
 /// What was expected and what came.
 const PAYLOAD_BYTES: &[u8] = packed!("expected {d} bytes of payload, {d} came");
@@ -357,7 +357,7 @@ impl Upload {
                 &[expected, crc],
             ));
         }
-        let computed = self.sha256.clone().map(|sha256| sha256.finalize().into());
+        let computed = self.sha256.clone().map(Sha256::finish);
         if computed == self.header.sha256() {
             Ok(())
         } else {
