@@ -36,7 +36,7 @@ pub fn http_server(bytes: &[u8]) {
         unread: Vec::new(),
         sent: Vec::new(),
     };
-    bench.open();
+    bench.open(1);
     while !script.is_over() {
         bench.act(&mut script);
     }
@@ -75,11 +75,11 @@ struct Bench {
 }
 
 impl Bench {
-    fn open(&mut self) {
+    fn open(&mut self, host: u8) {
         self.unread.clear();
         self.sent.clear();
         self.connection
-            .open(self.now, Ipv4Address::new(192, 168, 0, 1));
+            .open(self.now, Ipv4Address::new(192, 168, 0, host));
     }
 
     fn act(&mut self, script: &mut Script<'_>) {
@@ -92,7 +92,8 @@ impl Bench {
             4 => self.upload.refuses = action & 0x10 != 0,
             5 => {
                 self.lose();
-                self.open();
+                // More machines than wrong passwords are remembered of.
+                self.open(action >> 4);
             }
             6 => self.with(|connection, _, context| connection.peer_closed(context)),
             7..=9 => {

@@ -1,8 +1,12 @@
 //! Who is logged in, and how fast passwords may be tried.
 //!
-//! A session is a random number in a cookie. A wrong password makes the next try from the same slot wait, longer each time, before it is
-//! even looked at: an answer that only came late would tell by its lateness that it is a "no". Slots are chosen by the low bits of the
-//! client's address, so that somebody who guesses on one machine does not keep the right user on another one out.
+//! A session is a random number in a cookie. A wrong password makes the next try from the same address wait, longer each time, before it
+//! is even looked at: an answer that only came late would tell by its lateness that it is a "no".
+//!
+//! [`SLOTS`] addresses are remembered. While each of them has wrong passwords to its account, somebody guesses from many addresses: then
+//! a stranger's try waits, too, always equally long. So guesses stay few, two in a second, and the right user gets in after one wait.
+//! Only tries from one and the same address stand in each other's way: who shares the address of somebody who guesses, behind one
+//! router, may have to try again.
 
 use iap_protocol::ErrorCode;
 use smoltcp::time::{Duration, Instant};
@@ -15,8 +19,12 @@ const IDLE_LIMIT: Duration = Duration::from_secs(10 * 60);
 /// A session ends so long after its login, used or not. Also the cookie's Max-Age.
 pub(super) const ABSOLUTE_LIMIT: Duration = Duration::from_secs(60 * 60);
 
-/// Slots for tries; a power of two.
+/// Addresses whose wrong tries are remembered; the one whose next try is due first gives way.
 const SLOTS: usize = 8;
+/// How long a stranger's try waits while all slots are taken.
+const STRANGERS_DELAY: Duration = Duration::from_secs(2);
+/// So many wrong tries he is taken to have made: the last of them would make him wait as long.
+const STRANGERS_WRONG: u8 = 3;
 /// How long the second try waits after the first wrong one; doubles with each further one.
 const FIRST_DELAY_MS: u64 = 500;
 /// Doublings of it, at most: 8 s.
@@ -37,21 +45,23 @@ impl Session {
     }
 }
 
-/// Wrong tries from some addresses.
+/// Wrong tries from an address.
 #[derive(Clone, Copy)]
 struct Slot {
+    peer: Ipv4Address,
     wrong: u8,
     /// Before this, no try is looked at.
     not_before: Instant,
-    /// Before this, a try is already waiting.
-    taken_until: Instant,
+    /// Whether a try waits for that already.
+    is_awaited: bool,
 }
 
 impl Slot {
     const EMPTY: Self = Self {
+        peer: Ipv4Address::UNSPECIFIED,
         wrong: 0,
         not_before: Instant::ZERO,
-        taken_until: Instant::ZERO,
+        is_awaited: false,
     };
 }
 
@@ -134,25 +144,39 @@ impl Server {
         is_right: bool,
         has_waited: bool,
     ) -> Verdict {
-        let [.., last] = peer.octets();
-        let Some(slot) = self.slots.get_mut(usize::from(last) % SLOTS) else {
-            return Verdict::Wrong;
-        };
-        if !has_waited && now < slot.taken_until {
-            // Rounded up: a client that comes back in time is not too early.
-            let left_s = (slot.taken_until - now).secs() as u32;
-            return Verdict::Flood(left_s.wrapping_add(1));
-        }
-        if !has_waited && now < slot.not_before {
-            slot.taken_until = slot.not_before;
-            return Verdict::Wait(slot.not_before);
-        }
-        if is_right {
-            slot.wrong = 0;
-            return Verdict::Welcome;
+        let [slot, others @ ..] = &mut self.slots;
+        let mut slot = slot;
+        for other in others {
+            let is_due_first = slot.peer != peer && other.not_before < slot.not_before;
+            if other.peer == peer || is_due_first {
+                slot = other;
+            }
         }
         if now >= slot.not_before + FORGET_AFTER {
             slot.wrong = 0;
+        }
+        if slot.peer != peer {
+            slot.peer = peer;
+            slot.not_before = now;
+            if slot.wrong > 0 {
+                slot.wrong = STRANGERS_WRONG;
+                slot.not_before += STRANGERS_DELAY;
+            }
+            slot.is_awaited = false;
+        }
+        if !has_waited && now < slot.not_before {
+            if slot.is_awaited {
+                // Rounded up: a client that comes back in time is not too early.
+                let left_s = (slot.not_before - now).secs() as u32;
+                return Verdict::Flood(left_s.wrapping_add(1));
+            }
+            slot.is_awaited = true;
+            return Verdict::Wait(slot.not_before);
+        }
+        slot.is_awaited = false;
+        if is_right {
+            *slot = Slot::EMPTY;
+            return Verdict::Welcome;
         }
         slot.not_before =
             now + Duration::from_millis(FIRST_DELAY_MS << slot.wrong.min(MAX_DOUBLINGS));
@@ -173,6 +197,7 @@ impl Verdict {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
     use super::*;
 
     const PEER: Ipv4Address = Ipv4Address::new(192, 168, 0, 1);
@@ -297,5 +322,158 @@ mod tests {
             server.judge(at(400), PEER, false, false),
             Verdict::Wait(until)
         );
+    }
+
+    /// Addresses of a network larger than any table.
+    fn address(number: u32) -> Ipv4Address {
+        Ipv4Address::from_bits(0x0A00_0001 + number)
+    }
+
+    /// A server to which as many addresses as it remembers have given wrong passwords.
+    fn besieged() -> Server {
+        let mut server = Server::new();
+        for number in 0..SLOTS as u32 {
+            let verdict = server.judge(at(0), address(number), false, false);
+            assert_eq!(verdict, Verdict::Wrong, "not held up by the others");
+        }
+        server
+    }
+
+    #[test]
+    fn addresses_with_the_same_low_bits_do_not_hold_each_other_up() {
+        for bits in [3, 4, 8, 16, 24] {
+            let mut server = Server::new();
+            let other = Ipv4Address::from_bits(PEER.to_bits() ^ 1 << bits);
+            for _ in 0..9 {
+                server.judge(at(0), other, false, true);
+            }
+            server.judge(at(0), other, false, false);
+            assert_eq!(server.judge(at(0), other, true, false), Verdict::Flood(9));
+            assert_eq!(server.judge(at(0), PEER, true, false), Verdict::Welcome);
+        }
+    }
+
+    #[test]
+    fn a_stranger_waits_two_seconds_while_all_slots_are_taken_and_is_never_refused() {
+        let mut server = besieged();
+        let until = at(2);
+        assert_eq!(server.judge(at(0), PEER, true, false), Verdict::Wait(until));
+        assert_eq!(
+            server.judge(at(0), OTHER, true, false),
+            Verdict::Wait(until)
+        );
+        assert_eq!(server.judge(until, PEER, true, true), Verdict::Welcome);
+        assert_eq!(server.judge(until, OTHER, false, true), Verdict::Wrong);
+        let next = until + Duration::from_secs(4);
+        assert_eq!(
+            server.judge(until, OTHER, true, false),
+            Verdict::Wait(next),
+            "as after a fourth wrong one"
+        );
+        let mut server = besieged();
+        let verdict = server.judge(at(301), PEER, true, false);
+        assert_eq!(verdict, Verdict::Welcome, "wrong tries are forgotten");
+    }
+
+    #[test]
+    fn the_address_whose_try_is_due_first_gives_way_to_a_stranger() {
+        let mut server = besieged();
+        for number in 1..SLOTS as u32 {
+            server.judge(at(1), address(number), false, true);
+        }
+        server.judge(at(1), PEER, false, false);
+        let wait = |server: &mut Server, peer| match server.judge(at(1), peer, false, false) {
+            Verdict::Wait(until) => until - at(1),
+            verdict => panic!("{verdict:?}"),
+        };
+        for number in 1..SLOTS as u32 {
+            let kept = wait(&mut server, address(number));
+            assert_eq!(kept, Duration::from_secs(1), "{number}");
+        }
+        assert_eq!(wait(&mut server, address(0)), STRANGERS_DELAY);
+    }
+
+    #[test]
+    fn a_right_password_frees_a_slot_for_the_next_stranger() {
+        let mut server = besieged();
+        let verdict = server.judge(at(1), address(3), true, true);
+        assert_eq!(verdict, Verdict::Welcome);
+        assert_eq!(server.judge(at(1), PEER, false, false), Verdict::Wrong);
+        let verdict = server.judge(at(1), OTHER, false, false);
+        assert_eq!(verdict, Verdict::Wait(at(3)));
+    }
+
+    /// Somebody who guesses.
+    #[derive(Clone, Copy)]
+    struct Guesser {
+        peer: Ipv4Address,
+        due: Instant,
+        /// Has kept its connection while it waited.
+        has_waited: bool,
+    }
+
+    /// How many passwords so many addresses try in 1000 s, and how long the right user, who comes from an address of his own every 10 s,
+    /// has to wait at most. Guessers wait on one of the board's connections if there is a free one; the others come back when they may.
+    fn siege(addresses: u32) -> (u32, Duration) {
+        let mut server = Server::new();
+        let (mut tries, mut longest, mut connections) = (0, Duration::ZERO, 4);
+        let mut guessers: std::vec::Vec<_> = (0..addresses)
+            .map(|number| Guesser {
+                peer: address(number),
+                due: at(0),
+                has_waited: false,
+            })
+            .collect();
+        for tick in 0..10_000 {
+            let now = at(0) + Duration::from_millis(100 * tick);
+            // Those who were let wait come first, as on the board, which polls when they are due.
+            guessers.sort_by_key(|guesser| !guesser.has_waited);
+            for guesser in guessers.iter_mut().filter(|guesser| guesser.due <= now) {
+                let has_waited = core::mem::take(&mut guesser.has_waited);
+                connections += u32::from(has_waited);
+                match server.judge(now, guesser.peer, false, has_waited) {
+                    Verdict::Welcome => panic!("a wrong password"),
+                    Verdict::Wrong => tries += 1,
+                    Verdict::Flood(seconds) => {
+                        guesser.due = now + Duration::from_secs(seconds.into())
+                    }
+                    Verdict::Wait(due) => {
+                        guesser.due = due;
+                        guesser.has_waited = connections > 0;
+                        connections -= u32::from(guesser.has_waited);
+                    }
+                }
+            }
+            if tick % 100 == 0 {
+                longest = longest.max(wait_of_the_right_user(&mut server, now));
+            }
+        }
+        (tries, longest)
+    }
+
+    fn wait_of_the_right_user(server: &mut Server, now: Instant) -> Duration {
+        match server.judge(now, PEER, true, false) {
+            Verdict::Welcome => Duration::ZERO,
+            Verdict::Wait(until) => {
+                assert_eq!(server.judge(until, PEER, true, true), Verdict::Welcome);
+                until - now
+            }
+            verdict => panic!("the right user is refused: {verdict:?}"),
+        }
+    }
+
+    #[test]
+    fn guesses_from_any_number_of_addresses_are_few_and_never_shut_the_right_user_out() {
+        for addresses in [1, 2, 7, 8, 9, 16, 50, 250] {
+            let (tries, longest) = siege(addresses);
+            std::println!("{addresses} addresses: {tries} tries in 1000 s, {longest}");
+            // Each slot and each of the board's connections lets one through in two seconds.
+            assert!(
+                tries <= (4 + SLOTS as u32) * 500 + 8,
+                "{addresses}: {tries}"
+            );
+            assert!(longest <= STRANGERS_DELAY, "{addresses}: {longest}");
+            assert!(tries >= 100, "{addresses}: the guessers do guess: {tries}");
+        }
     }
 }
