@@ -24,7 +24,7 @@ const LAST_WORDS: [&str; 3] = ["Done ", "stat::", "INFO: Seed"];
 /// What to run.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// The target, or none to list them
+    /// The target, or the beginning of its name; none to list them
     target: Option<String>,
     /// Inputs to try
     #[arg(long, default_value_t = 100_000)]
@@ -46,6 +46,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         return list();
     };
     let target = Target::find(name)?;
+    let name = &target.name;
     prepare()?;
     // The versions that the product is built with.
     fs::copy(root().join("Cargo.lock"), target.folder.join("Cargo.lock"))?;
@@ -80,12 +81,22 @@ struct Target {
 }
 
 impl Target {
+    /// The target of this name, or the only one whose name begins so.
     fn find(name: &str) -> Result<Self> {
-        let all = all_targets()?;
-        let known: Vec<_> = all.iter().map(|target| target.name.clone()).collect();
-        all.into_iter()
-            .find(|target| target.name == name)
-            .with_context(|| format!("no fuzz target {name}, there are {}", known.join(", ")))
+        let (mut begun, others): (Vec<_>, Vec<_>) = all_targets()?
+            .into_iter()
+            .partition(|target| target.name.starts_with(name));
+        if let Some(exact) = begun.iter().position(|target| target.name == name) {
+            return Ok(begun.swap_remove(exact));
+        }
+        match begun.pop() {
+            Some(only) if begun.is_empty() => Ok(only),
+            None => bail!("no fuzz target {name}, there are {}", names(&others)),
+            Some(last) => {
+                begun.push(last);
+                bail!("which fuzz target is {name}: {}?", names(&begun))
+            }
+        }
     }
 
     /// Where inputs are collected that are not kept yet.
@@ -129,6 +140,11 @@ impl Target {
         fs::write(results.join(format!("{}.txt", self.name)), said)?;
         Ok(())
     }
+}
+
+fn names(targets: &[Target]) -> String {
+    let names: Vec<_> = targets.iter().map(|target| target.name.as_str()).collect();
+    names.join(", ")
 }
 
 fn list() -> Result<()> {
@@ -214,5 +230,28 @@ mod tests {
                 target.name
             );
         }
+    }
+
+    #[test]
+    fn a_target_is_found_by_its_name_or_by_a_beginning_that_only_it_has() {
+        let found = |name: &str| match Target::find(name) {
+            Ok(target) => target.name,
+            Err(error) => format!("{error:#}"),
+        };
+        for target in all_targets().unwrap() {
+            assert_eq!(found(&target.name), target.name);
+        }
+        assert_eq!(found("http"), "http_server");
+        assert_eq!(
+            found("tftp_"),
+            "which fuzz target is tftp_: tftp_packet, tftp_server, tftp_client?"
+        );
+        assert_eq!(
+            found("ftp").split_once(", "),
+            Some((
+                "no fuzz target ftp",
+                &*format!("there are {}", names(&all_targets().unwrap()))
+            ))
+        );
     }
 }
