@@ -23,14 +23,22 @@ function say(text, kind = '') {
   if (note.textContent != text) note.textContent = text;
 }
 
-async function ask(path) {
-  const answer = await fetch(path, { credentials: 'omit', cache: 'no-store', signal: AbortSignal.timeout(5e3) });
-  if (!answer.ok) throw answer;
-  return answer;
+async function ask(path, tries = 3) {
+  for (;;) {
+    try {
+      const answer = await fetch(path, { credentials: 'omit', cache: 'no-store', signal: AbortSignal.timeout(5e3) });
+      if (answer.ok) return answer;
+      throw answer;
+    } catch (wrong) {
+      // A board whose connections are all in use refuses one more.
+      if (!--tries) throw wrong;
+      await wait(1e3);
+    }
+  }
 }
 
-async function look() {
-  board = await (await ask('/status.json')).json();
+async function look(tries) {
+  board = await (await ask('/status.json', tries)).json();
 }
 
 // What is installed, in words.
@@ -148,7 +156,7 @@ async function follow(total, done) {
   for (bar.value = 0; !done(); await wait(300)) {
     // A board that erases is deaf.
     const deaf = board.update && setTimeout(say, 500, 'Erasing...');
-    await look().catch(() => {});
+    await look(1).catch(() => {});
     clearTimeout(deaf);
     const update = board.update;
     if (done() || !update || !/ing$|low/.test(board.phase)) continue;
@@ -162,13 +170,15 @@ async function follow(total, done) {
 
 // Runs `task` with the forms out of reach.
 async function alone(task) {
+  const from = document.activeElement;
   busy = $('forms').inert = true;
   onbeforeunload = event => event.preventDefault();
   await task();
   onbeforeunload = null;
   busy = $('forms').inert = false;
-  // What is next.
-  if ($('note').className == 'good' && $('reset')) $('reset').lastElementChild.focus();
+  // What is next, or what has been out of reach.
+  const next = $('note').className == 'good' && $('reset') ? $('reset').lastElementChild : from;
+  (next.isConnected ? next : document.querySelector('input')).focus();
 }
 
 async function upload() {
@@ -177,8 +187,9 @@ async function upload() {
   let result;
   say('Sending...');
   $('work').hidden = false;
-  // A board whose connections are all in use refuses one more; one that lost this client goes on where it was.
-  for (let tries = 0; tries < 5 && !(result?.code >= 0); tries++) {
+  // A connection in use is free after 15 s at the latest, if nothing happens on it; a board that lost this client goes on where it was.
+  for (let tries = 0; tries < 6 && !(result?.code >= 0); tries++) {
+    await wait(1e3 * tries);
     result = 0;
     post('/upload.cgi', file).then(answer => result = answer);
     await follow(file.size, () => result);
@@ -201,7 +212,7 @@ async function reset() {
   for (let silent = 0; ;) {
     await wait(1e3);
     try {
-      await look();
+      await look(1);
       // Short of what it would be without a reset.
       if (silent || board.uptime_ms < before + (Date.now() - begun) / 2) break;
     } catch {

@@ -8,7 +8,9 @@ mod common;
 use std::net::UdpSocket;
 use std::time::Duration;
 
-use common::clients::{TRANSPORTS, costs_nothing, http, operations, starts, upload};
+use common::clients::{
+    LOGIN, TRANSPORTS, costs_nothing, http, operations, request, starts, upload,
+};
 use common::{PATIENCE, application, put, put_from};
 use iap_profile::Profile;
 use iap_protocol::ErrorCode;
@@ -98,6 +100,29 @@ fn a_raw_image_larger_than_user_flash_is_refused_in_a_form_without_a_flash_opera
     assert_eq!(starts(&sim).as_deref(), Some("1.0.0"));
     raw.resize(user_flash, 0x5A);
     http(&sim, &raw).unwrap();
+    assert_eq!(sim.flash_bytes()[0x2_0000..], raw);
+}
+
+/// What may follow a raw image in its form counts as image until it has come: an old application must not be erased for a new one that may
+/// not fit. A header says how long its image is.
+#[test]
+fn a_full_raw_image_must_be_the_last_of_its_form_and_one_with_a_header_need_not_be() {
+    let sim = board();
+    let fields = format!("{LOGIN}content-type: multipart/form-data; boundary=B\r\n");
+    let after = "\r\n--B\r\ncontent-disposition: form-data; name=comment\r\n\r\nhello\r\n--B--\r\n";
+    let head = "--B\r\ncontent-disposition: form-data; name=datafile; filename=a\r\n\r\n";
+    let post = |file: &[u8]| {
+        let body = [head.as_bytes(), file, after.as_bytes()].concat();
+        request(sim.http(), "/upload.cgi", &fields, &body)
+    };
+    let (raw, wrapped) = application((2, 0, 0), 896 * 1024);
+    let before = operations(&sim);
+    let (status, told) = post(&raw);
+    assert_eq!(status, ErrorCode::TooLarge.http_status(), "{told}");
+    assert_eq!(operations(&sim), before);
+    assert_eq!(starts(&sim).as_deref(), Some("1.0.0"));
+    let (status, told) = post(&wrapped);
+    assert_eq!(status, 200, "{told}");
     assert_eq!(sim.flash_bytes()[0x2_0000..], raw);
 }
 

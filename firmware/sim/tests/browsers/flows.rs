@@ -1,5 +1,6 @@
 //! What a person does, and what the browser shows.
 
+use fantoccini::actions::{InputSource, KeyAction, KeyActions};
 use iap_sim::board::{AfterStart, Reset};
 use iap_sim::event::Event;
 use iap_sim::sim::SimOptions;
@@ -14,6 +15,8 @@ const LARGE: usize = 900_000;
 
 const UPLOAD: &str = "#upload button";
 const RESET: &str = "#reset button";
+/// As WebDriver names it.
+const TAB: char = '\u{E004}';
 
 pub(crate) async fn a_person_logs_in_uploads_and_resets_and_sees_the_new_version(kind: Kind) {
     let Some(browser) = Browser::start(kind, DESK).await else {
@@ -30,9 +33,12 @@ pub(crate) async fn a_person_logs_in_uploads_and_resets_and_sees_the_new_version
         .await;
     browser.reads("#note", "wrong user or password").await;
     browser.shoot("wrong-password").await;
+    tab_through(&browser, &["username", "password", "Log in"]).await;
     desk.log_in(&browser).await;
     browser.reads("#state", "no-application").await;
     browser.shoot("logged-in").await;
+    let order = ["datafile", "Upload", "Reset the board", "Log out"];
+    tab_through(&browser, &order).await;
 
     desk.choose(&browser, &file).await;
     browser
@@ -54,18 +60,41 @@ pub(crate) async fn a_person_logs_in_uploads_and_resets_and_sees_the_new_version
     browser.reads("#state", "2.0.0").await;
     browser.shoot("done").await;
     desk.expect_in_flash(&payload);
-    let script = "return document.activeElement.textContent";
-    let focused = browser.client.execute(script, vec![]).await.unwrap();
-    assert_eq!(focused, "Reset the board");
+    assert_eq!(focused(&browser).await, "Reset the board");
 
     browser.click(RESET).await;
     browser.reads("#note", "has restarted").await;
     let note = browser.reads("#note", "Installed: version 2.0.0").await;
     assert!(note.contains("key-held"), "{note}");
     browser.shown("input[name=password]").await;
+    assert_eq!(focused(&browser).await, "username");
     browser.shoot("restarted").await;
     let reset = |event: &Event| matches!(event, Event::Reset { .. });
     desk.sim.wait_for(1, PATIENCE, reset).unwrap();
+}
+
+/// What has the keyboard, when the page is done with what it was told: the field's name or the button's text.
+async fn focused(browser: &Browser) -> String {
+    browser.shown("#forms:not([inert])").await;
+    let script = "const { name, textContent } = document.activeElement; return name || textContent";
+    let found = browser.client.execute(script, vec![]).await.unwrap();
+    found.as_str().unwrap().to_owned()
+}
+
+/// The tab key leads through the page's fields and buttons in this order, each field with a label of its own, and what happens is read aloud.
+async fn tab_through(browser: &Browser, order: &[&str]) {
+    let script = "document.activeElement.blur(); document.querySelector('h1 a').focus();
+        const fields = [...document.querySelectorAll('input')];
+        return fields.every(field => field.labels.length == 1) && document.querySelector('#note[role=status]') != null";
+    let labelled = browser.client.execute(script, vec![]).await.unwrap();
+    assert_eq!(labelled, true);
+    for name in order {
+        let tab = KeyActions::new("keyboard".into())
+            .then(KeyAction::Down { value: TAB })
+            .then(KeyAction::Up { value: TAB });
+        browser.client.perform_actions(tab).await.unwrap();
+        assert_eq!(focused(browser).await, *name);
+    }
 }
 
 pub(crate) async fn the_same_works_without_scripts(kind: Kind) {
@@ -205,6 +234,7 @@ pub(crate) async fn the_board_s_sentence_is_shown_when_it_refuses(kind: Kind) {
     );
     browser.reads("#state", "Last error").await;
     browser.shoot("refused-by-the-board").await;
+    assert_eq!(focused(&browser).await, "Upload", "to try another file");
     assert_eq!(desk.sim.erases(), 0);
 }
 
@@ -260,7 +290,7 @@ pub(crate) async fn a_reload_in_the_middle_frees_the_board_and_the_upload_can_be
     let desk = Desk::new();
     desk.log_in(&browser).await;
     let file = desk.file("app.iap", &desk.wrapped("sim", &desk.payload(2, LARGE)));
-    let payload = desk.payload(3, LARGE);
+    let payload = desk.payload(3, MIDDLE);
     let again = desk.file("again.iap", &desk.wrapped("sim", &payload));
     desk.choose(&browser, &file).await;
     browser.click(UPLOAD).await;
@@ -286,7 +316,7 @@ pub(crate) async fn a_browser_closed_in_the_middle_frees_the_board(kind: Kind) {
     let desk = Desk::new();
     desk.log_in(&browser).await;
     let file = desk.file("app.iap", &desk.wrapped("sim", &desk.payload(2, LARGE)));
-    let payload = desk.payload(3, LARGE);
+    let payload = desk.payload(3, MIDDLE);
     let again = desk.file("again.iap", &desk.wrapped("sim", &payload));
     desk.choose(&browser, &file).await;
     browser.click(UPLOAD).await;
@@ -362,6 +392,7 @@ pub(crate) async fn a_session_that_has_ended_is_told_and_the_login_comes_back(ki
     browser.reads("#note", "log in first").await;
     browser.shown("input[name=password]").await;
     browser.shoot("session-ended").await;
+    assert_eq!(focused(&browser).await, "username");
 }
 
 pub(crate) async fn a_board_that_runs_its_application_is_said_to_and_found_when_it_is_back(

@@ -8,30 +8,32 @@
 mod browser;
 mod desk;
 mod flows;
+mod full;
 
 use browser::Kind;
 
 /// Each flow in each browser.
 macro_rules! in_browsers {
-    ($($flow:ident),* $(,)?) => {
+    ($($module:ident::$flow:ident),* $(,)?) => {
         mod chromium {
-            $(#[test] fn $flow() { super::desk::run(super::flows::$flow(super::Kind::Chromium)); })*
+            $(#[test] fn $flow() { super::desk::run(super::$module::$flow(super::Kind::Chromium)); })*
         }
         mod firefox {
-            $(#[test] fn $flow() { super::desk::run(super::flows::$flow(super::Kind::Firefox)); })*
+            $(#[test] fn $flow() { super::desk::run(super::$module::$flow(super::Kind::Firefox)); })*
         }
     };
 }
 
 in_browsers!(
-    a_person_logs_in_uploads_and_resets_and_sees_the_new_version,
-    the_same_works_without_scripts,
-    a_file_that_would_be_refused_is_not_sent_and_the_reason_is_shown,
-    the_board_s_sentence_is_shown_when_it_refuses,
-    a_second_tab_sees_who_is_updating_and_is_refused_with_a_sentence,
-    a_reload_in_the_middle_frees_the_board_and_the_upload_can_be_repeated,
-    a_browser_closed_in_the_middle_frees_the_board,
-    the_pages_fit_a_phone_and_the_dark,
-    a_session_that_has_ended_is_told_and_the_login_comes_back,
-    a_board_that_runs_its_application_is_said_to_and_found_when_it_is_back,
+    flows::a_person_logs_in_uploads_and_resets_and_sees_the_new_version,
+    flows::the_same_works_without_scripts,
+    flows::a_file_that_would_be_refused_is_not_sent_and_the_reason_is_shown,
+    flows::the_board_s_sentence_is_shown_when_it_refuses,
+    flows::a_second_tab_sees_who_is_updating_and_is_refused_with_a_sentence,
+    flows::a_reload_in_the_middle_frees_the_board_and_the_upload_can_be_repeated,
+    flows::a_browser_closed_in_the_middle_frees_the_board,
+    flows::the_pages_fit_a_phone_and_the_dark,
+    flows::a_session_that_has_ended_is_told_and_the_login_comes_back,
+    flows::a_board_that_runs_its_application_is_said_to_and_found_when_it_is_back,
+    full::a_page_that_finds_all_connections_taken_tries_again,
 );

@@ -211,6 +211,38 @@ fn boundary_like_bytes_in_the_file_stay_in_the_file_at_every_offset_near_the_end
 }
 
 #[test]
+fn a_boundary_of_70_characters_and_names_of_any_characters_may_be_split_anywhere() {
+    let boundary = format!("'()+_,-./:=?{}", "b".repeat(58));
+    assert_eq!(boundary.len(), 70);
+    // It goes on as a boundary up to its last character but one.
+    let decoy = format!("\r\n--{}", &boundary[..69]);
+    let file = [decoy.as_bytes(), b"\r\n--\r\n", decoy.as_bytes()].concat();
+    let mut board = Board::new();
+    for name in [
+        "filename=\"a.bin\"",
+        "filename=\"a\\\"b; filename=\\\\.bin\"", // curl
+        "filename=\"a%22b.bin\"",                 // browsers
+        "filename=\"\u{2620}\u{e9}\u{1f680}.bin\"",
+        "filename*=UTF-8''%E2%98%A0.bin",
+        "filename=\"; name=\\\"x\\\"\"",
+    ] {
+        let body = String::from_utf8(file_form(&boundary, &file)).unwrap();
+        let body = body.replace("filename=\"app.bin\"", name);
+        let request = form_post(BASIC, &format!("\"{boundary}\""), body.as_bytes());
+        for split in 0..request.len() {
+            board.open();
+            let (first, second) = request.split_at(split);
+            board.send(first);
+            board.send(second);
+            assert_installed(&board, &file, &format!("{name} split at {split}"));
+        }
+        board.open();
+        request.chunks(1).for_each(|byte| board.send(byte));
+        assert_installed(&board, &file, &format!("{name} byte by byte"));
+    }
+}
+
+#[test]
 fn a_file_that_begins_with_boundary_like_bytes_arrives_whole() {
     let mut board = Board::new();
     for start in [
