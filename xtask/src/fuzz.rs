@@ -1,7 +1,7 @@
 //! `cargo xtask fuzz`: runs a fuzz target, keeps what libFuzzer says at the end, and a corpus.
 //!
 //! The targets are in `fuzz/` of the crate they are about: `fuzz/src` holds what a target does with its bytes; `fuzz/corpus` the smallest
-//! set of inputs that reaches as much as all that were found; `fuzz/results`, once a run was kept, libFuzzer's last words. The
+//! set of inputs that reaches as much as all that were found; `fuzz/results`, once a run was kept, the commit it began with and libFuzzer's last words. The
 //! crates' tests (`tests/fuzz_corpus.rs`) replay the corpora. cargo-fuzz needs a nightly toolchain and a C++ compiler for libFuzzer.
 
 use std::fs::{self, File};
@@ -48,6 +48,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let target = Target::find(name)?;
     let name = &target.name;
     prepare()?;
+    let code = code()?;
     // The versions that the product is built with.
     fs::copy(root().join("Cargo.lock"), target.folder.join("Cargo.lock"))?;
     fs::create_dir_all(target.work())?;
@@ -63,7 +64,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     ]);
     println!("$ {} 2>{}", line(&fuzz), relative(&log).display());
     let status = fuzz.stderr(File::create(&log)?).status()?;
-    let said = last_words(&fs::read_to_string(&log)?);
+    let said = format!("{code}{}", last_words(&fs::read_to_string(&log)?));
     print!("{said}");
     if !status.success() {
         bail!("{name} found something: see {}", log.display());
@@ -192,6 +193,13 @@ fn last_words(log: &str) -> String {
         .filter(|line| LAST_WORDS.iter().any(|start| line.starts_with(start)))
         .map(|line| format!("{line}\n"))
         .collect()
+}
+
+/// The code that is tried, as it was when the run began.
+fn code() -> Result<String> {
+    let said = output(in_root("git").args(["describe", "--always", "--dirty", "--abbrev=12"]))?;
+    let commit = String::from_utf8_lossy(&said.stdout);
+    Ok(format!("code: commit {}\n", commit.trim()))
 }
 
 /// cargo-fuzz and what it needs.
