@@ -27,6 +27,8 @@ pub enum Defect {
     RecordHeaderFirst,
     /// The security counter is copied after the header of the new record sector.
     CounterAfterHeader,
+    /// Security counter and revoked keys are recorded after the commit.
+    CounterAfterCommit,
     /// The slot after the last entry is used although a cut may have touched it.
     TornSlotReused,
     /// A window lets everything through.
@@ -38,7 +40,7 @@ pub enum Defect {
 }
 
 /// All of them.
-pub const ALL: [Defect; 13] = [
+pub const ALL: [Defect; 14] = [
     Defect::CommitBeforeVerify,
     Defect::EntryWithoutCheck,
     Defect::UnsealedEntry,
@@ -48,6 +50,7 @@ pub const ALL: [Defect; 13] = [
     Defect::RecordErasedBeforeCopy,
     Defect::RecordHeaderFirst,
     Defect::CounterAfterHeader,
+    Defect::CounterAfterCommit,
     Defect::TornSlotReused,
     Defect::WindowNotEnforced,
     Defect::SealBelieved,

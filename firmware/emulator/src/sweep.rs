@@ -21,6 +21,7 @@ use iap_sim::nor::Cut;
 use iap_sim::rng::mix;
 use iap_sim::sweep::judge::{Fate, judge};
 use iap_sim::sweep::pool;
+use iap_sim::sweep::rules::Rules;
 use iap_sim::sweep::start::{Kind, Sizes, Start};
 use iap_sim::sweep::tally::Tally;
 use iap_sim::sweep::track::Point;
@@ -63,7 +64,7 @@ impl Firmware {
 
     /// A board's state with this firmware in its flash.
     fn start(&self, kind: Kind, seed: u64) -> Start {
-        let mut start = Start::new(kind, &real_map(), SIZES, false, seed);
+        let mut start = Start::new(kind, &real_map(), SIZES, Rules::Open, seed);
         let map = &start.bench.config.map;
         // Sector by sector: those of the record lie between the firmware's.
         for sector in map

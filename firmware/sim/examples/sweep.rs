@@ -6,8 +6,10 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
+use iap_sim::sweep::brown_out::{self, BEYOND, PROMISED};
+use iap_sim::sweep::rules::Rules;
 use iap_sim::sweep::tally::Tally;
-use iap_sim::sweep::{brown_out, parts, served};
+use iap_sim::sweep::{parts, served};
 
 /// Cut the power at every flash operation, and judge what is left
 #[derive(Parser)]
@@ -41,22 +43,37 @@ fn main() -> ExitCode {
             sum.add(tally);
         }
     }
-    let title = "real map, one in 11 of its cuts, through the servers: TFTP and HTTP";
-    if title.contains(&arguments.only) {
-        let begun = Instant::now();
-        let tally = served::all(threads, arguments.seed);
-        tell(title, &tally, begun);
-        sum.add(tally);
+    type Other = fn(usize, u64) -> Tally;
+    let others: [(&str, Other); 4] = [
+        (
+            "real map, one in 11 of its cuts, through the servers: TFTP and HTTP",
+            served::all,
+        ),
+        (
+            "policy signed, real map, one in 31 of its cuts, through the servers",
+            served::signed,
+        ),
+        (
+            "scaled map, brown-outs of 1 to 8 operations",
+            |threads, seed| brown_out::run(threads, Rules::Open, PROMISED, seed, 1, 4),
+        ),
+        (
+            "policy signed, brown-outs of 1 to 8 operations, before one in 5",
+            |threads, seed| brown_out::run(threads, Rules::Signed, PROMISED, seed, 5, 1),
+        ),
+    ];
+    for (title, run) in others {
+        if title.contains(&arguments.only) {
+            let begun = Instant::now();
+            let tally = run(threads, arguments.seed);
+            tell(title, &tally, begun);
+            sum.add(tally);
+        }
     }
-    let title = "scaled map, brown-outs of 1 to 8 operations";
+    let title = "beyond the promise, counted and not judged: brown-outs of 12 to 64 operations";
     if title.contains(&arguments.only) {
         let begun = Instant::now();
-        let tally = brown_out::run(threads, brown_out::PROMISED, arguments.seed, 1, 4);
-        tell(title, &tally, begun);
-        sum.add(tally);
-        let begun = Instant::now();
-        let tally = brown_out::run(threads, brown_out::BEYOND, arguments.seed, 1, 4);
-        let title = "beyond the promise, counted and not judged: brown-outs of 12 to 64 operations";
+        let tally = brown_out::run(threads, Rules::Open, BEYOND, arguments.seed, 1, 4);
         tell(title, &tally, begun);
     }
     tell("all", &sum, begun);

@@ -7,6 +7,7 @@ use iap_sim::bench::{APPLICATION, Bench, Pushed, iap, payload, real_map, scaled_
 use iap_sim::nor::Fault;
 use iap_sim::sweep::brown_out;
 use iap_sim::sweep::parts::{Depth, First, Part};
+use iap_sim::sweep::rules::Rules;
 use iap_sim::sweep::served::{self, Plan};
 use iap_sim::sweep::start::{Kind, Sizes};
 
@@ -34,7 +35,7 @@ fn part(kinds: &[Kind], seed: u64) -> Part {
             new: 2_116,
         },
         kinds: kinds.to_vec(),
-        bare_rules: vec![false],
+        rules: vec![Rules::Open],
         first: First::All,
         depth: Depth::One,
         seed,
@@ -55,7 +56,7 @@ fn an_entry_without_its_check_is_found() {
     // Under a sudden cut the seal alone is enough: the check is for brown-outs, in which a seal follows a torn body.
     let found = |defect| {
         defect::select(defect);
-        let tally = brown_out::run(1, &[4, 8], 3, 2, 1);
+        let tally = brown_out::run(1, Rules::Open, &[4, 8], 3, 2, 1);
         defect::select(None);
         tally.violations
     };
@@ -78,7 +79,7 @@ fn a_touched_sector_skipped_for_its_crc_is_found() {
     // It takes a cut in the last word of a sector that reads right when the update is resumed: that word alone, and many draws.
     let found = |defect| {
         let part = |seed| Part {
-            first: First::Chosen,
+            first: First::Chosen(1),
             ..part(&[Kind::Application], seed)
         };
         defect::select(defect);
@@ -113,6 +114,26 @@ fn a_counter_copied_after_the_header_is_found() {
 }
 
 #[test]
+fn a_counter_recorded_after_the_commit_is_found() {
+    let found = |defect| {
+        let part = Part {
+            rules: vec![Rules::Signed],
+            // A third of the operations: each cut costs seven real signatures.
+            first: First::Some(300),
+            ..part(&[Kind::Application], 3)
+        };
+        defect::select(defect);
+        let tally = part.run(1);
+        defect::select(None);
+        tally.first
+    };
+    assert_eq!(found(None), [""; 0], "without a defect");
+    let found = found(Some(Defect::CounterAfterCommit));
+    let told = |what: &String| what.contains(", cut ") && what.contains("is committed, counter");
+    assert!(found.iter().any(told), "{found:#?}");
+}
+
+#[test]
 fn a_torn_slot_that_is_used_again_is_found() {
     is_found(Defect::TornSlotReused, Kind::InterruptedSame);
 }
@@ -135,7 +156,7 @@ fn a_last_block_acknowledged_before_the_commit_is_found_over_both_transports() {
             seed: 3,
         };
         defect::select(defect);
-        let tally = served::run(1, &[Kind::Application], &[false], sizes, plan);
+        let tally = served::run(1, &[Kind::Application], &[Rules::Open], sizes, plan);
         defect::select(None);
         assert_eq!(tally.planned, tally.fired);
         tally.first

@@ -1,5 +1,6 @@
 //! A sample of `cargo xtask sweep`, small enough for every run of the tests.
 
+use iap_sim::sweep::rules::Rules;
 use iap_sim::sweep::{brown_out, parts, served};
 
 #[test]
@@ -13,7 +14,7 @@ fn no_cut_of_a_sample_leaves_a_board_that_neither_runs_nor_answers() {
 
 #[test]
 fn a_brown_out_of_a_sample_leaves_a_board_that_the_next_push_mends() {
-    let tally = brown_out::run(2, brown_out::PROMISED, 1, 61, 1);
+    let tally = brown_out::run(2, Rules::Open, brown_out::PROMISED, 1, 61, 1);
     assert!(tally.planned > 250, "{} brown-outs", tally.planned);
     assert!(tally.is_good(), "{:#?}", tally.first);
 }

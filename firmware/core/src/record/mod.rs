@@ -341,13 +341,8 @@ impl Record {
         let desk = &mut Desk::new(flash, map);
         let stored = self.state.holds(image);
         self.make_room(desk, COMMIT_SLOTS, u8::from(!stored))?;
-        let value = image.security_counter();
-        if trusted && value > self.state.counter {
-            self.append(desk, Entry::Counter { value }, None)?;
-        }
-        let keys = image.revoked_keys() & !self.state.revoked;
-        if trusted && keys != 0 {
-            self.append(desk, Entry::Revoked { keys }, None)?;
+        if trusted && !has(Defect::CounterAfterCommit) {
+            self.raise(desk, image)?;
         }
         let slot = match stored {
             true => self.image_slot,
@@ -356,8 +351,24 @@ impl Record {
         let header_crc32 = image.header_crc32();
         let committed = Entry::Committed { slot, header_crc32 };
         self.append(desk, committed, Some(image))?;
+        if trusted && has(Defect::CounterAfterCommit) {
+            self.raise(desk, image)?;
+        }
         // Nothing follows for a long time, and the second one proves the first.
         self.append(desk, committed, Some(image))
+    }
+
+    /// Notes what the commit of `image` makes of security counter and revoked keys.
+    fn raise(&mut self, desk: &mut Desk<'_>, image: &HeaderBytes) -> Result<(), FlashError> {
+        let value = image.security_counter();
+        if value > self.state.counter {
+            self.append(desk, Entry::Counter { value }, None)?;
+        }
+        let keys = image.revoked_keys() & !self.state.revoked;
+        if keys != 0 {
+            self.append(desk, Entry::Revoked { keys }, None)?;
+        }
+        Ok(())
     }
 
     /// Writes a header into an image slot of its own.

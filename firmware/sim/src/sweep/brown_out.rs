@@ -8,6 +8,7 @@ use iap_core::boot::{self, BootInputs};
 use super::judge::{Fate, fate_of, say};
 use super::parts::TWO_SECTORS;
 use super::pool;
+use super::rules::Rules;
 use super::start::{Kind, Start, loaded, nothing_fell};
 use super::tally::Tally;
 use super::track::Point;
@@ -29,10 +30,17 @@ const KINDS: [Kind; 4] = [
 ];
 
 /// Brown-outs that end before every `stride`th operation of an update, so many of them anew with other draws.
-pub fn run(threads: usize, unreliable: &[u32], seed: u64, stride: usize, draws: u64) -> Tally {
+pub fn run(
+    threads: usize,
+    rules: Rules,
+    unreliable: &[u32],
+    seed: u64,
+    stride: usize,
+    draws: u64,
+) -> Tally {
     let mut tally = Tally::default();
     for kind in KINDS {
-        let start = Start::new(kind, &scaled_map(), TWO_SECTORS, false, seed);
+        let start = Start::new(kind, &scaled_map(), TWO_SECTORS, rules, seed);
         let ops = start.track().ops.len().div_ceil(stride);
         tally.add(pool::run(threads, ops, |item, tally| {
             let index = item * stride;

@@ -51,9 +51,43 @@ pub fn judge(start: &Start, nor: Nor, tally: &mut Tally) -> Result<Verdict, Stri
             return Err(format!("after the push that mends: {}", say(&decision)));
         }
     }
-    nothing_fell(&start.record, &loaded(&mut bench))?;
+    let record = loaded(&mut bench);
+    nothing_fell(&start.record, &record)?;
+    counts(start, Fate::New, &record)?;
     untouched(start, &bench)?;
+    shuts_out(start, &mut bench)?;
     Ok(Verdict { fate, track })
+}
+
+/// What the new image has outdated is refused and costs nothing.
+fn shuts_out(start: &Start, bench: &mut Bench) -> Result<(), String> {
+    let before = bench_operations(bench);
+    for (code, file) in &start.outdated {
+        match bench.push(file) {
+            Pushed::Refused(refusal) if refusal.code == *code => {}
+            pushed => {
+                return Err(format!(
+                    "{code:?} expected of an outdated image: {pushed:?}"
+                ));
+            }
+        }
+    }
+    match bench_operations(bench) - before {
+        0 => Ok(()),
+        operations => Err(format!("outdated images cost {operations} operations")),
+    }
+}
+
+/// Once the new image is committed, counter and revoked keys are what it makes of them, and no earlier image of a stranger has changed them.
+fn counts(start: &Start, fate: Fate, record: &RecordState) -> Result<(), String> {
+    let now = (record.counter, record.revoked);
+    if fate == Fate::New && now != start.afterwards {
+        return Err(format!(
+            "the new image is committed, counter and revoked keys are {now:x?}, expected {:x?}",
+            start.afterwards
+        ));
+    }
+    Ok(())
 }
 
 /// Boots several times: the decision of all of them.
@@ -68,6 +102,7 @@ fn stable(start: &Start, bench: &mut Bench, tally: &mut Tally) -> Result<(Decisi
         let fate = fate_of(start, bench, &decision)?;
         let mut record = loaded(bench);
         nothing_fell(&start.record, &record)?;
+        counts(start, fate, &record)?;
         // Sectors beyond the application's mean nothing.
         let known = bench.config.map.application_sectors();
         record.touched = record.touched.intersection(known);

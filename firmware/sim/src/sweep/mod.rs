@@ -13,6 +13,7 @@ pub mod brown_out;
 pub mod judge;
 pub mod parts;
 pub mod pool;
+pub mod rules;
 pub mod served;
 pub mod start;
 pub mod tally;

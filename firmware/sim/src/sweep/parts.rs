@@ -5,6 +5,7 @@ use iap_protocol::memory::MemoryMap;
 
 use super::judge::{Fate, fate_of, judge, lives_long};
 use super::pool;
+use super::rules::Rules;
 use super::start::{Kind, Sizes, Start};
 use super::tally::Tally;
 use super::track::{Point, Track};
@@ -34,7 +35,7 @@ pub fn all(seed: u64) -> Vec<(&'static str, Part)> {
         map: scaled_map(),
         sizes: SCALED,
         kinds: Kind::ALL.to_vec(),
-        bare_rules: vec![false, true],
+        rules: vec![Rules::Open, Rules::Bare],
         first: First::All,
         depth: Depth::One,
         seed,
@@ -65,20 +66,46 @@ pub fn all(seed: u64) -> Vec<(&'static str, Part)> {
             Part {
                 sizes: TWO_SECTORS,
                 kinds: vec![Kind::Application],
-                bare_rules: vec![false],
+                rules: vec![Rules::Open],
                 depth: Depth::AllTwo,
                 ..scaled.clone()
             },
         ),
-        ("real map, chosen operations", real(scaled)),
+        ("real map, chosen operations", real(scaled.clone())),
+        ("policy signed, every operation", signed(scaled.clone())),
+        (
+            "policy signed, one, two and three cuts, drawn",
+            Part {
+                first: First::Some(60),
+                depth: Depth::Some {
+                    second: 8,
+                    third: 2,
+                },
+                ..signed(scaled.clone())
+            },
+        ),
+        (
+            "policy signed, real map, one in 5 of the chosen operations",
+            Part {
+                first: First::Chosen(5),
+                ..real(signed(scaled))
+            },
+        ),
     ]
+}
+
+fn signed(part: Part) -> Part {
+    Part {
+        rules: vec![Rules::Signed],
+        ..part
+    }
 }
 
 fn real(part: Part) -> Part {
     Part {
         map: real_map(),
         sizes: REAL,
-        first: First::Chosen,
+        first: First::Chosen(1),
         ..part
     }
 }
@@ -87,9 +114,14 @@ fn real(part: Part) -> Part {
 pub fn sample(seed: u64) -> Vec<(&'static str, Part)> {
     let mut parts = all(seed);
     parts.remove(1);
-    let first = [150, 6, 4, 2];
+    // One part with signatures, which take most of the time.
+    parts.truncate(5);
+    let first = [150, 6, 4, 2, 15];
     for ((_, part), count) in parts.iter_mut().zip(first) {
         part.first = First::Some(count);
+        if part.rules == [Rules::Signed] {
+            part.kinds = vec![Kind::Application, Kind::InterruptedSame];
+        }
         if part.depth == Depth::AllTwo {
             part.depth = Depth::Some {
                 second: 100,
@@ -124,8 +156,8 @@ pub enum Depth {
 pub enum First {
     /// At every operation.
     All,
-    /// Where [`Track::chosen_points`] says.
-    Chosen,
+    /// Every so many-th of those that [`Track::chosen_points`] says; odd, as cuts before and inside operations come in turn.
+    Chosen(usize),
     /// About so many, drawn.
     Some(usize),
 }
@@ -139,8 +171,8 @@ pub struct Part {
     pub sizes: Sizes,
     /// The starting states.
     pub kinds: Vec<Kind>,
-    /// With the bare rule, or without.
-    pub bare_rules: Vec<bool>,
+    /// What the boards take and start.
+    pub rules: Vec<Rules>,
     /// The first cuts.
     pub first: First,
     /// The deeper ones.
@@ -153,11 +185,11 @@ impl Part {
     /// Tries all its cuts.
     pub fn run(&self, threads: usize) -> Tally {
         let mut tally = Tally::default();
-        for &bare_rule in &self.bare_rules {
-            for &kind in &self.kinds {
-                let seed = mix(self.seed ^ mix(kind as u64 * 2 + u64::from(bare_rule)));
+        for &rules in &self.rules {
+            for kind in rules.possible(&self.kinds) {
+                let seed = rules.seed(self.seed, kind);
                 pool::guarded(&mut tally, |tally| {
-                    let start = Start::new(kind, &self.map, self.sizes, bare_rule, seed);
+                    let start = Start::new(kind, &self.map, self.sizes, rules, seed);
                     tally.add(self.run_from(&start, seed, threads));
                 });
             }
@@ -178,7 +210,10 @@ impl Part {
         }
         let points = match self.first {
             First::All => track.all_points(),
-            First::Chosen => track.chosen_points(&self.map),
+            First::Chosen(stride) => {
+                let chosen = track.chosen_points(&self.map);
+                chosen.into_iter().step_by(stride).collect()
+            }
             First::Some(count) => track.some_points(count, &mut Rng::new(seed)),
         };
         let chunks: Vec<_> = points.chunks(CHUNK).collect();
@@ -283,14 +318,10 @@ impl Case<'_> {
             format!("{moment} operation {}", cut.index)
         };
         let cuts: Vec<_> = cuts.iter().map(cut).collect();
-        let bare = if self.start.bench.config.bare_rule {
-            ", bare rule"
-        } else {
-            ""
-        };
         format!(
-            "{:?}{bare}, seed {:#x}, cut {}: {what}",
+            "{:?}, {:?}, seed {:#x}, cut {}: {what}",
             self.start.kind,
+            self.start.rules,
             self.seed,
             cuts.join(", then ")
         )

@@ -14,6 +14,7 @@ use smoltcp::time::{Duration, Instant};
 use super::judge::{Fate, fate_of, judge, say};
 use super::parts::REAL;
 use super::pool;
+use super::rules::Rules;
 use super::start::{Kind, Sizes, Start};
 use super::tally::Tally;
 use super::track::Point;
@@ -51,7 +52,17 @@ pub fn all(threads: usize, seed: u64) -> Tally {
         last: 12,
         seed,
     };
-    run(threads, &Kind::ALL, &[false, true], REAL, plan)
+    run(threads, &Kind::ALL, &[Rules::Open, Rules::Bare], REAL, plan)
+}
+
+/// Some of those of boards with policy `signed`.
+pub fn signed(threads: usize, seed: u64) -> Tally {
+    let plan = Plan {
+        stride: 31,
+        last: 12,
+        seed,
+    };
+    run(threads, &Kind::ALL, &[Rules::Signed], REAL, plan)
 }
 
 /// A sample of them.
@@ -62,17 +73,17 @@ pub fn sample(threads: usize, seed: u64) -> Tally {
         seed,
     };
     let kinds = [Kind::Application, Kind::Raw, Kind::InterruptedSame];
-    run(threads, &kinds, &[false], REAL, plan)
+    run(threads, &kinds, &[Rules::Open], REAL, plan)
 }
 
 /// Tries them, from these states, over both transports.
-pub fn run(threads: usize, kinds: &[Kind], bare_rules: &[bool], sizes: Sizes, plan: Plan) -> Tally {
+pub fn run(threads: usize, kinds: &[Kind], rules: &[Rules], sizes: Sizes, plan: Plan) -> Tally {
     let mut tally = Tally::default();
-    for &bare_rule in bare_rules {
-        for &kind in kinds {
-            let seed = mix(plan.seed ^ mix(kind as u64 * 2 + u64::from(bare_rule)));
+    for &rules in rules {
+        for kind in rules.possible(kinds) {
+            let seed = rules.seed(plan.seed, kind);
             pool::guarded(&mut tally, |tally| {
-                let start = Start::new(kind, &real_map(), sizes, bare_rule, seed);
+                let start = Start::new(kind, &real_map(), sizes, rules, seed);
                 for transport in [Transport::Tftp, Transport::Http] {
                     tally.add(run_from(&start, transport, Plan { seed, ..plan }, threads));
                 }

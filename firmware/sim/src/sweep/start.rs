@@ -2,22 +2,24 @@
 
 use iap_core::boot::{self, BootInputs, Decision};
 use iap_core::record::{Last, Record, RecordState};
+use iap_protocol::ErrorCode;
 use iap_protocol::crc::crc32;
-use iap_protocol::header::ANY_BOARD;
+use iap_protocol::header::{ANY_BOARD, ImageHeader};
 use iap_protocol::memory::MemoryMap;
 use iap_protocol::record::{
     ENTRY_LEN, Entry, SEAL, SEAL_RUN_LEN, SECTOR_SIZE_BYTES, SectorHeader, log_offset,
 };
 use iap_protocol::version::Version;
 
+use super::rules::{FOURTH, NEW, OLD, Rules, THIRD};
 use super::track::{Op, Point, Recorder, Track};
 use crate::bench::{self, Bench, Pushed, header, payload};
 use crate::nor::Moment;
 use crate::rng::mix;
 
 /// What the record of every board that has one says from its production on.
-const COUNTER: u32 = 7;
-const REVOKED: u32 = 0b101;
+pub(super) const COUNTER: u32 = 7;
+const REVOKED: u32 = 0b100;
 const SETTING: (u8, [u8; 20]) = (9, [0xA5; 20]);
 
 /// Which state.
@@ -74,6 +76,8 @@ pub struct Sizes {
 pub struct Start {
     /// Which state.
     pub kind: Kind,
+    /// What the board takes and starts.
+    pub rules: Rules,
     /// The board.
     pub bench: Bench,
     /// The payload of the new image.
@@ -88,19 +92,24 @@ pub struct Start {
     pub initial: Option<Decision>,
     /// What the record says.
     pub record: RecordState,
+    /// Security counter and revoked keys once the new image is committed.
+    pub afterwards: (u32, u32),
+    /// What the board must not take once the new image is committed, and why.
+    pub outdated: Vec<(ErrorCode, Vec<u8>)>,
 }
 
 impl Start {
     /// A board with this map in this state.
-    pub fn new(kind: Kind, map: &MemoryMap, sizes: Sizes, bare_rule: bool, seed: u64) -> Self {
+    pub fn new(kind: Kind, map: &MemoryMap, sizes: Sizes, rules: Rules, seed: u64) -> Self {
         let (old, mut new) = (payload(sizes.old, 1), payload(sizes.new, 2));
         share_a_sector(&old, &mut new, map);
         let third = payload(sizes.new, 3);
         let mut bench = Bench::new(map.clone(), mix(seed));
-        bench.config.bare_rule = bare_rule;
+        rules.apply(&mut bench.config);
         let mut start = Self {
             kind,
-            file: file(&new, 2, map),
+            rules,
+            file: rules.file(&new, &NEW, map),
             declared: Some(new.len() as u32 + 512),
             complete: [&old, &new, &third]
                 .map(|bytes| (crc32(bytes), bytes.clone()))
@@ -109,31 +118,34 @@ impl Start {
             initial: None,
             record: loaded(&mut bench),
             bench,
+            afterwards: (0, 0),
+            outdated: rules.outdated(&old, map),
         };
+        let installed = rules.file(&old, &OLD, map);
         if kind == Kind::Raw {
             (start.file, start.declared) = (start.new.clone(), None);
-            start.bench = bench_with(&old, map, bare_rule, seed, 0);
+            start.bench.produce(0, &installed);
         } else if kind != Kind::Blank {
-            start.bench = bench_with(&old, map, bare_rule, seed, COUNTER);
-        } else if bare_rule {
+            start.bench.produce(COUNTER, &installed);
+        } else if rules == Rules::Bare {
             let address = map.application.start;
             start.bench.nor.load(address, &old);
         }
-        start.make(&third, &old);
+        let [third, fourth] = [THIRD, FOURTH].map(|claim| rules.file(&third, &claim, map));
+        start.make(&third, &[&fourth, &installed]);
         start.settle();
         start
     }
 
     /// Brings the board from "an application was committed" into its state.
-    fn make(&mut self, third: &[u8], old: &[u8]) {
-        let map = self.bench.config.map.clone();
+    fn make(&mut self, third: &[u8], fillers: &[&[u8]]) {
         match self.kind {
             Kind::Blank | Kind::Application | Kind::Raw => {}
-            Kind::InterruptedOther => self.interrupt(&file(third, 3, &map), in_the_middle),
+            Kind::InterruptedOther => self.interrupt(third, in_the_middle),
             Kind::InterruptedSame => self.interrupt(&self.file.clone(), in_the_middle),
-            Kind::TornSeal => self.interrupt(&file(third, 3, &map), |ops| ops.len() - 1),
-            Kind::TornBody => self.interrupt(&file(third, 3, &map), |ops| ops.len() - 2),
-            Kind::RecordFull => self.fill(&file(old, 1, &map)),
+            Kind::TornSeal => self.interrupt(third, |ops| ops.len() - 1),
+            Kind::TornBody => self.interrupt(third, |ops| ops.len() - 2),
+            Kind::RecordFull => self.fill(fillers),
             Kind::ActiveDamaged => self.damage(true),
             Kind::OtherDamaged => self.damage(false),
         }
@@ -150,20 +162,17 @@ impl Start {
         self.bench.nor = cut.and_then(|(_, nor)| nor.ok()).expect("the cut fires");
     }
 
-    /// Alternates images until the next push finds no room in the record.
-    fn fill(&mut self, old: &[u8]) {
+    /// Pushes these images in turn until the push of the new one finds no room in the record.
+    fn fill(&mut self, images: &[&[u8]]) {
         let erases = |bench: &Bench| bench.nor.counters().erases[1..3].to_vec();
-        for _ in 0..100 {
+        for image in images.iter().cycle().take(200) {
             let mut trial = self.bench.clone();
-            let before = erases(&trial);
             assert_eq!(trial.push(&self.file), Pushed::Committed);
-            if erases(&trial) != before {
+            if erases(&trial) != erases(&self.bench) {
                 return;
             }
-            trial.nor.power_on();
-            assert_eq!(trial.push(old), Pushed::Committed);
-            trial.nor.power_on();
-            self.bench = trial;
+            assert_eq!(self.bench.push(image), Pushed::Committed);
+            self.bench.nor.power_on();
         }
         panic!("the record is never full");
     }
@@ -196,6 +205,11 @@ impl Start {
         let shaky = matches!(self.kind, Kind::TornSeal | Kind::TornBody);
         self.initial = first.boot().filter(|_| !shaky);
         self.record = loaded(&mut first);
+        let (counter, revoked) = self.rules.raises();
+        self.afterwards = (
+            self.record.counter.max(counter),
+            self.record.revoked | revoked,
+        );
     }
 
     /// The session that pushes the new image.
@@ -277,37 +291,42 @@ fn share_a_sector(old: &[u8], new: &mut [u8], map: &MemoryMap) {
 
 /// An `.iap` file with the security counter of all boards here.
 pub fn file(payload: &[u8], major: u16, map: &MemoryMap) -> Vec<u8> {
+    [&head(payload, major, map).encode(), payload].concat()
+}
+
+/// Its header.
+pub(super) fn head(payload: &[u8], major: u16, map: &MemoryMap) -> ImageHeader {
     let mut header = header(payload, Version::new(major, 0, 0), map);
     header.security_counter = COUNTER;
     // The emulator's boards take them too.
     header.board = heapless::String::try_from(ANY_BOARD).unwrap_or_default();
-    [&header.encode(), payload].concat()
+    header
 }
 
-/// A board from production, with `old` committed.
-fn bench_with(old: &[u8], map: &MemoryMap, bare_rule: bool, seed: u64, counter: u32) -> Bench {
-    let mut bench = Bench::new(map.clone(), mix(seed));
-    bench.config.bare_rule = bare_rule;
-    let sector = map.flash.sector(map.record_sectors[0]);
-    let start = sector.map_or(0, |sector| sector.region.start);
-    let head = [
-        &SectorHeader { generation: 1 }.encode()[..],
-        &[0; SEAL_RUN_LEN],
-    ]
-    .concat();
-    bench.nor.load(start, &head);
-    let (key, value) = SETTING;
-    let entries = [
-        Entry::Counter { value: counter },
-        Entry::Revoked { keys: REVOKED },
-        Entry::Setting { key, value },
-    ];
-    for (slot, entry) in (0..).zip(entries) {
-        let bytes: Vec<u8> = [&entry.encode()[..], &SEAL].concat();
-        debug_assert_eq!(bytes.len(), ENTRY_LEN);
-        bench.nor.load(start + log_offset(slot), &bytes);
+impl Bench {
+    /// Makes an empty board one from production, with `file` committed.
+    fn produce(&mut self, counter: u32, file: &[u8]) {
+        let map = &self.config.map;
+        let sector = map.flash.sector(map.record_sectors[0]);
+        let start = sector.map_or(0, |sector| sector.region.start);
+        let head = [
+            &SectorHeader { generation: 1 }.encode()[..],
+            &[0; SEAL_RUN_LEN],
+        ]
+        .concat();
+        self.nor.load(start, &head);
+        let (key, value) = SETTING;
+        let entries = [
+            Entry::Counter { value: counter },
+            Entry::Revoked { keys: REVOKED },
+            Entry::Setting { key, value },
+        ];
+        for (slot, entry) in (0..).zip(entries) {
+            let bytes: Vec<u8> = [&entry.encode()[..], &SEAL].concat();
+            debug_assert_eq!(bytes.len(), ENTRY_LEN);
+            self.nor.load(start + log_offset(slot), &bytes);
+        }
+        assert_eq!(self.push(file), Pushed::Committed);
+        self.nor.power_on();
     }
-    assert_eq!(bench.push(&file(old, 1, map)), Pushed::Committed);
-    bench.nor.power_on();
-    bench
 }
