@@ -19,13 +19,14 @@ Exit codes:
   4  no board answered, or it stopped answering
   5  the board answered and refused
   6  interrupted
-  7  the board does not hold what was sent, or it cannot be told";
+  7  the board does not hold what was sent, or it cannot be told
+  8  several boards: some are done, some are not; the table says which";
 
 /// Updates STM32F407 boards over Ethernet: checks, converts and pushes applications to boards with the IAP firmware.
 #[derive(Parser, Debug)]
 #[command(name = "iapctl", version, after_help = EXIT_CODES)]
 pub struct Cli {
-    /// Prints results, and errors, as one JSON document on stdout
+    /// Prints results, and errors, as one JSON document on stdout; for several boards as one object per line
     #[arg(long, global = true)]
     pub json: bool,
     /// What to do.
@@ -88,9 +89,9 @@ fn dispatch(command: Command, output: &Output) -> Result<ExitCode, Failure> {
         Command::Convert(args) => cmd::convert::run(&args, output).map(done),
         Command::Keygen(args) => cmd::keygen::run(&args, output).map(done),
         Command::Sign(args) => cmd::sign::run(&args, output).map(done),
-        Command::Push(args) => cmd::push::run(&args, output),
+        Command::Push(args) => cmd::push::run(args, output),
         Command::Status(args) => cmd::status::run(&args, output),
-        Command::Reset(args) => cmd::reset::run(&args, output),
+        Command::Reset(args) => cmd::reset::run(args, output),
         Command::Factory(args) => cmd::factory::run(&args, output).map(done),
         Command::Inspect(args) => cmd::inspect::run(&args, output),
         Command::Profiles(args) => cmd::profiles::run(&args, output).map(done),

@@ -27,6 +27,19 @@ pub enum Exit {
     Interrupted = 6,
     /// 7: the transfer ended, but the board does not hold what was sent, or it cannot be told.
     Verification = 7,
+    /// 8: of several boards some are done and some are not.
+    Partial = 8,
+}
+
+/// What is known of a board after something went wrong with it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum BoardAfter {
+    /// Nothing that could change it was sent.
+    Untouched,
+    /// In what state it is, as it says itself.
+    Told(String),
+    /// Something was sent, and it does not say what became of it.
+    Unknown,
 }
 
 /// A failed command.
@@ -40,6 +53,8 @@ pub struct Failure {
     pub help: Vec<String>,
     /// What is wrong with an image, one by one; empty for all other failures.
     pub findings: Vec<Finding>,
+    /// What is known of the board; `None` where no board could be changed. For people it is in `help`.
+    pub board: Option<BoardAfter>,
 }
 
 impl Failure {
@@ -50,7 +65,15 @@ impl Failure {
             message: message.into(),
             help: Vec::new(),
             findings: Vec::new(),
+            board: None,
         }
+    }
+
+    /// Says what is known of the board, unless it has been said.
+    #[must_use]
+    pub fn board(mut self, after: BoardAfter) -> Self {
+        self.board.get_or_insert(after);
+        self
     }
 
     /// Adds a help line.

@@ -3,6 +3,7 @@
 //! Colour only on a terminal, and not with NO_COLOR set (no-color.org). Progress bars are not here.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::OnceLock;
 
 use serde::Serialize;
 
@@ -33,18 +34,35 @@ impl Output {
 
     /// Shows the result of a command, on stdout.
     pub fn result<T: Serialize + Human>(&self, value: &T) -> Result<(), Failure> {
+        match self.json {
+            true => on_stdout(|stdout| write_json(stdout, value)),
+            false => self.text(value),
+        }
+    }
+
+    /// Shows people the result of a command that gives scripts lines, on stdout.
+    pub fn text(&self, value: &impl Human) -> Result<(), Failure> {
+        on_stdout(|stdout| value.human(stdout, Paint::of(&io::stdout())))
+    }
+
+    /// A line for scripts, one JSON document of its own. What cannot be written is told by [`Output::all_written`].
+    pub fn line(&self, value: &impl Serialize) {
         let mut stdout = io::stdout().lock();
-        let written = if self.json {
-            write_json(&mut stdout, value)
-        } else {
-            value.human(&mut stdout, Paint::of(&io::stdout()))
-        };
-        match written.and_then(|()| stdout.flush()) {
-            // Whoever reads has read enough (`iapctl inspect app.iap | head -1`).
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            other => other.map_err(|error| {
-                Failure::new(Exit::Local, format!("cannot write to stdout: {error}"))
-            }),
+        let written = serde_json::to_writer(&mut stdout, value)
+            .map_err(io::Error::from)
+            .and_then(|()| writeln!(stdout))
+            .and_then(|()| stdout.flush());
+        if let Err(error) = written {
+            // The first one says why.
+            let _ = UNWRITTEN.set(error);
+        }
+    }
+
+    /// Fails if a line could not be written, unless because nobody reads any more.
+    pub fn all_written(&self) -> Result<(), Failure> {
+        match UNWRITTEN.get() {
+            Some(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(unwritten(error)),
+            _ => Ok(()),
         }
     }
 
@@ -71,6 +89,22 @@ impl Output {
             let _ = failure.human(&mut stderr, Paint::of(&io::stderr()));
         }
     }
+}
+
+/// Why the first line that was lost could not be written: a process has one stdout.
+static UNWRITTEN: OnceLock<io::Error> = OnceLock::new();
+
+fn on_stdout(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    match write(&mut stdout).and_then(|()| stdout.flush()) {
+        // Whoever reads has read enough (`iapctl inspect app.iap | head -1`).
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.map_err(|error| unwritten(&error)),
+    }
+}
+
+fn unwritten(error: &io::Error) -> Failure {
+    Failure::new(Exit::Local, format!("cannot write to stdout: {error}"))
 }
 
 fn write_json(f: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {

@@ -1,10 +1,12 @@
-//! Options of every command that talks to boards: which boards, and the login of their HTTP servers.
+//! Options of every command that talks to boards: which boards, how many at once and how long, and the login of their HTTP servers.
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use iap_protocol::http::DEFAULT_USER;
 
+use super::hosts::{self, Named};
 use super::{Login, Target, Transport};
 use crate::failure::{Exit, Failure};
 
@@ -21,14 +23,62 @@ pub struct TargetArgs {
     /// A board's HTTP server (port 80); can be given several times
     #[arg(long, value_name = "HOST[:PORT]", value_parser = http)]
     pub http: Vec<Target>,
+    /// File of boards, one per line: HOST or HOST:PORT, with http:// in front where HTTP is meant; # begins a comment
+    #[arg(long, value_name = "FILE")]
+    pub hosts: Option<PathBuf>,
+}
+
+/// The boards of a command.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Boards {
+    /// Each of them once.
+    pub targets: Vec<Target>,
+    /// Whether the user spoke of several, even if it is one in a file: results are then shown as a table, or as lines for scripts.
+    pub several: bool,
 }
 
 impl TargetArgs {
-    /// All of them: those by TFTP first, each kind in the order of the command line.
-    pub fn targets(&self) -> Vec<Target> {
-        self.tftp.iter().chain(&self.http).cloned().collect()
+    /// All of them: those by TFTP first, each kind in the order of the command line, then those of the file. No board may be there
+    /// twice.
+    pub fn boards(&self) -> Result<Boards, Failure> {
+        let named = |option: &'static str| move |target: &Target| Named::by(option, target);
+        let mut all: Vec<Named> = (self.tftp.iter().map(named("--tftp")))
+            .chain(self.http.iter().map(named("--http")))
+            .collect();
+        if let Some(file) = &self.hosts {
+            all.extend(hosts::read(file)?);
+        }
+        hosts::refuse_duplicates(&all)?;
+        Ok(Boards {
+            several: all.len() > 1 || self.hosts.is_some(),
+            targets: all.into_iter().map(|named| named.target).collect(),
+        })
     }
 }
+
+/// How several boards are worked on.
+#[derive(clap::Args, Clone, Debug)]
+pub struct ManyArgs {
+    /// Boards worked on at the same time, 1 to 10000 [default: 256, or fewer where file descriptors are scarce]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub max_concurrent: Option<u16>,
+    /// Gives up on a board so many seconds after its turn came (a fraction will do); one that has begun to receive is then freed, and asked for 3 s more what it holds [default: 10 s without an answer, 60 s without progress]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub timeout: Option<Duration>,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = (text.parse()).map_err(|_| "a number of seconds expected".to_owned())?;
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(limit) if (MIN_TIMEOUT..=MAX_TIMEOUT).contains(&limit) => Ok(limit),
+        _ => Err("from 0.1 to 86400 seconds".into()),
+    }
+}
+
+/// Less than any board needs.
+const MIN_TIMEOUT: Duration = Duration::from_millis(100);
+/// A day.
+const MAX_TIMEOUT: Duration = Duration::from_secs(86_400);
 
 fn tftp(text: &str) -> Result<Target, String> {
     Target::parse(Transport::Tftp, text)

@@ -1,17 +1,28 @@
-//! Ctrl-C: whatever runs is ended in order, and the user hears in what state the board is.
+//! Ctrl-C and the time limit: whatever runs is ended in order, and the user hears in what state the board is.
 
 use std::future::Future;
+use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
 
 use crate::failure::{Exit, Failure};
 
-/// Whether the user wants to stop.
+/// Whether to stop.
 #[derive(Clone, Debug)]
-pub struct Interrupt(watch::Receiver<bool>);
+pub struct Interrupt {
+    pressed: watch::Receiver<bool>,
+    limit: Option<Limit>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Limit {
+    at: Instant,
+    after: Duration,
+}
 
 impl Interrupt {
-    /// Listens from now on, inside a tokio runtime.
+    /// Listens for Ctrl-C from now on, inside a tokio runtime.
     pub fn listen() -> Self {
         let (pressed, receiver) = watch::channel(false);
         tokio::spawn(async move {
@@ -22,15 +33,50 @@ impl Interrupt {
                 std::future::pending::<()>().await;
             }
         });
-        Self(receiver)
+        Self {
+            pressed: receiver,
+            limit: None,
+        }
     }
 
-    /// Ends when Ctrl-C is pressed or was pressed before.
-    pub async fn pressed(&self) {
-        let mut receiver = self.0.clone();
+    /// The same, and a time limit that begins now.
+    #[must_use]
+    pub fn limited(&self, limit: Option<Duration>) -> Self {
+        let now = Instant::now();
+        Self {
+            pressed: self.pressed.clone(),
+            limit: limit.and_then(|after| {
+                let at = now.checked_add(after)?;
+                Some(Limit { at, after })
+            }),
+        }
+    }
+
+    /// Whether Ctrl-C was pressed.
+    pub fn is_pressed(&self) -> bool {
+        *self.pressed.borrow()
+    }
+
+    /// Ends when Ctrl-C is pressed, or was pressed before, or the time is over.
+    pub async fn stop(&self) {
+        tokio::select! {
+            () = self.key() => {}
+            () = self.time() => {}
+        }
+    }
+
+    async fn key(&self) {
+        let mut receiver = self.pressed.clone();
         if receiver.wait_for(|&pressed| pressed).await.is_err() {
             // Ctrl-C cannot be listened to here.
             std::future::pending::<()>().await;
+        }
+    }
+
+    async fn time(&self) {
+        match self.limit {
+            Some(limit) => sleep_until(limit.at).await,
+            None => std::future::pending().await,
         }
     }
 
@@ -42,10 +88,41 @@ impl Interrupt {
     ) -> Result<T, Failure> {
         tokio::select! {
             biased;
-            () = self.pressed() => {
-                Err(Failure::new(Exit::Interrupted, format!("interrupted while {during}")))
-            }
+            () = self.stop() => Err(self.stopped(during)),
             result = work => result,
         }
+    }
+
+    fn stopped(&self, during: &str) -> Failure {
+        match self.time_limit() {
+            Some(limit) => {
+                let seconds = limit.as_secs_f64();
+                let message = format!("not done within {seconds} s (--timeout), while {during}");
+                Failure::new(Exit::Unreachable, message)
+            }
+            None => Failure::new(Exit::Interrupted, format!("interrupted while {during}")),
+        }
+    }
+
+    /// A failure of what was stopped here, told truly: it was Ctrl-C, or the time limit.
+    pub fn told(&self, failure: Failure) -> Failure {
+        match (failure.exit, self.time_limit()) {
+            (Exit::Interrupted, Some(limit)) => Failure {
+                exit: Exit::Unreachable,
+                message: format!(
+                    "{}: not done within {} s (--timeout)",
+                    failure.message,
+                    limit.as_secs_f64()
+                ),
+                ..failure
+            },
+            _ => failure,
+        }
+    }
+
+    /// The limit, if it is what stopped the work.
+    fn time_limit(&self) -> Option<Duration> {
+        let limit = self.limit.filter(|_| !self.is_pressed())?;
+        (Instant::now() >= limit.at).then_some(limit.after)
     }
 }

@@ -3,8 +3,10 @@
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
+use bytes::Bytes;
 use iap_protocol::status::{FILE_NAME, MAX_LEN, Status};
 use iap_protocol::tftp::{RESET_BODY, RESET_FILE_NAME};
+use tokio::time::timeout;
 
 use super::interrupt::Interrupt;
 use super::{Target, Transport, trouble};
@@ -17,6 +19,8 @@ use crate::tftp::{self, Client, Machine, Progress, Reader};
 
 /// How long a reset over TFTP may take to be answered.
 const RESET_PATIENCE: Duration = Duration::from_secs(10);
+/// Nobody wants to wait for a board that is done with, or dead.
+const LOG_OUT_PATIENCE: Duration = Duration::from_secs(2);
 
 /// User and password of the HTTP server.
 #[derive(Clone)]
@@ -79,6 +83,11 @@ impl Board {
         })
     }
 
+    /// Where its server is.
+    pub fn address(&self) -> SocketAddrV4 {
+        self.address
+    }
+
     /// How the command line names it.
     pub fn target(&self) -> &Target {
         &self.target
@@ -117,15 +126,15 @@ impl Board {
         Ok(())
     }
 
-    /// Sends a file. Ctrl-C ends the transfer so that the board is free again.
+    /// Sends a file. Ctrl-C, or the end of the time, ends the transfer so that the board is free again.
     pub async fn send(
         &self,
         file_name: &str,
-        content: Vec<u8>,
+        content: Bytes,
         interrupt: &Interrupt,
         events: impl Fn(Event),
     ) -> Result<Sent, Failure> {
-        match &self.http {
+        let sent = match &self.http {
             Some(http) => {
                 self.upload(http, file_name, content, interrupt, events)
                     .await
@@ -137,22 +146,22 @@ impl Board {
                 };
                 let client = Client::new(config, file_name, content, Duration::ZERO);
                 let progress = |progress| events(Event::Tftp(progress));
-                let done = self
-                    .tftp("transfer", client, interrupt.pressed(), progress)
-                    .await?;
-                Ok(Sent {
-                    bytes: done.bytes,
-                    repeated_blocks: done.repeated,
-                })
+                self.tftp("transfer", client, interrupt.stop(), progress)
+                    .await
+                    .map(|done| Sent {
+                        bytes: done.bytes,
+                        repeated_blocks: done.repeated,
+                    })
             }
-        }
+        };
+        sent.map_err(|failure| interrupt.told(failure))
     }
 
     async fn upload(
         &self,
         http: &HttpClient,
         file_name: &str,
-        content: Vec<u8>,
+        content: Bytes,
         interrupt: &Interrupt,
         events: impl Fn(Event),
     ) -> Result<Sent, Failure> {
@@ -165,7 +174,7 @@ impl Board {
         });
         tokio::select! {
             biased;
-            () = interrupt.pressed() => {
+            () = interrupt.stop() => {
                 let message = format!("{}: upload: interrupted", self.target);
                 return Err(Failure::new(Exit::Interrupted, message));
             }
@@ -195,10 +204,10 @@ impl Board {
         Ok(())
     }
 
-    /// Gives the HTTP session back, if there is one. A board that does not take it forgets it by itself.
+    /// Gives the HTTP session back, if there is one. A board that does not take it, or not soon, forgets it by itself.
     pub async fn log_out(&mut self) {
         if let (Some(http), Some(session)) = (&self.http, self.session.take()) {
-            let _ = http.logout(&session).await;
+            let _ = timeout(LOG_OUT_PATIENCE, http.logout(&session)).await;
         }
     }
 

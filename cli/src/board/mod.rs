@@ -3,6 +3,7 @@
 //! Every failure names the board, what was being done and what to do next. What an image is, is not known here.
 
 pub mod args;
+mod hosts;
 pub mod interrupt;
 mod link;
 pub mod plan;

@@ -65,6 +65,20 @@ impl Plan {
         plan
     }
 
+    /// What it does to the flash, in a few words.
+    pub fn line(&self) -> String {
+        let list = |sectors: &[u8]| sector_list(sectors.iter().copied().collect());
+        let seconds = Duration::from_millis(self.flash_time_ms).as_secs_f64();
+        match (self.board_asked, self.write.is_empty()) {
+            (_, true) => "would write nothing".to_owned(),
+            (true, false) => format!("would write {} ({seconds:.1} s)", list(&self.write)),
+            (false, false) => format!(
+                "would write {}, or less ({seconds:.1} s)",
+                list(&self.write)
+            ),
+        }
+    }
+
     fn flash_time(&self, profile: &Profile) -> Duration {
         let image = self.image.region();
         (self.write.iter())

@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 use crate::failure::{Exit, Failure};
 
 /// One of a board's two servers.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Transport {
     /// UDP, port 69.
@@ -49,13 +49,26 @@ pub struct Target {
 }
 
 impl Target {
+    /// Two targets with the same key are one board: the same port of a host, or both of its well-known ports. Other ports of a host
+    /// may lead to different boards behind it.
+    pub(crate) fn key<H>(&self, host: H) -> (H, Option<(Transport, u16)>) {
+        let is_well_known = self.port == self.transport.port();
+        (
+            host,
+            (!is_well_known).then_some((self.transport, self.port)),
+        )
+    }
+
     /// Reads `HOST[:PORT]`.
     pub fn parse(transport: Transport, text: &str) -> Result<Self, String> {
         let (host, port) = match text.split_once(':') {
             None => (text, None),
             Some((host, port)) => (host, Some(port)),
         };
-        if host.is_empty() || text.contains('/') || port.is_some_and(|port| port.contains(':')) {
+        if host.is_empty()
+            || text.contains(is_foreign)
+            || port.is_some_and(|port| port.contains(':'))
+        {
             return Err(
                 "HOST or HOST:PORT expected, such as 192.168.0.10 (IPv4 or a name, no URL)".into(),
             );
@@ -92,6 +105,11 @@ impl Target {
         (found.into_iter().find_map(ipv4))
             .ok_or_else(|| unknown("the name has no IPv4 address".into()))
     }
+}
+
+/// No part of a name or an address: there would be a typing error or a URL.
+fn is_foreign(character: char) -> bool {
+    character == '/' || character.is_whitespace() || character.is_control()
 }
 
 impl fmt::Display for Target {
@@ -135,6 +153,8 @@ mod tests {
             "http://a/",
             "::1",
             "a:1:2",
+            "a b",
+            "a\t",
         ] {
             assert!(shown(Transport::Tftp, wrong).is_err(), "{wrong}");
         }

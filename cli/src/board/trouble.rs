@@ -1,10 +1,12 @@
 //! Failures of the two transports, told to people: to whom, what happened, what to do next.
 
+use std::fmt;
+
 use iap_protocol::ErrorCode;
 
 use super::Target;
 use crate::failure::{Exit, Failure};
-use crate::http::{HttpError, Step};
+use crate::http::{HttpError, Step, is_descriptors};
 use crate::tftp::run::RunError;
 use crate::tftp::{NetworkError, Phase, Reason, TransferError};
 
@@ -12,10 +14,16 @@ const CHECK_THE_BOARD: &str = "check power, cable and address; the board must be
 const OTHER_SERVER: &str =
     "something else than the IAP firmware answers there: check the address and the port";
 
+const MORE_DESCRIPTORS: &str =
+    "fewer boards at once (--max-concurrent) or a higher limit (ulimit -n 1024)";
+
 /// What went wrong with a board over TFTP.
 pub(super) fn tftp(target: &Target, doing: &str, error: RunError) -> Failure {
     let error = match error {
         RunError::Transfer(error) => error,
+        RunError::Io(error) if is_descriptors(&error) => {
+            return no_descriptors(target, doing, &error);
+        }
         RunError::Io(error) => {
             return Failure::new(
                 Exit::Unreachable,
@@ -66,9 +74,15 @@ fn advice(error: &TransferError) -> (Exit, Option<&'static str>) {
     }
 }
 
+fn no_descriptors(target: &Target, doing: impl fmt::Display, error: impl fmt::Display) -> Failure {
+    let message = format!("{target}: {doing}: this machine gives no file descriptor: {error}");
+    Failure::new(Exit::Local, message).help(MORE_DESCRIPTORS)
+}
+
 /// What went wrong with a board over HTTP.
 pub(super) fn http(target: &Target, error: &HttpError) -> Failure {
     let exit = match error {
+        HttpError::NoDescriptors(step, what) => return no_descriptors(target, step, what),
         HttpError::NoConnection(..) | HttpError::Broken { .. } | HttpError::Silent { .. } => {
             Exit::Unreachable
         }

@@ -3,13 +3,14 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use iap_protocol::status::Status;
 use tokio::time::sleep;
 
 use super::interrupt::Interrupt;
 use super::state::{self, Expected};
 use super::{Board, Event, Login, Sent};
-use crate::failure::{Exit, Failure};
+use crate::failure::{BoardAfter, Exit, Failure};
 use crate::tftp::Phase;
 
 /// How long a board may take to answer its status when nothing was said about waiting.
@@ -30,7 +31,7 @@ pub struct Update {
     /// Name of the file on the wire.
     pub file_name: String,
     /// The bytes on the wire.
-    pub content: Vec<u8>,
+    pub content: Bytes,
     /// What the board must say afterwards.
     pub expected: Expected,
 }
@@ -78,7 +79,8 @@ impl Update {
         events: impl Fn(Event),
     ) -> Result<Done, Failure> {
         let during = format!("logging in to {}", board.target());
-        interrupt.guard(&during, board.log_in(login)).await?;
+        let logged_in = interrupt.guard(&during, board.log_in(login)).await;
+        logged_in.map_err(|failure| failure.board(BoardAfter::Untouched))?;
         let begun = Instant::now();
         let all_sent_at = Cell::new(None);
         let events = |event| {
@@ -138,23 +140,31 @@ impl Update {
     /// The transfer ended well: what does the board hold?
     async fn proven(&self, board: &Board) -> Result<Status, Failure> {
         let target = board.target();
-        let unproven = |what: String| {
-            Failure::new(Exit::Verification, format!("{target}: {what}")).help(
-                "ask again with iapctl status; push again: sectors that are right are skipped",
-            )
+        let unproven = |what: String, after: BoardAfter| {
+            Failure::new(Exit::Verification, format!("{target}: {what}"))
+                .help(
+                    "ask again with iapctl status; push again: sectors that are right are skipped",
+                )
+                .board(after)
         };
         match self.patient_status(board).await {
             Ok(status) => match self.expected.is_met_by(&status) {
                 Ok(()) => Ok(status),
-                Err(held) => Err(unproven(format!(
-                    "the transfer ended, but the board says it holds {held}; expected {}",
-                    self.expected.describe()
-                ))),
+                Err(held) => Err(unproven(
+                    format!(
+                        "the transfer ended, but the board says it holds {held}; expected {}",
+                        self.expected.describe()
+                    ),
+                    BoardAfter::Told(state::describe(&status, "")),
+                )),
             },
-            Err(failure) => Err(unproven(format!(
-                "the board took everything, but cannot be asked what it holds: {}",
-                failure.message
-            ))),
+            Err(failure) => Err(unproven(
+                format!(
+                    "the board took everything, but cannot be asked what it holds: {}",
+                    failure.message
+                ),
+                BoardAfter::Unknown,
+            )),
         }
     }
 
@@ -176,19 +186,22 @@ impl Update {
     /// The transfer failed, or its last acknowledgement was lost: what does the board say?
     async fn after_failure(&self, board: &Board, failure: Failure) -> Result<Status, Failure> {
         let Some(status) = settled_status(board, &failure).await else {
-            return Err(failure.help("the board does not say in what state it is: iapctl status"));
+            return Err(failure
+                .help("the board does not say in what state it is: iapctl status")
+                .board(BoardAfter::Unknown));
         };
         if self.is_held(&status) && matches!(failure.exit, Exit::Unreachable | Exit::Verification) {
             return Ok(status);
         }
         if self.is_held(&status) {
             let held = self.expected.describe();
-            return Err(failure.help(format!(
-                "the board had everything by then, and holds it: {held}"
-            )));
+            let state = format!("the board had everything by then, and holds it: {held}");
+            return Err(failure.help(&state).board(BoardAfter::Told(state)));
         }
         let state = state::describe(&status, &failure.message);
-        Err(failure.help(format!("the board: {state}")))
+        Err(failure
+            .help(format!("the board: {state}"))
+            .board(BoardAfter::Told(state)))
     }
 }
 
@@ -220,11 +233,19 @@ fn unheard(failure: Failure) -> Failure {
 async fn settled_status(board: &Board, failure: &Failure) -> Option<Status> {
     let begun = Instant::now();
     let settled = failure.exit == Exit::Refused;
+    let mut told = None;
     loop {
-        let status = board.status(LAST_QUESTION).await.ok()?;
-        if settled || !state::is_busy(status.phase) || begun.elapsed() >= LAST_QUESTION {
+        let left = LAST_QUESTION.saturating_sub(begun.elapsed());
+        if left.is_zero() {
+            return told;
+        }
+        let Ok(status) = board.status(left).await else {
+            return told;
+        };
+        if settled || !state::is_busy(status.phase) {
             return Some(status);
         }
+        told = Some(status);
         sleep(WAIT_PAUSE).await;
     }
 }

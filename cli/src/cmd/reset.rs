@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::boards::{self, BoardResult};
-use crate::board::args::{LoginArgs, TargetArgs};
-use crate::board::interrupt::Interrupt;
+use super::boards::{self, BoardResult, State, Turn};
+use crate::board::Login;
+use crate::board::args::{LoginArgs, ManyArgs, TargetArgs};
 use crate::board::reset::{self, AfterReset};
-use crate::board::{Board, Login, Target};
 use crate::failure::Failure;
 use crate::output::{Human, Output, Paint};
 
@@ -25,30 +24,30 @@ pub struct ResetArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub login: LoginArgs,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub many: ManyArgs,
 }
 
 /// Resets each board.
-pub fn run(args: &ResetArgs, output: &Output) -> Result<ExitCode, Failure> {
-    let targets = args.boards.targets();
-    let login = args.login.for_targets(&targets)?;
-    boards::run(&targets, output, async |target, interrupt| {
-        reset_one(target, login.as_ref(), interrupt).await
+pub fn run(args: ResetArgs, output: &Output) -> Result<ExitCode, Failure> {
+    let boards = args.boards.boards()?;
+    let login = args.login.for_targets(&boards.targets)?;
+    boards::run(&boards, &args.many, output, async move |turn: &Turn| {
+        reset_one(turn, login.as_ref()).await
     })
 }
 
-async fn reset_one(
-    target: &Target,
-    login: Option<&Login>,
-    interrupt: &Interrupt,
-) -> Result<BoardReset, Failure> {
+async fn reset_one(turn: &Turn, login: Option<&Login>) -> Result<BoardReset, Failure> {
     let work = async {
-        let mut board = Board::find(target).await?;
+        let mut board = turn.find().await?;
         let status = board.status(PATIENCE).await?;
         board.log_in(login).await?;
         let reset = reset::reset(&mut board, &status).await?;
         Ok(BoardReset { reset })
     };
-    interrupt.guard(&format!("resetting {target}"), work).await
+    let during = format!("resetting {}", turn.target);
+    turn.interrupt.guard(&during, work).await
 }
 
 /// A reset that was done.
@@ -57,7 +56,20 @@ struct BoardReset {
     reset: AfterReset,
 }
 
-impl BoardResult for BoardReset {}
+impl BoardResult for BoardReset {
+    fn state(&self) -> State {
+        State::Reset
+    }
+
+    fn line(&self) -> String {
+        let told = self.reset.to_string();
+        told.trim_start_matches("reset: ").to_owned()
+    }
+
+    fn warnings(&self) -> &[String] {
+        &[]
+    }
+}
 
 impl Human for BoardReset {
     fn human(&self, f: &mut dyn io::Write, _paint: Paint) -> io::Result<()> {

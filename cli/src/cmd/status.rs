@@ -8,10 +8,9 @@ use iap_protocol::memory::Region;
 use iap_protocol::status::Status;
 use serde::Serialize;
 
-use super::boards::{self, BoardResult};
-use crate::board::args::TargetArgs;
-use crate::board::interrupt::Interrupt;
-use crate::board::{Board, Target, state};
+use super::boards::{self, BoardResult, State, Turn};
+use crate::board::args::{ManyArgs, TargetArgs};
+use crate::board::state;
 use crate::failure::Failure;
 use crate::output::{Human, Output, Paint};
 
@@ -24,26 +23,31 @@ pub struct StatusArgs {
     #[command(flatten)]
     #[allow(missing_docs)] // would replace clap's own text
     pub boards: TargetArgs,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub many: ManyArgs,
 }
 
 /// Prints the status of each board.
 pub fn run(args: &StatusArgs, output: &Output) -> Result<ExitCode, Failure> {
-    let targets = args.boards.targets();
-    boards::run(&targets, output, async |target, interrupt| {
-        let status = ask(target, interrupt).await?;
-        for warning in state::warnings(&status) {
-            output.message(format_args!("warning: {target}: {warning}"));
+    let boards = args.boards.boards()?;
+    let (output, several) = (*output, boards.several);
+    boards::run(&boards, &args.many, &output, async move |turn: &Turn| {
+        let status = ask(turn).await?;
+        let warnings = state::warnings(&status);
+        if !several {
+            for warning in &warnings {
+                output.message(format_args!("warning: {}: {warning}", turn.target));
+            }
         }
-        Ok(BoardStatus { status })
+        Ok(BoardStatus { status, warnings })
     })
 }
 
-async fn ask(target: &Target, interrupt: &Interrupt) -> Result<Status, Failure> {
-    let during = format!("asking {target} for its status");
-    interrupt
-        .guard(&during, async {
-            Board::find(target).await?.status(PATIENCE).await
-        })
+async fn ask(turn: &Turn) -> Result<Status, Failure> {
+    let during = format!("asking {} for its status", turn.target);
+    turn.interrupt
+        .guard(&during, async { turn.find().await?.status(PATIENCE).await })
         .await
 }
 
@@ -51,9 +55,29 @@ async fn ask(target: &Target, interrupt: &Interrupt) -> Result<Status, Failure> 
 #[derive(Debug, Serialize)]
 struct BoardStatus {
     status: Status,
+    #[serde(skip)]
+    warnings: Vec<String>,
 }
 
-impl BoardResult for BoardStatus {}
+impl BoardResult for BoardStatus {
+    fn state(&self) -> State {
+        State::Answered
+    }
+
+    fn line(&self) -> String {
+        let status = &self.status;
+        let application = (status.application.as_ref()).map_or_else(
+            || "no application that would start".to_owned(),
+            |application| format!("application {}", state::name(application)),
+        );
+        let (board, phase) = (&status.board, state::phase(status.phase));
+        format!("board {board}, {application}; {phase}")
+    }
+
+    fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+}
 
 impl Human for BoardStatus {
     fn human(&self, f: &mut dyn io::Write, _paint: Paint) -> io::Result<()> {

@@ -297,8 +297,11 @@ fn board_at(status: &Status) -> BoardAt {
 }
 
 fn classify(step: Step, sent: (u64, u64), error: &reqwest::Error) -> HttpError {
-    let what = root_cause(error);
-    if error.is_connect() {
+    let cause = root_cause(error);
+    let what = cause.to_string().to_lowercase();
+    if cause.downcast_ref().is_some_and(is_descriptors) {
+        HttpError::NoDescriptors(step, what)
+    } else if error.is_connect() {
         HttpError::NoConnection(step, what)
     } else {
         HttpError::Broken { step, sent, what }
@@ -306,10 +309,16 @@ fn classify(step: Step, sent: (u64, u64), error: &reqwest::Error) -> HttpError {
 }
 
 /// The last of the chain of causes: what the operating system said.
-fn root_cause(error: &reqwest::Error) -> String {
-    let mut cause: &dyn Error = error;
+fn root_cause(error: &reqwest::Error) -> &(dyn Error + 'static) {
+    let mut cause: &(dyn Error + 'static) = error;
     while let Some(deeper) = cause.source() {
         cause = deeper;
     }
-    cause.to_string().to_lowercase()
+    cause
+}
+
+/// Whether this process, or this machine, has as many files open as it may: EMFILE and ENFILE, WSAEMFILE.
+pub(crate) fn is_descriptors(error: &std::io::Error) -> bool {
+    let codes: &[i32] = if cfg!(windows) { &[10_024] } else { &[24, 23] };
+    (error.raw_os_error()).is_some_and(|code| codes.contains(&code))
 }

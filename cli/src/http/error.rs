@@ -25,6 +25,8 @@ pub enum Step {
 pub enum HttpError {
     /// No connection; what the operating system says.
     NoConnection(Step, String),
+    /// This machine has no file descriptor left for a connection; what the operating system says.
+    NoDescriptors(Step, String),
     /// The board answered with a status that is not 2xx.
     Refused {
         /// What was being done.
@@ -62,7 +64,9 @@ impl HttpError {
     /// What was being done.
     pub fn step(&self) -> Step {
         match self {
-            Self::NoConnection(step, _) | Self::Malformed(step, _) => *step,
+            Self::NoConnection(step, _)
+            | Self::NoDescriptors(step, _)
+            | Self::Malformed(step, _) => *step,
             Self::Refused { step, .. } | Self::Broken { step, .. } | Self::Silent { step, .. } => {
                 *step
             }
@@ -86,6 +90,7 @@ impl fmt::Display for HttpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoConnection(step, what) => write!(f, "{step}: no connection: {what}"),
+            Self::NoDescriptors(step, what) => write!(f, "{step}: no file descriptor: {what}"),
             Self::Refused {
                 step, status, text, ..
             } => write!(f, "{step} refused: {text} (HTTP {status})"),

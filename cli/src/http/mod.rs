@@ -15,5 +15,6 @@ mod error;
 mod progress;
 pub mod upload;
 
+pub(crate) use client::is_descriptors;
 pub use client::{Config, HttpClient, Session};
 pub use error::{HttpError, Step};

@@ -21,7 +21,7 @@ mod wrap;
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use iap_protocol::header::ImageHeader;
 use iap_protocol::info::ImageInfo;
@@ -141,27 +141,55 @@ impl Image {
 
 /// Reads a file that is to be pushed or converted; fails where no image can be made of it.
 pub fn load(path: &Path, options: &LoadOptions) -> Result<Image, Failure> {
-    let image = read(path, options)?;
-    let fatal: Vec<Finding> = (image.findings.iter())
-        .filter(|finding| finding.severity == Severity::Fatal)
-        .cloned()
-        .collect();
-    if fatal.is_empty() {
-        return Ok(image);
-    }
-    let message = format!("{}: no image can be made of this file", path.display());
-    Err(Failure {
-        findings: fatal,
-        ..Failure::new(Exit::BadImage, message)
-    })
+    Source::open(path)?.load(options)
 }
 
 /// Reads a file that is to be judged: what is wrong inside it, even fatally, is in the image's findings.
 pub fn read(path: &Path, options: &LoadOptions) -> Result<Image, Failure> {
-    parse(&read_file(path)?, options).map_err(|failure| Failure {
-        message: format!("{}: {}", path.display(), failure.message),
-        ..failure
-    })
+    Source::open(path)?.read(options)
+}
+
+/// A file, read once: images for different boards are made of the same bytes.
+#[derive(Clone, Debug)]
+pub struct Source {
+    path: PathBuf,
+    bytes: Vec<u8>,
+}
+
+impl Source {
+    /// Reads the whole file.
+    pub fn open(path: &Path) -> Result<Self, Failure> {
+        Ok(Self {
+            path: path.to_owned(),
+            bytes: read_file(path)?,
+        })
+    }
+
+    /// See [`load`].
+    pub fn load(&self, options: &LoadOptions) -> Result<Image, Failure> {
+        let image = self.read(options)?;
+        let fatal: Vec<Finding> = (image.findings.iter())
+            .filter(|finding| finding.severity == Severity::Fatal)
+            .cloned()
+            .collect();
+        if fatal.is_empty() {
+            return Ok(image);
+        }
+        let path = self.path.display();
+        let message = format!("{path}: no image can be made of this file");
+        Err(Failure {
+            findings: fatal,
+            ..Failure::new(Exit::BadImage, message)
+        })
+    }
+
+    /// See [`read`].
+    pub fn read(&self, options: &LoadOptions) -> Result<Image, Failure> {
+        parse(&self.bytes, options).map_err(|failure| Failure {
+            message: format!("{}: {}", self.path.display(), failure.message),
+            ..failure
+        })
+    }
 }
 
 /// Reads the content of a file.

@@ -373,10 +373,10 @@ fn several_boards_are_served_and_summarised() {
         .env("IAPCTL_PASSWORD", "secret")
         .output()
         .unwrap();
-    assert_exit(&output, 5);
+    assert_exit(&output, 8);
     let text = stdout(&output);
     assert!(text.contains("not today"), "{text}");
-    assert_eq!(text.matches("committed").count(), 2, "{text}");
+    assert!(text.contains(": 2 updated, 1 refused"), "{text}");
     assert_eq!(good.files().len(), 2);
 }
 

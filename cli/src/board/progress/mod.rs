@@ -1,48 +1,56 @@
-//! How a transfer is shown: a bar on a terminal, a few lines elsewhere, nothing for scripts. The only file that knows indicatif.
+//! How transfers are shown. A [`View`] makes of a transfer's events what is worth showing: how many bytes, and what the board does. Where
+//! that goes is a [`Show`]: a bar on a terminal, a few lines elsewhere, a row among those of other boards, lines for scripts, or nothing.
+//!
+//! Only this module knows indicatif.
+
+mod alone;
+mod among;
+mod screen;
 
 use std::cell::{Cell, RefCell};
-use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-use iap_protocol::memory::Size;
-use indicatif::{ProgressBar, ProgressStyle};
+pub use alone::{Bar, Lines, Quiet};
+pub use among::{Row, Rows};
 
-use super::{Event, Target, state};
-use crate::output::Output;
+use super::{Event, state};
 use crate::tftp::Phase;
 
 /// After so long without progress it is said what the board is likely doing.
 const STALL: Duration = Duration::from_millis(300);
-const BETWEEN_LINES: Duration = Duration::from_secs(5);
+
+/// Where the progress of a board is shown.
+pub trait Show {
+    /// So many bytes are to be transferred.
+    fn total(&self, _bytes: u64) {}
+    /// So many bytes have been transferred, which is news.
+    fn bytes(&self, bytes: u64);
+    /// What happens now, which is news.
+    fn doing(&self, what: &str);
+    /// The transfer is over, well or not.
+    fn over(&self) {}
+}
 
 /// Shows one transfer.
 pub struct View<'a> {
-    output: &'a Output,
-    bar: Option<ProgressBar>,
-    name: String,
-    total: u64,
+    show: &'a dyn Show,
     bytes: Cell<u64>,
     board_counts: Cell<bool>,
     moved_at: Cell<Instant>,
-    line_at: Cell<Option<Instant>>,
     doing: RefCell<String>,
 }
 
 impl<'a> View<'a> {
-    /// A view of `total` bytes going to `target`.
-    pub fn new(output: &'a Output, target: &Target, total: u64) -> Self {
-        let on_terminal = !output.is_json() && std::io::stderr().is_terminal();
+    /// A view of `total` bytes going to a board.
+    pub fn new(show: &'a dyn Show, total: u64) -> Self {
         let view = Self {
-            output,
-            bar: on_terminal.then(|| bar(target, total)),
-            name: target.to_string(),
-            total,
+            show,
             bytes: Cell::new(0),
             board_counts: Cell::new(false),
             moved_at: Cell::new(Instant::now()),
-            line_at: Cell::new(None),
             doing: RefCell::new(String::new()),
         };
+        show.total(total);
         view.doing("sending");
         view
     }
@@ -84,56 +92,20 @@ impl<'a> View<'a> {
     fn set_bytes(&self, bytes: u64) {
         if self.bytes.replace(bytes) != bytes {
             self.moved_at.set(Instant::now());
-            if let Some(bar) = &self.bar {
-                bar.set_position(bytes);
-            }
+            self.show.bytes(bytes);
         }
     }
 
     fn doing(&self, what: &str) {
-        let changed = *self.doing.borrow() != what;
-        if !changed {
-            return;
+        if *self.doing.borrow() != what {
+            what.clone_into(&mut self.doing.borrow_mut());
+            self.show.doing(what);
         }
-        what.clone_into(&mut self.doing.borrow_mut());
-        match &self.bar {
-            Some(bar) => bar.set_message(what.to_owned()),
-            None => self.line(what),
-        }
-    }
-
-    /// A line now and then, so that logs stay short.
-    fn line(&self, what: &str) {
-        let due = (self.line_at.get()).is_none_or(|at| at.elapsed() >= BETWEEN_LINES);
-        if self.output.is_json() || !due {
-            return;
-        }
-        self.line_at.set(Some(Instant::now()));
-        let size = |bytes: u64| Size(u32::try_from(bytes).unwrap_or(u32::MAX));
-        self.output.message(format_args!(
-            "{}: {what} ({} of {})",
-            self.name,
-            size(self.bytes.get()),
-            size(self.total)
-        ));
     }
 }
 
 impl Drop for View<'_> {
     fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
+        self.show.over();
     }
-}
-
-fn bar(target: &Target, total: u64) -> ProgressBar {
-    let template = "{prefix} [{bar:30}] {bytes}/{total_bytes} {elapsed} {msg}";
-    let style = ProgressStyle::with_template(template)
-        .unwrap_or_else(|_| ProgressStyle::default_bar())
-        .progress_chars("=> ");
-    let bar = ProgressBar::new(total).with_style(style);
-    bar.set_prefix(target.to_string());
-    bar.enable_steady_tick(Duration::from_millis(200));
-    bar
 }
