@@ -64,6 +64,8 @@ pub const IAP_VERSION_NUMBERS: [u16; 3] = [
     decimal(env!("CARGO_PKG_VERSION_PATCH")),
 ];
 
+// Runs in the compiler only.
+#[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 const fn decimal(text: &str) -> u16 {
     let (bytes, mut value, mut i) = (text.as_bytes(), 0, 0);
     while i < bytes.len() {

@@ -9,6 +9,11 @@
 //!  reset ─ boot ─ record ─ flash
 //! ```
 #![no_std]
+// Nothing that others wrote, or that a cut has left behind, may end the firmware.
+#![cfg_attr(
+    not(test),
+    deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)
+)]
 
 pub mod boot;
 pub mod config;

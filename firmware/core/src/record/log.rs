@@ -53,7 +53,7 @@ impl SectorLog {
     pub(super) fn next_slot(&self, window: &Window<'_>) -> Result<u16, FlashError> {
         for slot in (0..LOG_SLOTS).rev() {
             if !matches!(self.slot(window, slot)?, Slot::Blank) {
-                return Ok(slot + 1);
+                return Ok(slot.saturating_add(1));
             }
         }
         Ok(0)
@@ -62,7 +62,7 @@ impl SectorLog {
     /// What is in `slot`.
     pub(super) fn slot(&self, window: &Window<'_>, slot: u16) -> Result<Slot, FlashError> {
         let mut bytes = [0; ENTRY_LEN];
-        window.read(self.start + log_offset(slot), &mut bytes)?;
+        window.read(slot_at(self.start, slot), &mut bytes)?;
         if has(Defect::EntryWithoutCheck) && bytes != [0xFF; ENTRY_LEN] {
             let crc = crc32(&bytes[..ENTRY_BODY_LEN - 4]).to_le_bytes();
             bytes[ENTRY_BODY_LEN - 4..ENTRY_BODY_LEN].copy_from_slice(&crc);
@@ -73,22 +73,22 @@ impl SectorLog {
     /// Whether `slot` reads as zero.
     pub(super) fn is_void(&self, window: &Window<'_>, slot: u16) -> Result<bool, FlashError> {
         let mut bytes = [0xFF; ENTRY_LEN];
-        window.read(self.start + log_offset(slot), &mut bytes)?;
+        window.read(slot_at(self.start, slot), &mut bytes)?;
         Ok(bytes == [0; ENTRY_LEN])
     }
 
     /// Whether nothing was written to image slot `slot`: a brown-out may lose the claim and not what was written after it.
     pub(super) fn is_image_blank(&self, window: &Window<'_>, slot: u8) -> Result<bool, FlashError> {
         let mut bytes = [0; HEADER_LEN];
-        window.read(self.start + image_offset(slot), &mut bytes)?;
+        window.read(image_at(self.start, slot), &mut bytes)?;
         Ok(bytes == [0xFF; HEADER_LEN])
     }
 
     /// Whether `slot` says what the slot before it says.
     pub(super) fn repeats(&self, window: &Window<'_>, slot: u16) -> Result<bool, FlashError> {
         let (mut before, mut bytes) = ([0; ENTRY_BODY_LEN], [0; ENTRY_BODY_LEN]);
-        let address = self.start + log_offset(slot);
-        window.read(address - ENTRY_LEN as u32, &mut before)?;
+        let address = slot_at(self.start, slot);
+        window.read(address.wrapping_sub(ENTRY_LEN as u32), &mut before)?;
         window.read(address, &mut bytes)?;
         Ok(before == bytes)
     }
@@ -103,7 +103,7 @@ impl SectorLog {
     ) -> Result<(), FlashError> {
         let bytes = image.insert(HeaderBytes::EMPTY);
         if slot < IMAGE_SLOTS {
-            window.read(self.start + image_offset(slot), &mut bytes.0)?;
+            window.read(image_at(self.start, slot), &mut bytes.0)?;
         }
         let known = Flags::KNOWN.union(Flags::RAW);
         if bytes.check(known).is_err() || bytes.header_crc32() != crc32 {
@@ -113,6 +113,16 @@ impl SectorLog {
     }
 }
 
+/// Where log slot `slot` of the record sector at `start` lies. An address that wraps is none of the window's.
+fn slot_at(start: u32, slot: u16) -> u32 {
+    start.wrapping_add(log_offset(slot))
+}
+
+/// Where image slot `slot` of the record sector at `start` lies.
+fn image_at(start: u32, slot: u8) -> u32 {
+    start.wrapping_add(image_offset(slot))
+}
+
 /// Writes an entry and then its seal, and reads both back.
 pub(super) fn write_entry(
     window: &mut Window<'_>,
@@ -120,10 +130,10 @@ pub(super) fn write_entry(
     slot: u16,
     entry: &Entry,
 ) -> Result<(), FlashError> {
-    let address = window.sector_start(sector)? + log_offset(slot);
+    let address = slot_at(window.sector_start(sector)?, slot);
     let body = entry.encode();
     window.program(address, &body)?;
-    window.program(address + ENTRY_BODY_LEN as u32, &SEAL)?;
+    window.program(address.wrapping_add(ENTRY_BODY_LEN as u32), &SEAL)?;
     let mut written = [0xFF; ENTRY_LEN];
     window.read(address, &mut written)?;
     let (written, seal) = written.split_at(ENTRY_BODY_LEN);
@@ -141,7 +151,7 @@ pub(super) fn write_image(
     slot: u8,
     image: &HeaderBytes,
 ) -> Result<(), FlashError> {
-    let address = window.sector_start(sector)? + image_offset(slot);
+    let address = image_at(window.sector_start(sector)?, slot);
     window.program(address, &image.0)?;
     let mut written = [0; HEADER_LEN];
     window.read(address, &mut written)?;
@@ -165,7 +175,7 @@ pub(super) fn write_header(
 
 /// Programs what is left of the seal run. A cut in it leaves one word in doubt, and the others firm.
 pub(super) fn complete_seal_run(window: &mut Window<'_>, sector: u8) -> Result<(), FlashError> {
-    let address = window.sector_start(sector)? + SEAL_RUN_OFFSET;
+    let address = window.sector_start(sector)?.wrapping_add(SEAL_RUN_OFFSET);
     let mut run = [0; SEAL_RUN_LEN];
     window.read(address, &mut run)?;
     if run == [0; SEAL_RUN_LEN] {
@@ -207,7 +217,7 @@ pub(super) fn void(
 ) -> Result<(), FlashError> {
     let start = window.sector_start(sector)?;
     for slot in slots {
-        window.program(start + log_offset(slot), &[0; ENTRY_LEN])?;
+        window.program(slot_at(start, slot), &[0; ENTRY_LEN])?;
     }
     Ok(())
 }
@@ -220,10 +230,10 @@ pub(super) fn burn(window: &mut Window<'_>, sector: u8, slot: u16) -> Result<u16
     }
     for slot in slot..LOG_SLOTS {
         let mut bytes = [0; ENTRY_LEN];
-        window.program(start + log_offset(slot), &bytes)?;
-        window.read(start + log_offset(slot), &mut bytes)?;
+        window.program(slot_at(start, slot), &bytes)?;
+        window.read(slot_at(start, slot), &mut bytes)?;
         if bytes == [0; ENTRY_LEN] {
-            return Ok(slot + 1);
+            return Ok(slot.saturating_add(1));
         }
     }
     Ok(LOG_SLOTS)

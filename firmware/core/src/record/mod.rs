@@ -245,8 +245,8 @@ impl Record {
                 }
             };
             self.doubt.void = None;
-            is_settled =
-                last_slot.is_some_and(|last| last + 1 == slot) && log.repeats(window, slot)?;
+            is_settled = last_slot.is_some_and(|last: u16| last.saturating_add(1) == slot)
+                && log.repeats(window, slot)?;
             last_slot = Some(slot);
             match entry {
                 Entry::Begun { slot, header_crc32 } | Entry::Committed { slot, header_crc32 } => {
@@ -271,7 +271,7 @@ impl Record {
             self.state.touched = SectorSet(u32::MAX);
         }
         while self.next_image < IMAGE_SLOTS && !log.is_image_blank(window, self.next_image)? {
-            self.next_image += 1;
+            self.next_image = self.next_image.saturating_add(1);
         }
         Ok(())
     }
@@ -407,7 +407,7 @@ impl Record {
         let log = SectorLog::new(&desk.window, sector)?;
         // A supply that sinks in the middle of an entry leaves a slot that no other entry may go into.
         if !matches!(log.slot(&desk.window, self.next_slot)?, Slot::Blank) {
-            self.next_slot += 1;
+            self.next_slot = self.next_slot.saturating_add(1);
         }
         written
     }
@@ -434,7 +434,7 @@ impl Record {
         }
         self.next_slot = log::burn(&mut desk.window, sector, self.next_slot)?;
         if let Some(entry) = &self.doubt.renew {
-            if self.next_slot + 2 > LOG_SLOTS {
+            if self.next_slot.saturating_add(2) > LOG_SLOTS {
                 self.move_to_other_sector(desk)?;
             } else {
                 let entry = *entry;
@@ -450,7 +450,8 @@ impl Record {
     /// Moves to the other sector unless this one has room for so many more log slots and images.
     fn make_room(&mut self, desk: &mut Desk<'_>, slots: u16, images: u8) -> Result<(), FlashError> {
         self.open_session(desk)?;
-        let full = self.next_slot + slots > LOG_SLOTS || self.next_image + images > IMAGE_SLOTS;
+        let full = self.next_slot.saturating_add(slots) > LOG_SLOTS
+            || self.next_image.saturating_add(images) > IMAGE_SLOTS;
         if full {
             self.move_to_other_sector(desk)
         } else {
@@ -461,13 +462,16 @@ impl Record {
     /// Writes all live state to the sector that is not active, and makes it the active one.
     #[inline(never)]
     fn move_to_other_sector(&mut self, desk: &mut Desk<'_>) -> Result<(), FlashError> {
-        let target = self.active.map_or(0, |active| 1 - active);
-        let sector = desk.record_sector(target);
+        let target = self.active.map_or(0, other);
+        let (sector, rival) = (
+            desk.record_sector(target),
+            desk.record_sector(other(target)),
+        );
         let window = &mut desk.window;
         log::kill(window, sector)?;
         window.erase(sector)?;
         if has(Defect::RecordErasedBeforeCopy) {
-            window.erase(desk.map.record_sectors[1 - target])?;
+            window.erase(rival)?;
         }
         let head = self.head.successor();
         if has(Defect::RecordHeaderFirst) {
@@ -479,9 +483,10 @@ impl Record {
         };
         let (mut next, mut last) = (0, counter);
         let mut put = |window: &mut Window<'_>, entry: Entry| {
-            next += 1;
+            let slot: u16 = next;
+            next = slot.saturating_add(1);
             last = entry;
-            log::write_entry(window, sector, next - 1, &last)
+            log::write_entry(window, sector, slot, &last)
         };
         if !has(Defect::CounterAfterHeader) {
             put(window, counter)?;
@@ -512,11 +517,11 @@ impl Record {
         }
         // The last entry is settled like every other one: the slot before it says the same.
         log::write_entry(window, sector, next, &last)?;
-        next += 1;
+        next = next.saturating_add(1);
         log::write_header(window, sector, head)?;
         if has(Defect::CounterAfterHeader) {
             log::write_entry(window, sector, next, &counter)?;
-            next += 1;
+            next = next.saturating_add(1);
         }
         // Whoever reads anything here that the move did not write knows that the move was finished.
         self.next_slot = log::burn(window, sector, next)?;
@@ -533,8 +538,13 @@ impl Record {
     }
 
     fn other_sector(&self, desk: &Desk<'_>) -> u8 {
-        desk.record_sector(1 - self.active.unwrap_or(0))
+        desk.record_sector(other(self.active.unwrap_or(0)))
     }
+}
+
+/// The other one of the two record sectors.
+fn other(index: usize) -> usize {
+    usize::from(index == 0)
 }
 
 /// What the record is read and written with.

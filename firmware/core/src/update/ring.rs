@@ -35,7 +35,7 @@ impl<'a> Ring<'a> {
 
     /// Bytes it has room for.
     pub fn free(&self) -> usize {
-        self.capacity() - self.len
+        self.capacity().saturating_sub(self.len)
     }
 
     /// Forgets all bytes.
@@ -48,14 +48,16 @@ impl<'a> Ring<'a> {
         let pushed = bytes.len().min(self.free());
         bytes = bytes.get(..pushed).unwrap_or(&[]);
         while !bytes.is_empty() {
-            let at = self.wrap(self.head + self.len);
+            let at = self.wrap(self.head.wrapping_add(self.len));
             let Some(run) = self.run_at_mut(at) else {
                 break;
             };
             let fits = run.len().min(bytes.len());
             let (now, later) = bytes.split_at(fits);
-            run[..fits].copy_from_slice(now);
-            self.len += fits;
+            if let Some(place) = run.get_mut(..fits) {
+                place.copy_from_slice(now);
+            }
+            self.len = self.len.wrapping_add(fits);
             bytes = later;
         }
         pushed
@@ -75,13 +77,15 @@ impl<'a> Ring<'a> {
         {
             return false;
         }
-        let mut at = self.wrap(self.head + offset);
+        let mut at = self.wrap(self.head.wrapping_add(offset));
         while !bytes.is_empty() {
             let run = self.run_at(at);
             let fits = run.len().min(bytes.len());
             let (now, later) = bytes.split_at_mut(fits);
-            now.copy_from_slice(&run[..fits]);
-            at = self.wrap(at + fits);
+            if let Some(held) = run.get(..fits) {
+                now.copy_from_slice(held);
+            }
+            at = self.wrap(at.wrapping_add(fits));
             bytes = later;
         }
         true
@@ -90,20 +94,19 @@ impl<'a> Ring<'a> {
     /// Drops the first `count` bytes, or all if there are fewer.
     pub fn skip(&mut self, count: usize) {
         let count = count.min(self.len);
-        self.head = self.wrap(self.head + count);
-        self.len -= count;
+        self.head = self.wrap(self.head.wrapping_add(count));
+        self.len = self.len.saturating_sub(count);
     }
 
     fn wrap(&self, at: usize) -> usize {
-        let capacity = self.capacity();
-        if at >= capacity { at - capacity } else { at }
+        at.checked_sub(self.capacity()).unwrap_or(at)
     }
 
     /// The memory from position `at` to the end of its piece.
     fn run_at(&self, at: usize) -> &[u8] {
         let [first, second] = &self.parts;
         match at.checked_sub(first.len()) {
-            None => &first[at..],
+            None => first.get(at..).unwrap_or(&[]),
             Some(at) => second.get(at..).unwrap_or(&[]),
         }
     }

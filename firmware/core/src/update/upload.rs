@@ -209,7 +209,7 @@ impl Upload {
         for (place, &byte) in room.iter_mut().zip(head) {
             *place = byte;
         }
-        self.head_len += taken;
+        self.head_len = self.head_len.saturating_add(taken);
         if self.head_len < wanted {
             return Ok(rest);
         }
@@ -409,13 +409,13 @@ fn sector_crc(sector: Sector, payload: Region, ring: &Ring<'_>) -> u32 {
     let (mut at, mut crc) = (span.start, Crc32::new());
     let mut chunk = [0; 64];
     while at < span.end {
-        let len = chunk.len().min((span.end - at) as usize);
+        let len = chunk.len().min(span.end.saturating_sub(at) as usize);
         let bytes = chunk.get_mut(..len).unwrap_or_default();
         if !ring.peek(at as usize, bytes) {
             break;
         }
         crc.update(bytes);
-        at += len as u32;
+        at = at.saturating_add(len as u32);
     }
     crc.finish()
 }

@@ -198,7 +198,7 @@ impl Writer {
             record.state().is_firm(sector.index) && holds_already(flash, image, sector, end)?;
         self.state = match skip {
             true => {
-                self.skipped += 1;
+                self.skipped = self.skipped.saturating_add(1);
                 State::Skip(sector)
             }
             false => State::Erase(sector),
@@ -216,7 +216,7 @@ impl Writer {
         let left = sector_end(sector, image, end).saturating_sub(self.cursor);
         let count = ring.len().min(left as usize);
         ring.skip(count);
-        self.cursor += count as u32;
+        self.cursor = self.cursor.saturating_add(count as u32);
         if count as u32 == left {
             self.state = State::Enter;
             return Done::Worked;
@@ -251,7 +251,7 @@ impl Writer {
         if has(Defect::DoneBeforeVerify) {
             record.done(flash, &config.map, sector.index)?;
         }
-        self.written += 1;
+        self.written = self.written.saturating_add(1);
         self.running = Crc32::new();
         self.state = State::Program(sector);
         Ok(Done::Worked)
@@ -289,7 +289,7 @@ impl Writer {
         application_window(flash, config).program(address, words)?;
         self.running.update(chunk.get(..len).unwrap_or(&[]));
         ring.skip(len);
-        self.cursor += len as u32;
+        self.cursor = self.cursor.saturating_add(len as u32);
         Ok(Done::Worked)
     }
 
