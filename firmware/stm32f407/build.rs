@@ -39,9 +39,9 @@ fn generate() -> Result<()> {
     }
     let profile = Profile::load(&name)?;
     let signed = profile.settings.iap.policy == Policy::Signed;
-    if signed && env::var_os("CARGO_FEATURE_SIGNED").is_none() {
+    if signed != env::var_os("CARGO_FEATURE_SIGNED").is_some() {
         return Err(
-            "policy \"signed\" needs the feature signed: this firmware would refuse every image"
+            "the feature signed is for policy \"signed\" alone, and that policy needs it: with it no other image is taken, without it none"
                 .into(),
         );
     }

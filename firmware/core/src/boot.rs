@@ -2,7 +2,7 @@
 
 use iap_protocol::header::{Flags, HeaderBytes};
 use iap_protocol::memory::{MemoryMap, Region};
-use iap_protocol::status::{IapReason, Policy};
+use iap_protocol::status::IapReason;
 use iap_protocol::vectors::{self, SYSTEM_VECTORS_LEN};
 
 use crate::config::Config;
@@ -103,7 +103,7 @@ pub fn startable(
         }
         return start(Some(image), flash, map);
     }
-    let bare_rule = config.bare_rule && config.policy != Policy::Signed;
+    let bare_rule = config.has_bare_rule();
     match state.last {
         Last::Begun => Err(IapReason::UpdateUnfinished),
         Last::Committed if !bare_rule => Err(IapReason::ApplicationDamaged),

@@ -13,9 +13,10 @@ pub struct Config {
     pub board: String<BOARD_LEN>,
     /// Where everything lies; [`MemoryMap::check`] has accepted it.
     pub map: MemoryMap,
-    /// Who may do what.
+    /// Who may do what; to be asked by [`Config::policy`].
     pub policy: Policy,
-    /// Lets the vector table check alone decide for applications programmed with a probe; never with [`Policy::Signed`].
+    /// Lets the vector table check alone decide for applications programmed with a probe; never with [`Policy::Signed`], so
+    /// [`Config::has_bare_rule`] says whether it counts.
     pub bare_rule: bool,
     /// The keys whose signatures count, by key id.
     pub public_keys: &'static [[u8; 32]],
@@ -36,6 +37,24 @@ pub struct Config {
     /// Seconds at power-on in which a push is awaited before the application starts; 0: none.
     pub power_on_window_s: u16,
 }
+
+impl Config {
+    /// Who may do what. With the feature `signed-only` known at compile time.
+    pub fn policy(&self) -> Policy {
+        match cfg!(feature = "signed-only") {
+            true => Policy::Signed,
+            false => self.policy,
+        }
+    }
+
+    /// Whether the vector table alone may decide.
+    pub(crate) fn has_bare_rule(&self) -> bool {
+        self.bare_rule && self.policy() != Policy::Signed
+    }
+}
+
+/// Whether images without a header are ever taken: with the feature `signed-only`, what deals with them is left out.
+pub(crate) const RAW_IMAGES: bool = !cfg!(feature = "signed-only");
 
 /// The network side of a board.
 #[derive(Clone, Debug)]

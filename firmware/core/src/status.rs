@@ -75,7 +75,7 @@ impl Report<'_> {
         View {
             board: &config.board,
             iap_version: IAP_VERSION,
-            policy: config.policy,
+            policy: config.policy(),
             default_password: config.user == DEFAULT_USER && config.password == DEFAULT_PASSWORD,
             phase: updater.phase(),
             iap_reason: self.iap_reason,
@@ -106,7 +106,7 @@ impl Report<'_> {
                 region: header.payload_region(),
                 crc32: header.payload_crc32(),
                 // The CRCs tell what a board holds, which the policy `login` keeps from those who have not logged in.
-                sectors: (self.config.policy != Policy::Login)
+                sectors: (self.config.policy() != Policy::Login)
                     .then(|| (header, header.sectors(flash))),
             }),
             _ => None,

@@ -49,7 +49,7 @@ impl<'a> Files<'a> {
         let max_burst = capabilities.max_burst_size.unwrap_or(usize::MAX);
         let limits = Limits {
             max_window: u16::try_from(max_burst).map_or(MAX_WINDOW, |burst| burst.min(MAX_WINDOW)),
-            writes_allowed: config.policy != Policy::Login,
+            writes_allowed: config.policy() != Policy::Login,
         };
         Self {
             server: Server::new(limits, seed, cut(bytes, FILE_LEN)),

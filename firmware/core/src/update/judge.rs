@@ -46,7 +46,7 @@ pub(super) fn raw(
     state: &RecordState,
     declared: Option<u32>,
 ) -> Result<(), Refusal> {
-    if config.policy == Policy::Signed {
+    if config.policy() == Policy::Signed {
         return Err(ErrorCode::RawNotAllowed.into());
     }
     check_counter(0, config, state)?;
@@ -100,7 +100,7 @@ pub(super) fn header(
     check_region(payload, &config.map)?;
     check_counter(image.security_counter(), config, state)?;
     check_data_sectors(image, &config.map)?;
-    match config.policy {
+    match config.policy() {
         Policy::Signed => signature::check(image, config, state.revoked),
         Policy::Open | Policy::Login => Ok(()),
     }

@@ -13,7 +13,7 @@ use super::Progress;
 use super::judge::{self, KIND_LEN, Kind};
 use super::ring::Ring;
 use super::writer::Writer;
-use crate::config::Config;
+use crate::config::{Config, RAW_IMAGES};
 use crate::intake::{Outcome, Source, Ticket, Transport};
 use crate::record::RecordState;
 use crate::sha::Sha256;
@@ -341,7 +341,7 @@ impl Upload {
             self.judge_vectors(ring, config, Some(self.payload_received))?;
         }
         match self.kind {
-            Some(Kind::Raw) => self.complete_raw_header(ring, config)?,
+            Some(Kind::Raw) if RAW_IMAGES => self.complete_raw_header(ring, config)?,
             _ => self.judge_payload()?,
         }
         self.finished = true;

@@ -15,7 +15,7 @@ use iap_protocol::vectors::SYSTEM_VECTORS_LEN;
 use super::judge;
 use super::ring::Ring;
 use super::upload::Upload;
-use crate::config::Config;
+use crate::config::{Config, RAW_IMAGES};
 use crate::defect::{Defect, has};
 use crate::digest::FlashDigest;
 use crate::flash::{Flash, FlashError, FlashFault, Window};
@@ -326,7 +326,7 @@ impl Writer {
             )));
         }
         let announced = image.sector_crc32(sector.index);
-        if !image.flags().contains(Flags::RAW) && announced != programmed {
+        if !is_raw(image) && announced != programmed {
             return Err(Stop::Image(judge::sector(
                 ErrorCode::SectorCrc,
                 sector.index,
@@ -385,7 +385,7 @@ impl Writer {
         image: &HeaderBytes,
     ) -> Result<Done, Stop> {
         let mut image = image.clone();
-        if image.flags().contains(Flags::RAW) {
+        if is_raw(&image) {
             for (index, crc) in (0..).zip(self.programmed) {
                 if image.sector_crc32(index) == 0 {
                     image.set_sector_crc32(index, crc);
@@ -394,7 +394,7 @@ impl Writer {
             image.seal();
         }
         // With this policy no other image comes so far.
-        let trusted = config.policy == Policy::Signed;
+        let trusted = config.policy() == Policy::Signed;
         if self.changed || !record.state().is_committed(&image, trusted) {
             record.commit(flash, &config.map, &image, trusted)?;
         }
@@ -408,7 +408,13 @@ fn application_window<'a>(flash: &'a mut dyn Flash, config: &'a Config) -> Windo
 
 /// The length of the payload, once it is known.
 fn payload_end(image: &HeaderBytes, upload: &Upload) -> Option<u32> {
-    (upload.is_finished() || !image.is_provisional()).then_some(image.payload_size())
+    let known = upload.is_finished() || !(RAW_IMAGES && image.is_provisional());
+    known.then_some(image.payload_size())
+}
+
+/// Whether the board itself made the header.
+fn is_raw(image: &HeaderBytes) -> bool {
+    RAW_IMAGES && image.flags().contains(Flags::RAW)
 }
 
 /// The payload offset at which `sector` ends, or the payload in it.
@@ -425,7 +431,7 @@ fn holds_already(
     end: Option<u32>,
 ) -> Result<bool, FlashError> {
     let wanted = image.sector_crc32(sector.index);
-    if image.flags().contains(Flags::RAW) && wanted == 0 {
+    if is_raw(image) && wanted == 0 {
         return Ok(false);
     }
     let payload = Region::new(image.load_address(), end.unwrap_or(u32::MAX));
