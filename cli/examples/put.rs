@@ -5,7 +5,7 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use iapctl::tftp::run::run;
+use iapctl::tftp::run::{Thread, run_on};
 use iapctl::tftp::{Client, Config};
 
 fn main() {
@@ -26,7 +26,8 @@ fn main() {
         .enable_all()
         .build()
         .unwrap();
-    let transfer = run(client, Ipv4Addr::LOCALHOST, std::future::pending(), |_| ());
+    let never = std::future::pending();
+    let transfer = run_on(Thread::Own, client, Ipv4Addr::LOCALHOST, never, |_| ());
     let done = runtime.block_on(transfer).unwrap();
     println!("{done:?}");
 }

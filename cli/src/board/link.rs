@@ -14,7 +14,7 @@ use crate::failure::{Exit, Failure};
 use crate::http::client::UploadEvent;
 use crate::http::upload::{Shape, UploadRequest};
 use crate::http::{self, HttpClient, Session};
-use crate::tftp::run::run;
+use crate::tftp::run::{Thread, run_on};
 use crate::tftp::{self, Client, Machine, Progress, Reader};
 
 /// How long a reset over TFTP may take to be answered.
@@ -65,6 +65,7 @@ pub struct Board {
     address: SocketAddrV4,
     http: Option<HttpClient>,
     session: Option<Session>,
+    thread: Thread,
 }
 
 impl Board {
@@ -80,7 +81,17 @@ impl Board {
             address,
             http,
             session: None,
+            thread: Thread::Shared,
         })
+    }
+
+    /// Nobody else needs this thread: TFTP then takes it for itself.
+    #[must_use]
+    pub fn alone(self) -> Self {
+        Self {
+            thread: Thread::Own,
+            ..self
+        }
     }
 
     /// Where its server is.
@@ -234,7 +245,8 @@ impl Board {
         cancelled: impl Future<Output = ()>,
         progress: impl FnMut(Progress),
     ) -> Result<M::Output, Failure> {
-        run(machine, *self.address.ip(), cancelled, progress)
+        let server = *self.address.ip();
+        run_on(self.thread, machine, server, cancelled, progress)
             .await
             .map_err(|error| trouble::tftp(&self.target, doing, error))
     }

@@ -311,6 +311,16 @@ impl<S: AsRef<[u8]>> Machine for Client<S> {
         }
     }
 
+    /// From the first block on that was acknowledged no other session is begun.
+    fn only_port(&self) -> Option<u16> {
+        match &self.state {
+            State::Sending {
+                peer_port, blocks, ..
+            } if blocks.acked() > 0 => Some(*peer_port),
+            _ => None,
+        }
+    }
+
     fn cancel(&mut self, now: Duration) {
         match &self.state {
             State::Requesting(_) => {}

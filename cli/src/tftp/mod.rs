@@ -97,6 +97,11 @@ pub trait Machine {
     /// When [`Machine::poll`] wants to be called next, if nothing arrives before; `None` when the transfer has ended.
     fn poll_at(&self) -> Option<Duration>;
 
+    /// The one port of the server that anything can come from until the end, once that is sure.
+    fn only_port(&self) -> Option<u16> {
+        None
+    }
+
     /// Ends the transfer and tells the peer.
     fn cancel(&mut self, now: Duration);
 

@@ -191,8 +191,7 @@ impl RequestState {
 
 /// Writes `packet` to `out`; false, with `out` empty, if it is longer than `max_len`.
 pub(crate) fn encode(packet: &Packet<'_>, max_len: usize, out: &mut Vec<u8>) -> bool {
-    out.clear();
-    out.resize(max_len, 0);
+    out.resize(max_len, 0); // what is in it is overwritten
     let len = packet.encode(out);
     out.truncate(len.unwrap_or(0));
     len.is_some()

@@ -78,6 +78,8 @@ struct Burst {
     resume_at: Duration,
     /// Factor for the pause, above 1 when even single blocks are too many.
     stretch: u32,
+    /// The round before lost a block too: it is not chance.
+    lost: bool,
 }
 
 impl Sending {
@@ -105,6 +107,7 @@ impl Sending {
                 left: max,
                 resume_at: now,
                 stretch: 1,
+                lost: false,
             },
             round: Round {
                 started: now,
@@ -269,6 +272,7 @@ impl Sending {
             self.backoff = 0;
             self.burst.grow();
         }
+        self.burst.lost &= !window_done;
         self.acked = block;
         self.progress_at = now;
         self.timeouts = 0;
@@ -325,7 +329,11 @@ impl Burst {
         self.resume_at = now;
     }
 
+    /// A round lost a block. One now and then is chance, and smaller bursts would only be slower; the next one is not.
     fn shrink(&mut self) {
+        if !std::mem::replace(&mut self.lost, true) {
+            return;
+        }
         if self.size > 1 {
             self.size /= 2;
         } else {

@@ -51,6 +51,8 @@ pub(super) struct Turn {
     /// Where its progress is shown.
     pub(super) show: Rc<dyn Show>,
     taken: Rc<Taken>,
+    /// There is no other board.
+    alone: bool,
 }
 
 /// The addresses that are worked on, or were, and for whom.
@@ -69,7 +71,10 @@ impl Turn {
                 .help("name each board once: a board takes one transfer at a time")
                 .board(BoardAfter::Untouched));
         }
-        Ok(board)
+        Ok(match self.alone {
+            true => board.alone(),
+            false => board,
+        })
     }
 }
 

@@ -83,6 +83,7 @@ impl Pool {
                     interrupt: interrupt.limited(self.limit),
                     show: begin(index, target),
                     taken: Rc::clone(&taken),
+                    alone: targets.len() == 1,
                 };
                 running.spawn_local(work_on(index, turn, work.clone()));
             }
