@@ -161,6 +161,11 @@ impl Paint {
     }
 }
 
+/// What a board says, for a line of its own: nothing in it moves the cursor, changes colours or begins a line.
+pub fn one_line(text: &str) -> String {
+    text.replace(char::is_control, " ")
+}
+
 /// `text` broken at spaces into lines of at most `width` characters (a longer word stays whole).
 pub fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
@@ -185,6 +190,11 @@ mod tests {
         assert_eq!(wrap("aa bb cc", 5), ["aa bb", "cc"]);
         assert_eq!(wrap("aa bbbbbbbbb cc", 5), ["aa", "bbbbbbbbb", "cc"]);
         assert!(wrap("", 5).is_empty());
+    }
+
+    #[test]
+    fn what_a_board_says_stays_in_its_line() {
+        assert_eq!(one_line("no\r\n\x1b[32mok\u{9b}"), "no   [32mok ");
     }
 
     #[test]

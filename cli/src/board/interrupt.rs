@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
+use super::trouble::CHECK_THE_BOARD;
 use crate::failure::{Exit, Failure};
 
 /// Whether to stop.
@@ -96,9 +97,8 @@ impl Interrupt {
     fn stopped(&self, during: &str) -> Failure {
         match self.time_limit() {
             Some(limit) => {
-                let seconds = limit.as_secs_f64();
-                let message = format!("not done within {seconds} s (--timeout), while {during}");
-                Failure::new(Exit::Unreachable, message)
+                let message = format!("{} while {during}", time_is_over(limit));
+                Failure::new(Exit::Unreachable, message).help(CHECK_THE_BOARD)
             }
             None => Failure::new(Exit::Interrupted, format!("interrupted while {during}")),
         }
@@ -109,11 +109,7 @@ impl Interrupt {
         match (failure.exit, self.time_limit()) {
             (Exit::Interrupted, Some(limit)) => Failure {
                 exit: Exit::Unreachable,
-                message: format!(
-                    "{}: not done within {} s (--timeout)",
-                    failure.message,
-                    limit.as_secs_f64()
-                ),
+                message: format!("{}: {}", failure.message, time_is_over(limit)),
                 ..failure
             },
             _ => failure,
@@ -125,4 +121,8 @@ impl Interrupt {
         let limit = self.limit.filter(|_| !self.is_pressed())?;
         (Instant::now() >= limit.at).then_some(limit.after)
     }
+}
+
+fn time_is_over(limit: Duration) -> String {
+    format!("the {} s of --timeout were over", limit.as_secs_f64())
 }

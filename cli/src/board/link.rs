@@ -47,6 +47,8 @@ pub enum Event {
     Sent(u64),
     /// HTTP: what the board says meanwhile.
     Board(Box<Status>),
+    /// The transfer is over, well or not, and the board is asked what it holds.
+    Asking,
 }
 
 /// What a transfer took.

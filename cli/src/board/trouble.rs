@@ -10,7 +10,7 @@ use crate::http::{HttpError, Step, is_descriptors};
 use crate::tftp::run::RunError;
 use crate::tftp::{NetworkError, Phase, Reason, TransferError};
 
-const CHECK_THE_BOARD: &str = "check power, cable and address; the board must be in IAP mode (hold its IAP key during a reset), or let --wait catch it at power-on";
+pub(super) const CHECK_THE_BOARD: &str = "check power, cable and address; the board must be in IAP mode (hold its IAP key during a reset), or let --wait catch it at power-on";
 const OTHER_SERVER: &str =
     "something else than the IAP firmware answers there: check the address and the port";
 

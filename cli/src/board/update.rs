@@ -89,13 +89,14 @@ impl Update {
         };
         let sent = tokio::select! {
             biased;
-            sent = board.send(&self.file_name, self.content.clone(), interrupt, events) => sent,
+            sent = board.send(&self.file_name, self.content.clone(), interrupt, &events) => sent,
             status = self.committed_unheard(board, &all_sent_at) => {
                 let time = begun.elapsed();
                 return Ok(Done { status, sent: None, time });
             }
         };
         let time = begun.elapsed();
+        events(Event::Asking);
         let sent = sent.map_err(|failure| match all_sent_at.get() {
             Some(_) => unheard(failure),
             None => failure,

@@ -6,6 +6,7 @@ use reqwest::header::SET_COOKIE;
 use serde::Deserialize;
 
 use super::error::{HttpError, Step};
+use crate::output::one_line;
 
 /// Longest answer that is read.
 const MAX_ANSWER_LEN: usize = 64 * 1024;
@@ -58,7 +59,7 @@ impl Answer {
             step,
             status: self.status,
             code: code.or(self.code),
-            text,
+            text: one_line(&text),
         };
         match document {
             Some(Document { code: 0, text }) if self.is_success() => Ok(text),

@@ -42,7 +42,7 @@ pub enum Reason {
     Refused {
         /// TFTP error code.
         code: u16,
-        /// What the peer says, verbatim as far as it is UTF-8.
+        /// What the peer says, verbatim as far as it is UTF-8 and no control character.
         message: String,
     },
     /// Nothing that helps arrived.

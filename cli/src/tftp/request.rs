@@ -10,6 +10,7 @@ use iap_protocol::tftp::{MAX_REQUEST_LEN, Mode, Options, Packet, Request};
 
 use super::error::Reason;
 use super::{Config, MAX_WINDOW_SIZE};
+use crate::output::one_line;
 
 /// Waits after the first, second and every later write request.
 const WRITE_WAITS: [Duration; 3] = [
@@ -208,7 +209,7 @@ fn plain_name(name: &str) -> String {
 pub(crate) fn refused(code: u16, message: &[u8]) -> Reason {
     Reason::Refused {
         code,
-        message: String::from_utf8_lossy(message).into_owned(),
+        message: one_line(&String::from_utf8_lossy(message)),
     }
 }
 

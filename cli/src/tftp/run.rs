@@ -15,6 +15,8 @@ use socket::{Batch, Socket, Trouble};
 
 /// Largest datagram: a block of 65464 bytes with its header fits.
 const MAX_DATAGRAM: usize = 65_535;
+/// After so long it is told again how far the transfer is: that it stands still is news too.
+const STANDSTILL: Duration = Duration::from_millis(350);
 /// After a request that was given up: how long an answer that was on its way is still told that nobody wants it.
 const FAREWELL: Duration = Duration::from_millis(200);
 /// How long a transfer that has the thread may keep it from everything else that runs there.
@@ -45,7 +47,8 @@ impl From<Error> for RunError {
     }
 }
 
-/// Runs `machine` against `server` until it ends; `cancelled` ends it early. `progress` is called after each step.
+/// Runs `machine` against `server` until it ends; `cancelled` ends it early. `progress` is called after each step, and
+/// now and then where none comes.
 pub async fn run<M: Machine>(
     machine: M,
     server: Ipv4Addr,
@@ -165,7 +168,7 @@ impl<M: Machine> Driver<M> {
         let wake_at = self.machine.poll_at().unwrap_or_default();
         let wait = wake_at.saturating_sub(self.now);
         let wait = match self.thread {
-            Thread::Shared => wait,
+            Thread::Shared => wait.min(STANDSTILL),
             Thread::Own => wait.min(SLICE),
         };
         self.socket.receive(&mut self.buffer, wait).await

@@ -6,14 +6,17 @@
 #![allow(clippy::unwrap_used, reason = "test code")]
 #![allow(dead_code, reason = "the example uses more of the boards")]
 
+mod said;
 mod stub;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use iap_sim::sim::{Sim, SimOptions};
+use said::Said;
 use serde_json::Value;
 use stub::{Boards, Kind, Options, REFUSAL};
 use tokio::task::LocalSet;
@@ -131,64 +134,6 @@ fn application(len: usize) -> Vec<u8> {
         word.copy_from_slice(&value.to_le_bytes());
     }
     bytes
-}
-
-struct Said {
-    code: i32,
-    stdout: String,
-    stderr: String,
-}
-
-impl Said {
-    fn by(output: Output) -> Self {
-        Self {
-            code: output.status.code().expect("not killed by a signal"),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
-    }
-
-    #[track_caller]
-    fn exits(&self, code: i32) -> &Self {
-        assert_eq!(self.code, code, "{self}");
-        self
-    }
-
-    #[track_caller]
-    fn says(&self, text: &str) -> &Self {
-        let said = self.stdout.contains(text) || self.stderr.contains(text);
-        assert!(said, "expected {text:?} in:\n{self}");
-        self
-    }
-
-    /// The row of the table about the board at a port: its state and its text.
-    #[track_caller]
-    fn row(&self, port: u16) -> (&str, &str) {
-        let name = format!("127.0.0.1:{port} (");
-        let rows: Vec<&str> = (self.stdout.lines())
-            .filter(|line| line.starts_with(&name))
-            .collect();
-        let [row] = rows[..] else {
-            panic!("{} rows about {port} in:\n{self}", rows.len());
-        };
-        let (_, rest) = row.split_once(")  ").unwrap();
-        let (state, text) = rest.split_once("  ").unwrap();
-        (state, text.trim_start())
-    }
-
-    /// The objects of all lines of stdout.
-    #[track_caller]
-    fn lines(&self) -> Vec<Value> {
-        (self.stdout.lines())
-            .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}")))
-            .collect()
-    }
-}
-
-impl std::fmt::Display for Said {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "stdout:\n{}stderr:\n{}", self.stdout, self.stderr)
-    }
 }
 
 fn run(command: &mut Command) -> Said {
@@ -426,29 +371,35 @@ fn a_board_is_pushed_to_once_whatever_it_is_called() {
 
 #[test]
 fn boards_that_stop_within_a_transfer_are_given_up_in_time_and_told_apart() {
-    for over_http in [false, true] {
-        let bench = Bench::new(&[Kind::Good, Kind::Stuck, Kind::Stopping], Duration::ZERO);
-        let (hosts, ports) = match over_http {
-            false => (bench.tftp_hosts(), &bench.boards.tftp_ports),
-            true => (bench.http_hosts(), &bench.boards.http_ports),
-        };
-        let begun = Instant::now();
-        let said = run(&mut bench.push(&hosts, &["--timeout", "1"]));
-        let took = begun.elapsed();
-        assert!(took < Duration::from_secs(5), "{took:?}");
-        said.exits(8).says("1 updated, 1 broken-off, 1 unknown");
-        let (state, text) = said.row(ports[1]);
-        assert_eq!(state.trim(), "broken-off");
-        assert!(text.contains("not done within 1 s (--timeout)"), "{text}");
-        assert!(text.contains("no application it would start"), "{text}");
-        let (state, text) = said.row(ports[2]);
-        assert_eq!(state.trim(), "unknown");
-        assert!(text.contains("not done within 1 s (--timeout)"), "{text}");
-        said.says("may be committed or not");
-        let log = bench.boards.log();
-        let aborted: Vec<u32> = log.boards.iter().map(|board| board.aborted).collect();
-        assert_eq!(aborted, [0, 1, 1], "told that nobody wants it any more");
-    }
+    std::thread::scope(|scope| {
+        scope.spawn(|| boards_that_stop(false));
+        boards_that_stop(true);
+    });
+}
+
+#[track_caller]
+fn boards_that_stop(over_http: bool) {
+    let bench = Bench::new(&[Kind::Good, Kind::Stuck, Kind::Stopping], Duration::ZERO);
+    let (hosts, ports) = match over_http {
+        false => (bench.tftp_hosts(), &bench.boards.tftp_ports),
+        true => (bench.http_hosts(), &bench.boards.http_ports),
+    };
+    let begun = Instant::now();
+    let said = run(&mut bench.push(&hosts, &["--timeout", "1"]));
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    said.exits(8).says("1 updated, 1 broken-off, 1 unknown");
+    let (state, text) = said.row(ports[1]);
+    assert_eq!(state.trim(), "broken-off");
+    assert!(text.contains("the 1 s of --timeout were over"), "{text}");
+    assert!(text.contains("no application it would start"), "{text}");
+    let (state, text) = said.row(ports[2]);
+    assert_eq!(state.trim(), "unknown");
+    assert!(text.contains("the 1 s of --timeout were over"), "{text}");
+    said.says("may be committed or not");
+    let log = bench.boards.log();
+    let aborted: Vec<u32> = log.boards.iter().map(|board| board.aborted).collect();
+    assert_eq!(aborted, [0, 1, 1], "told that nobody wants it any more");
 }
 
 #[test]
@@ -572,4 +523,34 @@ fn status_and_reset_serve_many_as_well() {
     let (state, text) = reset.row(bench.boards.tftp_ports[0]);
     assert_eq!(state.trim(), "reset");
     assert!(text.starts_with("it is in IAP mode again"), "{text}");
+}
+
+#[test]
+fn boards_that_run_the_firmware_s_core_are_updated_over_both_transports() {
+    let start = || Sim::start(SimOptions::new("sim").unwrap()).unwrap();
+    let sims: Vec<Sim> = (0..4).map(|_| start()).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let (hosts, app) = (
+        folder.path().join("boards.txt"),
+        folder.path().join("app.bin"),
+    );
+    let lines = sims.iter().zip(0..).map(|(sim, number)| match number % 2 {
+        0 => format!("{}\n", sim.tftp()),
+        _ => format!("http://{}\n", sim.http()),
+    });
+    std::fs::write(&hosts, lines.collect::<String>()).unwrap();
+    std::fs::write(&app, application(IMAGE_LEN)).unwrap();
+    let push = || {
+        let mut command = iapctl();
+        command
+            .env("IAPCTL_PASSWORD", "stm32")
+            .arg("push")
+            .arg("--hosts");
+        run(command.arg(&hosts).arg(&app))
+    };
+    push()
+        .exits(0)
+        .says(": 4 updated")
+        .says("1 sector written, 0 unchanged");
+    push().exits(0).says("0 sectors written, 1 unchanged");
 }

@@ -83,7 +83,7 @@ impl Show for Row {
         self.line();
     }
 
-    fn over(&self) {
+    fn asking(&self) {
         "asking what it holds".clone_into(&mut self.doing.borrow_mut());
     }
 }
@@ -118,15 +118,15 @@ impl Rows {
         row
     }
 
-    /// A board is done; `line` says how. On a terminal, where the rows are, only failures are worth a line.
-    pub fn end(&self, index: usize, is_good: bool, line: &str) {
+    /// A board is done; `line` says how. On a terminal, where the rows are, only `news` is worth a line.
+    pub fn end(&self, index: usize, is_good: bool, is_news: bool, line: &str) {
         self.active.borrow_mut().remove(&index);
         let mut counts = self.counts.get();
         counts.done += 1;
         counts.failed += usize::from(!is_good);
         self.counts.set(counts);
         match &self.screen {
-            Some(screen) if !is_good => screen.line(line),
+            Some(screen) if is_news => screen.line(line),
             None if !self.output.is_json() => self.output.message(line),
             _ => {}
         }

@@ -27,7 +27,9 @@ pub trait Show {
     fn bytes(&self, bytes: u64);
     /// What happens now, which is news.
     fn doing(&self, what: &str);
-    /// The transfer is over, well or not.
+    /// The transfer is over, well or not, and the board is asked what it holds.
+    fn asking(&self) {}
+    /// Nothing more will come.
     fn over(&self) {}
 }
 
@@ -75,6 +77,7 @@ impl<'a> View<'a> {
                 }
                 _ => self.doing(state::phase(status.phase)),
             },
+            Event::Asking => self.show.asking(),
         }
     }
 

@@ -68,9 +68,10 @@ impl Screen {
         self.bar.set_message(lines.join("\n"));
     }
 
-    /// A line that stays.
+    /// A line that stays, as far as it fits: the table has all of it.
     pub(super) fn line(&self, text: &str) {
-        self.bar.println(text);
+        let width = usize::from(self.term.size().1).saturating_sub(1);
+        self.bar.println(truncate_str(text, width, "…"));
     }
 
     pub(super) fn clear(&self) {
@@ -140,23 +141,87 @@ fn bar(percent: u64, width: usize) -> String {
     )
 }
 
+/// The line about all; what matters least is at its end, where it may be cut off.
 fn summary(counts: Counts, active: usize, hidden: usize, elapsed: Duration, ends: bool) -> String {
     let Counts {
         boards,
         done,
         failed,
     } = counts;
-    let mut text = format!("{done} of {boards} boards done");
+    let waiting = boards.saturating_sub(done + active);
+    let mut text = format!("{} s: {done} of {boards} done", elapsed.as_secs());
     let mut add = |count: usize, what: &str| {
         if count > 0 {
-            text.push_str(&format!(", {count} {what}"));
+            text += &format!(", {count} {what}");
         }
     };
     add(failed, "of them not well");
     add(active, if ends { "being ended" } else { "at work" });
-    add(hidden, "of them not shown");
-    if !ends {
-        add(boards.saturating_sub(done + active), "waiting");
+    add(if ends { 0 } else { waiting }, "waiting");
+    add(hidden, "not shown");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::board::Transport;
+    use crate::board::progress::Show;
+
+    fn lines(width: usize, height: usize, count: usize) -> Vec<String> {
+        let output = Output::new(false);
+        let rows: Vec<Row> = (0..count)
+            .map(|n| {
+                let target = Target::parse(Transport::Tftp, &format!("192.168.0.{}", 100 + n));
+                let row = Row::new(&output, &target.unwrap());
+                row.total(102_400);
+                row.bytes(51_200 + n as u64);
+                row.doing("the board erases or programs");
+                row
+            })
+            .collect();
+        let frame = Frame {
+            width,
+            height,
+            name_width: 20,
+        };
+        let counts = Counts {
+            boards: count + 7,
+            done: 3,
+            failed: 1,
+        };
+        frame.lines(rows.iter(), counts, Duration::from_secs(5), false)
     }
-    format!("{text} ({} s)", elapsed.as_secs())
+
+    #[test]
+    fn a_frame_fits_whatever_the_size_of_the_terminal() {
+        for width in [1, 2, 10, 20, 40, 60, 80, 200] {
+            for height in [1, 2, 3, 24, 50] {
+                for count in [0, 1, 5, 60] {
+                    let lines = lines(width, height, count);
+                    assert!(lines.len() < height.max(3), "{height}: {lines:#?}");
+                    let widest = lines.iter().map(|line| measure_text_width(line)).max();
+                    assert!(widest <= Some(width.max(2) - 1), "{width}: {lines:#?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_tells_how_far_a_board_is() {
+        let wide = lines(100, 4, 60);
+        assert_eq!(
+            wide,
+            [
+                "192.168.0.100 (tftp)   0 s [==========>         ]  50 % of 100 KiB  the board erases or programs",
+                "192.168.0.101 (tftp)   0 s [==========>         ]  50 % of 100 KiB  the board erases or programs",
+                "5 s: 3 of 67 done, 1 of them not well, 60 at work, 4 waiting, 58 not shown",
+            ]
+        );
+        let narrow = lines(50, 3, 1);
+        assert_eq!(
+            narrow[0],
+            "192.168.0.100 (tftp)   0 s  50 %  the board eras…"
+        );
+    }
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::BoardResult;
 use crate::board::Target;
 use crate::failure::{BoardAfter, Exit, Failure};
+use crate::output::one_line;
 
 /// What became of a board, in a word. Documented in BOARDS.md; words are added, never changed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
@@ -116,8 +117,12 @@ impl<T: BoardResult> Entry<T> {
         }
     }
 
-    /// What happened, without the board's name.
+    /// What happened, without the board's name. One line, whatever the board says: no row can be forged.
     pub(super) fn text(&self) -> String {
+        one_line(&self.sentence())
+    }
+
+    fn sentence(&self) -> String {
         let failure = match &self.result {
             Ok(result) => return result.line(),
             Err(failure) => failure,
@@ -153,5 +158,141 @@ pub(super) fn exit_of<T: BoardResult>(entries: &[Entry<T>]) -> u8 {
         None => 0,
         Some(first) if failures().count() == entries.len() => first.exit as u8,
         Some(_) => Exit::Partial as u8,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+    use crate::board::Transport;
+    use crate::output::{Human, Paint};
+
+    #[derive(Serialize)]
+    struct Done;
+
+    impl Human for Done {
+        fn human(&self, _: &mut dyn io::Write, _: Paint) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl BoardResult for Done {
+        fn state(&self) -> State {
+            State::Updated
+        }
+
+        fn line(&self) -> String {
+            "version 1.0.0\n10.0.0.2 (tftp)  updated".to_owned()
+        }
+
+        fn warnings(&self) -> &[String] {
+            &[]
+        }
+    }
+
+    fn entry(result: Result<Done, Failure>) -> Entry<Done> {
+        let target = Target::parse(Transport::Tftp, "10.0.0.1").unwrap();
+        Entry::new(target, result, Duration::ZERO)
+    }
+
+    fn failed(exit: Exit, after: Option<BoardAfter>) -> Entry<Done> {
+        let mut failure = Failure::new(exit, "10.0.0.1 (tftp): what 10.0.0.1 (tftp) said");
+        failure.board = after;
+        entry(Err(failure))
+    }
+
+    #[test]
+    fn a_failure_is_told_by_what_is_known_of_the_board() {
+        let told = || Some(BoardAfter::Told("it is intact".into()));
+        for (exit, after, state, text) in [
+            (
+                Exit::Unreachable,
+                Some(BoardAfter::Untouched),
+                "silent",
+                "what it said; nothing was sent",
+            ),
+            (
+                Exit::Unreachable,
+                told(),
+                "broken-off",
+                "what it said; it is intact",
+            ),
+            (
+                Exit::Unreachable,
+                Some(BoardAfter::Unknown),
+                "unknown",
+                "what it said",
+            ),
+            (
+                Exit::Interrupted,
+                Some(BoardAfter::Unknown),
+                "unknown",
+                "what it said",
+            ),
+            (
+                Exit::Interrupted,
+                told(),
+                "interrupted",
+                "what it said; it is intact",
+            ),
+            (
+                Exit::Refused,
+                told(),
+                "refused",
+                "what it said; it is intact",
+            ),
+            (
+                Exit::Verification,
+                told(),
+                "mismatch",
+                "what it said; it is intact",
+            ),
+            (
+                Exit::BadImage,
+                Some(BoardAfter::Untouched),
+                "failed",
+                "what it said; nothing was sent",
+            ),
+            (Exit::Unreachable, None, "silent", "what it said"),
+        ] {
+            let entry = failed(exit, after);
+            assert_eq!((entry.state.word(), entry.text().as_str()), (state, text));
+        }
+    }
+
+    #[test]
+    fn no_board_can_forge_a_row() {
+        assert_eq!(
+            entry(Ok(Done)).text(),
+            "version 1.0.0 10.0.0.2 (tftp)  updated"
+        );
+    }
+
+    #[test]
+    fn the_exit_code_tells_all_some_and_none_apart() {
+        let good = || entry(Ok(Done));
+        let bad = |exit| failed(exit, None);
+        assert_eq!(exit_of(&[good(), good()]), 0);
+        assert_eq!(exit_of(&[good(), bad(Exit::Refused)]), 8);
+        assert_eq!(exit_of(&[bad(Exit::Refused), bad(Exit::Unreachable)]), 5);
+        assert_eq!(
+            exit_of(&[good(), bad(Exit::Refused), bad(Exit::Interrupted)]),
+            6
+        );
+    }
+
+    #[test]
+    fn words_are_the_same_for_people_and_for_scripts() {
+        for state in [
+            State::Updated,
+            State::BrokenOff,
+            State::NotTried,
+            State::Mismatch,
+        ] {
+            let json = serde_json::to_string(&state).unwrap();
+            assert_eq!(json, format!("\"{}\"", state.word()));
+        }
     }
 }

@@ -49,7 +49,9 @@ impl Pool {
             if self.output.is_json() {
                 self.output.line(&lines::ResultLine::new(entry));
             }
-            rows.end(index, entry.is_good(), &entry.line());
+            // After Ctrl-C the table comes at once.
+            let is_news = !entry.is_good() && !interrupt.is_pressed();
+            rows.end(index, entry.is_good(), is_news, &entry.line());
         };
         let entries = self.run(targets, &interrupt, work, begin, end).await;
         rows.clear();

@@ -12,8 +12,6 @@ use crate::output::{Human, Output, Paint, wrap};
 
 /// Narrower than this a sentence is better put below the name.
 const MIN_TEXT: usize = 30;
-/// Boards that a warning names before it only counts them.
-const NAMED: usize = 3;
 
 /// All boards.
 pub(super) struct Table<'a, T> {
@@ -46,7 +44,7 @@ impl<'a, T: BoardResult> Table<'a, T> {
         let head = format!("{name:name_width$}  {word}");
         let indent = name_width + word_width + 4;
         write!(f, "{head}")?;
-        match text_width() {
+        match width(&Term::stdout()) {
             None => writeln!(f, "  {}", entry.text()),
             Some(width) if width < indent + MIN_TEXT => {
                 writeln!(f)?;
@@ -78,8 +76,7 @@ impl<'a, T: BoardResult> Table<'a, T> {
 }
 
 /// Columns to write in; none where no terminal shows it, and lines may be as long as they are.
-fn text_width() -> Option<usize> {
-    let term = Term::stdout();
+fn width(term: &Term) -> Option<usize> {
     term.is_term()
         .then(|| usize::from(term.size().1).saturating_sub(1))
 }
@@ -105,7 +102,7 @@ pub(super) fn afterwards<T: BoardResult>(entries: &[Entry<T>], output: &Output) 
         }
     }
     if entries.iter().any(|entry| entry.state == State::Unknown) {
-        output.message(UNKNOWN);
+        say(output, UNKNOWN);
     }
     let helps = failures().flat_map(|(entry, failure)| {
         // What is known of a board is in its row.
@@ -113,7 +110,7 @@ pub(super) fn afterwards<T: BoardResult>(entries: &[Entry<T>], output: &Output) 
         failure.help.iter().filter(move |help| !told(help))
     });
     for help in once(helps) {
-        output.message(format_args!("help: {help}"));
+        say(output, &format!("help: {help}"));
     }
 }
 
@@ -127,7 +124,15 @@ fn warn<T: BoardResult>(entries: &[Entry<T>], output: &Output) {
     }
     for (warning, boards) in warnings {
         let boards = list(&boards, entries.len());
-        output.message(format_args!("warning: {boards}: {warning}"));
+        say(output, &format!("warning: {boards}: {warning}"));
+    }
+}
+
+/// A message, broken at words where a terminal would break it anywhere.
+fn say(output: &Output, text: &str) {
+    match width(&Term::stderr()) {
+        Some(width) => output.message(wrap(text, width).join("\n")),
+        None => output.message(text),
     }
 }
 
@@ -142,14 +147,16 @@ fn once<T: PartialEq>(items: impl Iterator<Item = T>) -> Vec<T> {
 }
 
 const UNKNOWN: &str = "\
-unknown: what was sent to this board may be committed or not. It holds its old application, the new one, or none; in the last case it
-         stays in IAP mode and takes a new push.";
+unknown: what was sent to such a board may be committed or not. It holds its old application, the new one, or none; in the last case it \
+stays in IAP mode and takes a new push";
 
-/// `all 5 boards`, `a (tftp), b (tftp)`, or `7 of 20 boards`.
+/// `all 5 boards`, `a (tftp)`, `a (tftp) and 3 others`.
 fn list(boards: &[String], of: usize) -> String {
-    match boards.len() {
-        n if n == of && n > 1 => format!("all {n} boards"),
-        n if n <= NAMED => boards.join(", "),
-        n => format!("{n} of {of} boards"),
+    match boards {
+        [] => String::new(),
+        [one] => one.clone(),
+        all if all.len() == of => format!("all {of} boards"),
+        [first, second] => format!("{first} and {second}"),
+        [first, others @ ..] => format!("{first} and {} others", others.len()),
     }
 }

@@ -98,11 +98,13 @@ impl Boards {
         for (index, kind) in options.kinds.iter().enumerate() {
             let board = Rc::new(Board::new(index, *kind, options.erase, log.clone()));
             let port = |first: u16| if first == 0 { 0 } else { first + index as u16 };
-            let socket = UdpSocket::bind((options.address, port(options.tftp_port))).await?;
+            let udp = (options.address, port(options.tftp_port));
+            let socket = named(UdpSocket::bind(udp).await, "UDP", udp.1)?;
             boards.tftp_ports.push(socket.local_addr()?.port());
             tokio::task::spawn_local(tftp::serve(board.clone(), socket));
             if let Some(first) = options.http_port {
-                let listener = TcpListener::bind((options.address, port(first))).await?;
+                let tcp = (options.address, port(first));
+                let listener = named(TcpListener::bind(tcp).await, "TCP", tcp.1)?;
                 boards.http_ports.push(listener.local_addr()?.port());
                 tokio::task::spawn_local(http::serve(board, listener));
             }
@@ -113,6 +115,11 @@ impl Boards {
     pub(crate) fn log(&self) -> MutexGuard<'_, Log> {
         self.log.lock().unwrap()
     }
+}
+
+/// Says which port it is that is taken.
+fn named<T>(bound: std::io::Result<T>, protocol: &str, port: u16) -> std::io::Result<T> {
+    bound.map_err(|error| std::io::Error::other(format!("{protocol} port {port}: {error}")))
 }
 
 /// One of them.
