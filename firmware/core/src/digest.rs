@@ -1,12 +1,10 @@
 //! The digest of what is in flash, a piece at a time: a whole application takes longer than the network can wait.
 
 use iap_protocol::header::HeaderBytes;
+use iap_protocol::memory::Region;
 
 use crate::flash::{Flash, FlashError};
 use crate::sha::Sha256;
-
-/// Bytes read at a time.
-const CHUNK_LEN: usize = 256;
 
 /// A digest that is being computed.
 pub(crate) struct FlashDigest {
@@ -23,27 +21,25 @@ impl FlashDigest {
         }
     }
 
-    /// Reads at most `len` bytes more of the image in flash; the verdict once all was read.
+    /// Reads at most `len` bytes more of the image in flash, whole blocks; the verdict once all was read.
     pub(crate) fn advance(
         &mut self,
         flash: &dyn Flash,
         image: &HeaderBytes,
         len: u32,
     ) -> Result<Option<bool>, FlashError> {
-        let stop = image.payload_size().min(self.offset.saturating_add(len));
-        while self.offset < stop {
-            let mut chunk = [0; CHUNK_LEN];
-            let len = stop.saturating_sub(self.offset).min(CHUNK_LEN as u32);
-            let Some(bytes) = chunk.get_mut(..len as usize) else {
-                break;
-            };
-            flash.read(image.load_address().saturating_add(self.offset), bytes)?;
-            self.sha256.update(bytes);
-            self.offset = self.offset.saturating_add(len);
-        }
-        if self.offset < image.payload_size() {
+        let left = image.payload_size().saturating_sub(self.offset);
+        let address = image.load_address().saturating_add(self.offset);
+        let blocks = Region::new(address, left.min(len) & !63);
+        self.sha256.take_blocks(flash, blocks)?;
+        self.offset = self.offset.saturating_add(blocks.len);
+        let left = left.saturating_sub(blocks.len);
+        let mut rest = [0; 64];
+        let Some(rest) = rest.get_mut(..left as usize) else {
             return Ok(None);
-        }
+        };
+        flash.read(address.saturating_add(blocks.len), rest)?;
+        self.sha256.update(rest);
         let found = self.sha256.clone().finish();
         Ok(Some(image.sha256() == Some(found)))
     }

@@ -6,6 +6,7 @@
 use core::fmt;
 
 use iap_protocol::ErrorCode;
+use iap_protocol::crc::Crc32;
 use iap_protocol::error::Refusal;
 use iap_protocol::memory::{FlashMap, Region, Sector, SectorSet};
 use iap_protocol::packed;
@@ -96,6 +97,24 @@ pub trait Flash {
     fn program(&mut self, address: u32, bytes: &[u8]) -> Result<(), FlashError>;
     /// The CRC-32 of `region`, continued from `resume`, a finished CRC (0 for none). On the chip the CRC unit computes it.
     fn crc32(&mut self, resume: u32, region: Region) -> Result<u32, FlashError>;
+
+    /// The same of bytes in RAM.
+    fn crc32_of(&mut self, resume: u32, bytes: &[u8]) -> u32 {
+        let mut crc = Crc32::resume(resume);
+        crc.update(bytes);
+        crc.finish()
+    }
+
+    /// Takes `region`, whole blocks of 64 bytes from a multiple of 4 on, into the state of a SHA-256. The chip has quicker code for it.
+    fn sha256(&self, state: &mut [u32; 8], region: Region) -> Result<(), FlashError> {
+        let mut block = [0; 64];
+        for index in 0..region.len / 64 {
+            let address = region.start.saturating_add(index.saturating_mul(64));
+            self.read(address, &mut block)?;
+            sha2::block_api::compress256(state, core::slice::from_ref(&block));
+        }
+        Ok(())
+    }
 }
 
 /// The part of a flash that its holder may change: some sectors and no others.

@@ -1,7 +1,10 @@
 //! SHA-256 and SHA-512 (FIPS 180-4), fed piece by piece. The blocks are the crate `sha2`'s; filling them takes a few lines, where the crate's way,
 //! made for any hash there is, takes more of the flash.
 
+use iap_protocol::memory::Region;
 use sha2::block_api;
+
+use crate::flash::{Flash, FlashError};
 
 macro_rules! hash {
     ($name:ident, $doc:literal, $word:ty, $block:literal, $compress:path, $start:expr) => {
@@ -83,6 +86,19 @@ hash!(
         0x5BE0_CD19,
     ]
 );
+
+impl Sha256 {
+    /// Feeds what is in flash, where nothing but whole blocks was fed so far and `region` has whole blocks.
+    pub(crate) fn take_blocks(
+        &mut self,
+        flash: &dyn Flash,
+        region: Region,
+    ) -> Result<(), FlashError> {
+        flash.sha256(&mut self.state, region)?;
+        self.len = self.len.wrapping_add(region.len);
+        Ok(())
+    }
+}
 
 // Section 5.3.5.
 #[cfg(feature = "signed")]

@@ -131,7 +131,7 @@ fn a_low_supply_pauses_the_update_without_an_operation() {
     while updater.outcome(ticket) == Outcome::Running {
         steps += 1;
         assert!(steps < 100_000, "the update never ends");
-        if steps % 50 == 0 {
+        if steps % 10 == 0 {
             updater
                 .flash_mut()
                 .inject(Fault::SupplyLow { operations: 3 });

@@ -46,6 +46,11 @@ pub const fn is_sector(index: u8) -> bool {
     index < 12
 }
 
+/// Whether FLASH_SR says that an operation has ended well.
+pub const fn is_good(sr: u32) -> bool {
+    sr & (SR_ERRORS | SR_BSY) == 0
+}
+
 /// What FLASH_SR says about an operation that has ended, the most telling bit first; `otherwise` is what a failure without a bit of its
 /// own is called.
 pub const fn fault(sr: u32, otherwise: FlashFault) -> Option<FlashFault> {
@@ -120,6 +125,8 @@ mod tests {
             assert_eq!(SR_CLEAR & sr, sr, "{name:?} is cleared before an operation");
         }
         assert_eq!(fault(SR_EOP, FlashFault::Erase), None);
+        assert!(is_good(SR_EOP) && is_good(0));
+        assert!(!is_good(SR_BSY) && !is_good(SR_EOP | SR_WRPERR));
     }
 
     #[test]

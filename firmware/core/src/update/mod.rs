@@ -97,6 +97,14 @@ impl<F: Flash> Flash for Counted<F> {
     fn crc32(&mut self, resume: u32, region: Region) -> Result<u32, FlashError> {
         self.flash.crc32(resume, region)
     }
+
+    fn crc32_of(&mut self, resume: u32, bytes: &[u8]) -> u32 {
+        self.flash.crc32_of(resume, bytes)
+    }
+
+    fn sha256(&self, state: &mut [u32; 8], region: Region) -> Result<(), FlashError> {
+        self.flash.sha256(state, region)
+    }
 }
 
 /// The update machine.
@@ -208,7 +216,7 @@ impl<'a, F: Flash> Updater<'a, F> {
         self.may_write() && self.writer.is_before_erase()
     }
 
-    /// Does the next flash operation that is due: at most one erase, or about a millisecond of programming or verifying.
+    /// Does the next flash operation that is due: at most one erase, or some milliseconds of programming or verifying.
     pub fn step(&mut self) -> Step {
         if !self.may_write() {
             return Step::Idle;
@@ -330,7 +338,13 @@ impl<F: Flash> Intake for Updater<'_, F> {
         let Some(upload) = &mut self.upload else {
             return Ok(());
         };
-        let verdict = upload.accept(bytes, &mut self.ring, self.config, self.record.state());
+        let verdict = upload.accept(
+            bytes,
+            &mut self.flash,
+            &mut self.ring,
+            self.config,
+            self.record.state(),
+        );
         self.follow(verdict)
     }
 

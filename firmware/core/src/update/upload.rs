@@ -14,6 +14,7 @@ use super::judge::{self, KIND_LEN, Kind};
 use super::ring::Ring;
 use super::writer::Writer;
 use crate::config::{Config, RAW_IMAGES};
+use crate::flash::Flash;
 use crate::intake::{Outcome, Source, Ticket, Transport};
 use crate::record::RecordState;
 use crate::sha::Sha256;
@@ -38,7 +39,9 @@ pub(super) struct Upload {
     /// Whether `header` was found good.
     is_judged: bool,
     payload_received: u32,
-    crc: Crc32,
+    /// CRC of the payload so far.
+    crc: u32,
+    /// Digest of the payload so far, if all of it is to be judged before the flash is touched.
     sha256: Option<Sha256>,
     vectors_judged: bool,
     finished: bool,
@@ -65,7 +68,7 @@ impl Upload {
             kind: None,
             is_judged: false,
             payload_received: 0,
-            crc: Crc32::new(),
+            crc: 0,
             sha256: None,
             vectors_judged: false,
             finished: false,
@@ -169,6 +172,7 @@ impl Upload {
     pub(super) fn accept(
         &mut self,
         mut bytes: &[u8],
+        flash: &mut dyn Flash,
         ring: &mut Ring<'_>,
         config: &Config,
         state: &RecordState,
@@ -178,12 +182,12 @@ impl Upload {
         }
         self.received = self.received.saturating_add(bytes.len() as u32);
         while !self.is_judged && !bytes.is_empty() {
-            bytes = self.accept_head(bytes, ring, config, state)?;
+            bytes = self.accept_head(bytes, flash, ring, config, state)?;
         }
         if bytes.is_empty() {
             Ok(())
         } else {
-            self.accept_payload(bytes, ring, config)
+            self.accept_payload(bytes, flash, ring, config)
         }
     }
 
@@ -193,6 +197,7 @@ impl Upload {
     fn accept_head<'b>(
         &mut self,
         bytes: &'b [u8],
+        flash: &mut dyn Flash,
         ring: &mut Ring<'_>,
         config: &Config,
         state: &RecordState,
@@ -216,8 +221,11 @@ impl Upload {
         if self.kind.is_some() {
             judge::header(&self.header, config, state)?;
             self.check_declared()?;
-            self.sha256 = self.header.sha256().map(|_| Sha256::new());
             self.is_judged = true;
+            // Of a larger image the writer computes it over the flash, before the commit; twice would only take twice as long.
+            let fits = self.fits(ring.capacity());
+            let digest = self.header.sha256().filter(|_| fits);
+            self.sha256 = digest.map(|_| Sha256::new());
             return Ok(rest);
         }
         let [a, b, c, d, ..] = self.header.0;
@@ -228,7 +236,7 @@ impl Upload {
             judge::raw(config, state, self.declared.or(self.at_most_raw()))?;
             self.header.make_raw(config.map.application.start);
             self.is_judged = true;
-            self.accept_payload(&start, ring, config)?;
+            self.accept_payload(&start, flash, ring, config)?;
         }
         Ok(rest)
     }
@@ -254,6 +262,7 @@ impl Upload {
     fn accept_payload(
         &mut self,
         bytes: &[u8],
+        flash: &mut dyn Flash,
         ring: &mut Ring<'_>,
         config: &Config,
     ) -> Result<(), Refusal> {
@@ -278,7 +287,7 @@ impl Upload {
             ));
         }
         self.payload_received = total;
-        self.crc.update(bytes);
+        self.crc = flash.crc32_of(self.crc, bytes);
         if let Some(sha256) = &mut self.sha256 {
             sha256.update(bytes);
         }
@@ -349,7 +358,7 @@ impl Upload {
     }
 
     fn judge_payload(&self) -> Result<(), Refusal> {
-        let (expected, crc) = (self.header.payload_crc32(), self.crc.finish());
+        let (expected, crc) = (self.header.payload_crc32(), self.crc);
         if crc != expected {
             return Err(Refusal::with(
                 ErrorCode::PayloadCrc,
@@ -357,18 +366,18 @@ impl Upload {
                 &[expected, crc],
             ));
         }
-        let computed = self.sha256.clone().map(Sha256::finish);
-        if computed == self.header.sha256() {
-            Ok(())
-        } else {
-            Err(ErrorCode::PayloadDigest.into())
+        match self.sha256.clone().map(Sha256::finish) {
+            computed @ Some(_) if computed != self.header.sha256() => {
+                Err(ErrorCode::PayloadDigest.into())
+            }
+            _ => Ok(()),
         }
     }
 
     /// Fills in what a raw image did not say. The sector CRCs are known where the whole image is still in the ring; the writer finds
     /// the others as it goes.
     fn complete_raw_header(&mut self, ring: &Ring<'_>, config: &Config) -> Result<(), Refusal> {
-        let (size, crc) = (self.payload_received, self.crc.finish());
+        let (size, crc) = (self.payload_received, self.crc);
         self.header.set_payload(size, crc);
         if ring.len() == size as usize {
             let payload = self.header.payload_region();

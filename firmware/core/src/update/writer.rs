@@ -1,10 +1,9 @@
 //! The writing half of an update: sector by sector from the ring into the flash, and the record entries that go with it.
 //!
-//! Each step is one flash operation or about a millisecond of work, so that the network is served in between. A step that fails for
+//! Each step is one flash operation or some milliseconds of work, so that the network is served in between. A step that fails for
 //! a low supply has changed nothing but the record and is simply tried again.
 
 use iap_protocol::ErrorCode;
-use iap_protocol::crc::Crc32;
 use iap_protocol::error::Refusal;
 use iap_protocol::header::{Flags, HeaderBytes};
 use iap_protocol::memory::{MAX_SECTORS, Region, Sector};
@@ -21,10 +20,11 @@ use crate::digest::FlashDigest;
 use crate::flash::{Flash, FlashError, FlashFault, Window};
 use crate::record::Record;
 
-/// Bytes programmed in one step: 64 words at 16 µs typical (DS8626 table 40) are a millisecond.
-const CHUNK_LEN: usize = 256;
+/// Bytes programmed in one step: 512 words at 16 µs typical (DS8626 table 40) are eight milliseconds, in which a window fits the DMA's
+/// receive ring. Looking after the network costs as much as it takes to program some twenty words.
+const STEP_LEN: usize = 2048;
 /// Bytes whose digest is computed in one step.
-const DIGEST_STEP_LEN: u32 = 4096;
+const DIGEST_STEP_LEN: u32 = 16 * 1024;
 
 /// What a step achieved.
 pub(super) enum Done {
@@ -70,7 +70,7 @@ pub(super) struct Writer {
     /// Payload bytes that have left the ring.
     cursor: u32,
     /// CRC of what was programmed into the sector at work.
-    running: Crc32,
+    running: u32,
     /// CRCs of what was programmed, for a raw image that is longer than the ring.
     programmed: [u32; MAX_SECTORS],
     begun: bool,
@@ -84,7 +84,7 @@ impl Default for Writer {
         Self {
             state: State::Enter,
             cursor: 0,
-            running: Crc32::new(),
+            running: 0,
             programmed: [0; MAX_SECTORS],
             begun: false,
             changed: false,
@@ -252,7 +252,7 @@ impl Writer {
             record.done(flash, &config.map, sector.index)?;
         }
         self.written = self.written.saturating_add(1);
-        self.running = Crc32::new();
+        self.running = 0;
         self.state = State::Program(sector);
         Ok(Done::Worked)
     }
@@ -271,23 +271,23 @@ impl Writer {
             self.state = State::Verify(sector);
             return Ok(Done::Worked);
         }
-        let available = ring.len().min(CHUNK_LEN).min(left as usize);
-        // Whole words only, but for the last bytes of the payload, which are filled up with erased bits.
-        let len = if available as u32 == left {
-            available
-        } else {
-            available & !3
-        };
-        let mut chunk = [0xFF; CHUNK_LEN];
-        let (Some(bytes), true) = (chunk.get_mut(..len), len > 0) else {
-            return Ok(Done::Waiting);
-        };
-        ring.peek(0, bytes);
-        let words = chunk.get(..len.next_multiple_of(4)).unwrap_or(&chunk);
+        let run = ring.front();
+        let at_once = run.len().min(STEP_LEN).min(left as usize) & !3;
+        // At the seam of the ring a word is put together; the payload's last one is filled up with erased bits.
+        let mut word = [0xFF; 4];
+        let mut words = run.get(..at_once).unwrap_or_default();
+        let mut len = at_once;
+        if words.is_empty() {
+            len = word.len().min(left as usize);
+            if !word.get_mut(..len).is_some_and(|bytes| ring.peek(0, bytes)) {
+                return Ok(Done::Waiting);
+            }
+            words = &word;
+        }
         let address = image.load_address().saturating_add(self.cursor);
         // After a low supply nothing has left the ring, and the same words are programmed again.
         application_window(flash, config).program(address, words)?;
-        self.running.update(chunk.get(..len).unwrap_or(&[]));
+        self.running = flash.crc32_of(self.running, words.get(..len).unwrap_or_default());
         ring.skip(len);
         self.cursor = self.cursor.saturating_add(len as u32);
         Ok(Done::Worked)
@@ -299,13 +299,13 @@ impl Writer {
         flash: &mut dyn Flash,
         image: &HeaderBytes,
         sector: Sector,
-    ) -> Result<Crc32, FlashError> {
+    ) -> Result<u32, FlashError> {
         let start = sector.region.start.max(image.load_address());
         let len = image
             .load_address()
             .saturating_add(self.cursor)
             .saturating_sub(start);
-        Ok(Crc32::resume(flash.crc32(0, Region::new(start, len))?))
+        flash.crc32(0, Region::new(start, len))
     }
 
     fn verify(
@@ -316,8 +316,8 @@ impl Writer {
         image: &HeaderBytes,
         sector: Sector,
     ) -> Result<Done, Stop> {
-        let programmed = self.running.finish();
-        let holds = self.running_crc(flash, image, sector)?.finish();
+        let programmed = self.running;
+        let holds = self.running_crc(flash, image, sector)?;
         if holds != programmed && !has(Defect::CommitBeforeVerify) {
             return Err(Stop::Image(Refusal::with(
                 ErrorCode::FlashVerify,

@@ -4,6 +4,7 @@
 //! section 3.6). That is allowed here, as nothing else must run meanwhile: the Ethernet DMA goes on into SRAM, and the time comes from TIM2.
 
 use core::ptr;
+use core::sync::atomic::{Ordering, compiler_fence};
 
 use iap_core::flash::{Flash, FlashError, FlashFault};
 use iap_protocol::crc::Crc32;
@@ -17,7 +18,7 @@ use iap_stm32f407::flash_word::{
 use stm32f4xx_hal::pac::{CRC, FLASH, RCC};
 
 use super::supply::Supply;
-use super::within;
+use super::{sha256, within};
 
 /// RCC_AHB1ENR.CRCEN (RM0090 section 7.3.10).
 const CRCEN: u32 = 1 << 12;
@@ -53,7 +54,7 @@ impl ChipFlash {
         address: u32,
         operation: impl FnOnce(&mut Self) -> Result<T, FlashError>,
     ) -> Result<T, FlashError> {
-        if self.supply.is_low() && !cfg!(feature = "defect-no-supply-check") {
+        if self.is_supply_low() {
             return Err(FlashError::new(FlashFault::SupplyLow, address));
         }
         // RM0090 section 3.6.1: unlocking takes both keys, in this order, and only from the locked state.
@@ -70,14 +71,40 @@ impl ChipFlash {
         result
     }
 
+    /// Programs words one after the other, the supply looked at before each (RM0090 section 3.6.4: PG, then the word).
+    fn program_words(&mut self, mut address: u32, bytes: &[u8]) -> Result<(), FlashError> {
+        put!(self.flash.cr(), word::cr_program(PSIZE));
+        for word in bytes.as_chunks().0 {
+            if self.is_supply_low() {
+                return Err(FlashError::new(FlashFault::SupplyLow, address));
+            }
+            write_word(address, u32::from_le_bytes(*word));
+            self.finish(PROGRAM_TRIES, address, FlashFault::Program)?;
+            address = address.wrapping_add(4);
+        }
+        Ok(())
+    }
+
+    fn is_supply_low(&self) -> bool {
+        self.supply.is_low() && !cfg!(feature = "defect-no-supply-check")
+    }
+
     fn is_busy(&self) -> bool {
         self.flash.sr().read().bits() & SR_BSY != 0
     }
 
     /// Waits for the operation to end and reads what has become of it (RM0090 sections 3.6.3 to 3.6.5).
+    #[inline(always)] // once for every word of the application
     fn finish(&self, tries: u32, address: u32, failure: FlashFault) -> Result<(), FlashError> {
-        let ended = within(tries, || !self.is_busy());
-        let status = self.flash.sr().read().bits();
+        // Nearly always: the fetch of what comes here has waited for the flash.
+        let mut status = self.flash.sr().read().bits();
+        if word::is_good(status) {
+            return Ok(());
+        }
+        let ended = within(tries, || {
+            status = self.flash.sr().read().bits();
+            status & SR_BSY == 0
+        });
         match word::fault(status, failure) {
             Some(fault) => Err(FlashError::new(fault, address)),
             None if !ended => Err(FlashError::new(failure, address)),
@@ -149,22 +176,9 @@ impl Flash for ChipFlash {
 
     fn program(&mut self, address: u32, bytes: &[u8]) -> Result<(), FlashError> {
         check_readable(Region::new(address, bytes.len() as u32))?;
-        let mut next = address;
-        for chunk in bytes.chunks_exact(4) {
-            let address = next;
-            next = next.wrapping_add(4);
-            let word = chunk
-                .first_chunk()
-                .map_or(u32::MAX, |w| u32::from_le_bytes(*w));
-            self.unlocked(address, |this| {
-                // RM0090 section 3.6.4: PG, then the word.
-                put!(this.flash.cr(), word::cr_program(PSIZE));
-                write_word(address, word);
-                this.finish(PROGRAM_TRIES, address, FlashFault::Program)
-            })?;
-        }
+        let programmed = self.unlocked(address, |this| this.program_words(address, bytes));
         self.reset_caches();
-        Ok(())
+        programmed
     }
 
     fn crc32(&mut self, resume: u32, region: Region) -> Result<u32, FlashError> {
@@ -180,6 +194,32 @@ impl Flash for ChipFlash {
             _ => self.feed_crc_unit(head, words),
         };
         Ok(software_crc(middle, tail))
+    }
+
+    fn crc32_of(&mut self, resume: u32, bytes: &[u8]) -> u32 {
+        let (words, tail) = bytes.as_chunks();
+        let mut words = words.iter().map(|word| u32::from_le_bytes(*word));
+        let mut crc = resume;
+        if let Some(first) = words.next() {
+            // RM0090 section 4.3: reset, then word by word.
+            put!(self.crc.cr(), CRC_RESET);
+            put!(self.crc.dr(), crc_unit::first_word(resume, first));
+            words.for_each(|word| put!(self.crc.dr(), crc_unit::next_word(word)));
+            crc = crc_unit::finish(self.crc.dr().read().bits());
+        }
+        let mut crc = Crc32::resume(crc);
+        crc.update(tail);
+        crc.finish()
+    }
+
+    fn sha256(&self, state: &mut [u32; 8], region: Region) -> Result<(), FlashError> {
+        check_readable(region)?;
+        if !region.start.is_multiple_of(4) {
+            return Err(FlashError::new(FlashFault::Read, region.start));
+        }
+        // SAFETY: flash is always readable, and the region lies in it from a multiple of 4 on.
+        unsafe { sha256::compress(state, region.start, region.len / 64) };
+        Ok(())
     }
 }
 
@@ -204,18 +244,17 @@ fn check_readable(region: Region) -> Result<(), FlashError> {
 }
 
 /// Copies flash content; the caller has checked the region.
-fn copy(mut address: u32, bytes: &mut [u8]) {
-    for byte in bytes {
-        // SAFETY: an address in the chip's flash, which is always mapped and readable. Volatile, because `write_word` changes it behind
-        // the compiler's back.
-        *byte = unsafe { ptr::read_volatile(address as *const u8) };
-        address = address.wrapping_add(1);
-    }
+fn copy(address: u32, bytes: &mut [u8]) {
+    // What was programmed or erased changed behind the compiler's back: nothing read before is taken for what is there now.
+    compiler_fence(Ordering::SeqCst);
+    // SAFETY: addresses in the chip's flash, which is always mapped and readable; `bytes` is RAM of the caller's.
+    unsafe { ptr::copy_nonoverlapping(address as *const u8, bytes.as_mut_ptr(), bytes.len()) };
 }
 
 /// Reads a word; the caller has checked the region, and the address is a multiple of 4.
 fn read_word(address: u32) -> u32 {
-    // SAFETY: as in `copy`, and aligned.
+    // SAFETY: an address in the chip's flash, which is always mapped and readable, and aligned. Volatile, because `write_word` changes it
+    // behind the compiler's back.
     unsafe { ptr::read_volatile(address as *const u32) }
 }
 

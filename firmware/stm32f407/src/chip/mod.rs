@@ -30,6 +30,7 @@ pub(crate) mod jump;
 mod mem;
 pub(crate) mod memory;
 pub(crate) mod random;
+mod sha256;
 pub(crate) mod sleep;
 pub(crate) mod supply;
 pub(crate) mod time;
