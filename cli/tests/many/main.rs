@@ -6,135 +6,21 @@
 #![allow(clippy::unwrap_used, reason = "test code")]
 #![allow(dead_code, reason = "the example uses more of the boards")]
 
+mod bench;
 mod said;
 mod stub;
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use bench::{Bench, application, iapctl};
 use iap_sim::sim::{Sim, SimOptions};
 use said::Said;
 use serde_json::Value;
-use stub::{Boards, Kind, Options, REFUSAL};
-use tokio::task::LocalSet;
+use stub::{Kind, REFUSAL};
 
 const IMAGE_LEN: usize = 100_000;
-
-/// Boards on a thread of their own, and a folder.
-struct Bench {
-    boards: Boards,
-    kinds: Vec<Kind>,
-    folder: tempfile::TempDir,
-    _end: tokio::sync::oneshot::Sender<()>,
-}
-
-impl Bench {
-    fn new(kinds: &[Kind], erase: Duration) -> Self {
-        let options = Options {
-            kinds: kinds.to_vec(),
-            address: Ipv4Addr::LOCALHOST,
-            tftp_port: 0,
-            http_port: Some(0),
-            erase,
-        };
-        let (started, boards) = std::sync::mpsc::channel();
-        let (end, ended) = tokio::sync::oneshot::channel::<()>();
-        std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
-            LocalSet::new().block_on(&runtime, async {
-                started
-                    .send(Boards::start(&options).await.unwrap())
-                    .unwrap();
-                let _ = ended.await;
-            });
-        });
-        let bench = Self {
-            boards: boards.recv_timeout(Duration::from_secs(10)).unwrap(),
-            kinds: kinds.to_vec(),
-            folder: tempfile::tempdir().unwrap(),
-            _end: end,
-        };
-        std::fs::write(bench.path("app.bin"), application(IMAGE_LEN)).unwrap();
-        bench
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn hosts(&self, scheme: &str, ports: &[u16]) -> PathBuf {
-        let lines = ports
-            .iter()
-            .map(|port| format!("{scheme}127.0.0.1:{port}\n"));
-        let file = self.path("boards.txt");
-        std::fs::write(&file, lines.collect::<String>()).unwrap();
-        file
-    }
-
-    fn tftp_hosts(&self) -> PathBuf {
-        self.hosts("", &self.boards.tftp_ports)
-    }
-
-    fn http_hosts(&self) -> PathBuf {
-        self.hosts("http://", &self.boards.http_ports)
-    }
-
-    /// `iapctl push --hosts HOSTS ARGS app.bin`
-    fn push(&self, hosts: &PathBuf, args: &[&str]) -> Command {
-        let mut command = iapctl();
-        command.arg("push").arg("--hosts").arg(hosts).args(args);
-        command.arg(self.path("app.bin"));
-        command
-    }
-
-    /// Waits until so many uploads have begun, or ends in a panic.
-    fn wait_for_uploads(&self, count: u32) {
-        let begun = Instant::now();
-        let uploads = || {
-            self.boards
-                .log()
-                .boards
-                .iter()
-                .map(|b| b.uploads)
-                .sum::<u32>()
-        };
-        while uploads() < count {
-            assert!(
-                begun.elapsed() < Duration::from_secs(10),
-                "{} uploads",
-                uploads()
-            );
-            std::thread::sleep(Duration::from_millis(10));
-        }
-    }
-}
-
-fn iapctl() -> Command {
-    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("iapctl"));
-    command
-        .env("IAPCTL_PASSWORD", stub::PASSWORD)
-        .env_remove("IAPCTL_PROFILE")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    command
-}
-
-/// An application: vector table at 0x08020000, then some bytes.
-fn application(len: usize) -> Vec<u8> {
-    let mut bytes: Vec<u8> = (0..len).map(|i| (i * 7 + i / 251) as u8).collect();
-    for (i, word) in bytes.chunks_exact_mut(4).take(98).enumerate() {
-        let value: u32 = if i == 0 { 0x2002_0000 } else { 0x0802_0201 };
-        word.copy_from_slice(&value.to_le_bytes());
-    }
-    bytes
-}
 
 fn run(command: &mut Command) -> Said {
     Said::by(command.output().unwrap())
@@ -553,4 +439,69 @@ fn boards_that_run_the_firmware_s_core_are_updated_over_both_transports() {
         .says(": 4 updated")
         .says("1 sector written, 0 unchanged");
     push().exits(0).says("0 sectors written, 1 unchanged");
+}
+
+#[test]
+fn a_board_alone_has_a_time_limit_too_and_a_result_of_its_own() {
+    let bench = Bench::new(&[Kind::Good, Kind::Stuck], Duration::ZERO);
+    let push = |port: u16, args: &[&str]| {
+        let target = format!("--tftp=127.0.0.1:{port}");
+        run(iapctl()
+            .args(["push", &target])
+            .args(args)
+            .arg(bench.path("app.bin")))
+    };
+    let ports = &bench.boards.tftp_ports;
+    let begun = Instant::now();
+    push(ports[1], &["--timeout", "0.7"])
+        .exits(4)
+        .says("the 0.7 s of --timeout were over")
+        .says("help: the board: there is no application");
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(3), "{took:?}");
+    assert_eq!(bench.boards.log().boards[1].aborted, 1);
+    let document = push(ports[0], &["--timeout", "9", "--json"]);
+    let document: Value = serde_json::from_str(&document.exits(0).stdout).unwrap();
+    assert_eq!(document["boards"][0]["outcome"]["sectors_written"], 1);
+    // A file of boards gives lines even where it names one.
+    let hosts = bench.hosts("", &ports[..1]);
+    let lines = run(&mut bench.push(&hosts, &["--json"])).exits(0).lines();
+    let events: Vec<_> = lines.iter().map(|line| line["event"].clone()).collect();
+    assert_eq!(
+        (&events[0], &events[events.len() - 1]),
+        (&"started".into(), &"summary".into())
+    );
+}
+
+#[test]
+fn on_a_terminal_there_is_a_row_per_board_and_then_the_table() {
+    let kinds = [
+        Kind::Good,
+        Kind::Good,
+        Kind::Refusing,
+        Kind::Good,
+        Kind::Good,
+    ];
+    let bench = Bench::new(&kinds, Duration::from_millis(900));
+    let hosts = bench.tftp_hosts();
+    let command = format!(
+        "stty rows 6 cols 100; exec {} push --hosts {} {}",
+        assert_cmd::cargo::cargo_bin!("iapctl").display(),
+        hosts.display(),
+        bench.path("app.bin").display()
+    );
+    let mut script = Command::new("script");
+    script.args(["--quiet", "--return", "--command", &command, "/dev/null"]);
+    script
+        .stdin(Stdio::null())
+        .env("TERM", "xterm")
+        .env_remove("NO_COLOR");
+    let said = run(&mut script);
+    said.exits(8)
+        .says("the board erases or programs")
+        .says("s: 1 of 5 done, 1 of them not well, 4 at work")
+        .says("\u{1b}[32m4 updated\u{1b}[0m, \u{1b}[1;31m1 refused\u{1b}[0m");
+    for port in &bench.boards.tftp_ports {
+        said.says(&format!("127.0.0.1:{port} (tftp)  \u{1b}["));
+    }
 }

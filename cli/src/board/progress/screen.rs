@@ -6,7 +6,6 @@ use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use console::{Term, measure_text_width, truncate_str};
-use iap_protocol::memory::Size;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::among::Row;
@@ -121,11 +120,7 @@ impl Frame {
             42..72 => bar(percent, 10),
             _ => bar(percent, 20),
         };
-        let size = match self.width.saturating_sub(self.name_width) {
-            0..72 => String::new(),
-            _ => format!(" of {}", Size(u32::try_from(total).unwrap_or(u32::MAX))),
-        };
-        format!("{name}{pad} {seconds:>3} s {bar}{percent:>3} %{size}  {doing}")
+        format!("{name}{pad} {seconds:>3} s {bar}{percent:>3} %  {doing}")
     }
 }
 
@@ -213,8 +208,8 @@ mod tests {
         assert_eq!(
             wide,
             [
-                "192.168.0.100 (tftp)   0 s [==========>         ]  50 % of 100 KiB  the board erases or programs",
-                "192.168.0.101 (tftp)   0 s [==========>         ]  50 % of 100 KiB  the board erases or programs",
+                "192.168.0.100 (tftp)   0 s [==========>         ]  50 %  the board erases or programs",
+                "192.168.0.101 (tftp)   0 s [==========>         ]  50 %  the board erases or programs",
                 "5 s: 3 of 67 done, 1 of them not well, 60 at work, 4 waiting, 58 not shown",
             ]
         );
