@@ -1,5 +1,5 @@
 //! The whole network matrix: `cargo xtask networks` builds and runs it. Prints seeds and counts; exit 1 on any violation, and where a
-//! fault never happened.
+//! fault never happened: with [`SEEDS`] or more in a cell, with fewer in all cells of its kind.
 //!
 //! An example and not a program of its own, because nobody needs it who does not work on this repository.
 #![allow(clippy::unwrap_used, reason = "a test, in the end")]
@@ -29,6 +29,9 @@ use std::time::Instant;
 
 use clap::Parser;
 
+/// Seeds with which every cell's fault happens. With one seed the few packets of a small push may all be spared by a loss of one percent.
+const SEEDS: u64 = 20;
+
 /// iapctl's clients and the board through bad networks, in virtual time
 #[derive(Parser)]
 struct Arguments {
@@ -36,7 +39,7 @@ struct Arguments {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// How many seeds each cell is run with
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = SEEDS)]
     seeds: u64,
     /// Threads, one per core if not given
     #[arg(long)]
@@ -68,9 +71,9 @@ fn main() -> ExitCode {
     for violation in &tally.violations {
         println!("VIOLATION {violation}");
     }
-    let silent = never_fired(&tally);
-    for cell in &silent {
-        println!("VIOLATION {cell}: its fault never happened");
+    let silent = never_fired(&tally, arguments.seeds);
+    for what in &silent {
+        println!("VIOLATION {what}: the fault never happened");
     }
     println!(
         "{} runs: {} committed, {} failed as they may, {} violations; {} s",
@@ -90,8 +93,12 @@ fn main() -> ExitCode {
     }
 }
 
-/// Cells whose fault never happened: they prove nothing.
-fn never_fired(tally: &tally::Tally) -> Vec<String> {
+/// Cells whose fault never happened: they prove nothing. With few seeds only those of a kind of fault that happened nowhere.
+fn never_fired(tally: &tally::Tally, seeds: u64) -> Vec<String> {
+    if seeds < SEEDS {
+        println!("fewer than {SEEDS} seeds: a fault must happen in one of the cells of its kind");
+        return tally.kinds_that_never_fired();
+    }
     let rows = tally.rows.values();
     rows.filter(|(_, row)| row.fired == 0)
         .map(|(cell, _)| cell.name.clone())

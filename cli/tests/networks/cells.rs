@@ -1,5 +1,6 @@
 //! The matrix: what is done to the network, and what must come of it.
 
+use iap_core::update::RING_RESERVE;
 use iap_sim::wire::{Conditions, LinkDown};
 use smoltcp::time::{Duration, Instant};
 
@@ -67,6 +68,8 @@ pub(crate) struct Cell {
     pub(crate) company: Company,
     /// The client is gone after so many datagrams (TFTP) or bytes (HTTP).
     pub(crate) vanishes_after: Option<u64>,
+    /// What the board has by then is no reason to touch its flash.
+    pub(crate) costs_nothing: bool,
     /// A router says so when a datagram is too long for it.
     pub(crate) router_tells: bool,
     pub(crate) end: End,
@@ -103,6 +106,7 @@ pub(crate) fn all() -> Vec<Cell> {
                 conditions: lan(),
                 company: Company::Nobody,
                 vanishes_after: None,
+                costs_nothing: false,
                 router_tells: true,
                 end: End::Committed,
                 fault: Fault::Lost,
@@ -284,11 +288,21 @@ fn vanishing(base: &Cell) -> Vec<Cell> {
         (Transport::Tftp, _) => vec![2, 30, 66, 68, 80, 100, 103, 104],
         (Transport::PlainTftp, _) => vec![2, 100, 190, 193, 250, 293, 294, 295],
     };
+    // The first datagram is the request. Nothing is erased before the ring is full, or an image that fits it complete.
+    let (block, last) = match base.transport {
+        Transport::Tftp => (1468, 13),
+        Transport::PlainTftp => (512, 35),
+        Transport::Http => (1, u64::MAX),
+    };
     datagrams
         .into_iter()
         .map(|after| {
             named(base, &format!("gone after {after}"), |cell| {
                 cell.vanishes_after = Some(after);
+                cell.costs_nothing = match base.size {
+                    SMALL => after < last,
+                    _ => after * block < (96 * 1024 - RING_RESERVE) as u64,
+                };
                 (cell.fault, cell.end) = (Fault::Vanished, End::Failed);
             })
         })

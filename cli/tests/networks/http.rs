@@ -38,6 +38,8 @@ enum Step {
 struct Exchange {
     handle: SocketHandle,
     request: Vec<u8>,
+    /// Bytes of it that are sent at all.
+    most: usize,
     sent: usize,
     answer: Vec<u8>,
     moved_at: Instant,
@@ -106,7 +108,12 @@ impl Push {
             bytes.extend_from_slice(part);
         }
         let handle = hosts.connect(self.host, self.port + 1);
-        Step::Upload(Exchange::new(handle, bytes, now, PROGRESS_LIMIT))
+        let mut exchange = Exchange::new(handle, bytes, now, PROGRESS_LIMIT);
+        // What is in the socket when its owner goes would reach the board all the same.
+        if let Some(after) = self.vanishes_after {
+            exchange.most = after.min(exchange.request.len());
+        }
+        Step::Upload(exchange)
     }
 }
 
@@ -119,6 +126,7 @@ impl Exchange {
     fn new(handle: SocketHandle, request: Vec<u8>, now: Instant, limit: Duration) -> Self {
         Self {
             handle,
+            most: request.len(),
             request,
             sent: 0,
             answer: Vec::new(),
@@ -132,7 +140,7 @@ impl Exchange {
     fn act(&mut self, now: Instant, hosts: &mut Hosts) -> Option<Result<String, String>> {
         let socket = hosts.tcp(self.handle);
         if socket.can_send()
-            && let Ok(len) = socket.send_slice(&self.request[self.sent..])
+            && let Ok(len) = socket.send_slice(&self.request[self.sent..self.most])
         {
             self.sent += len;
         }

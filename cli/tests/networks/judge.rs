@@ -73,6 +73,16 @@ impl Net<'_> {
         }
     }
 
+    /// A client that vanishes early costs the board no flash operation, and one that vanishes late does.
+    pub(super) fn check_cost(&mut self) {
+        let operations = self.nor.lock().counters().operations();
+        if self.main.has_vanished() && self.cell.costs_nothing != (operations == 0) {
+            self.violate(format!(
+                "the client is gone after {operations} flash operations"
+            ));
+        }
+    }
+
     pub(super) fn check_successor(&mut self) {
         match self.holds() {
             Holds::Other => self.stage = Stage::Over,

@@ -35,6 +35,16 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
+    /// Faults that happened in no cell.
+    pub(crate) fn kinds_that_never_fired(&self) -> Vec<String> {
+        let mut kinds = BTreeMap::new();
+        for (cell, row) in self.rows.values() {
+            *kinds.entry(format!("{:?}", cell.fault)).or_insert(0) += row.fired;
+        }
+        let never = kinds.into_iter().filter(|(_, fired)| *fired == 0);
+        never.map(|(kind, _)| kind).collect()
+    }
+
     fn note(&mut self, number: usize, cell: &Cell, seed: u64, result: Result<Report, String>) {
         let entry = self.rows.entry(number);
         let (_, row) = entry.or_insert_with(|| (cell.clone(), Row::default()));

@@ -324,6 +324,7 @@ impl Net<'_> {
 
     fn succeed(&mut self) {
         self.mend_the_network();
+        self.check_cost();
         if self.open_updates != 0 {
             let open = self.open_updates;
             self.violate(format!(

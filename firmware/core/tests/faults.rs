@@ -14,7 +14,7 @@ use iap_protocol::error::Refusal;
 use iap_protocol::memory::{Region, Sector};
 use iap_protocol::status::IapReason;
 use iap_sim::bench::{RING, feed, push, source};
-use iap_sim::nor::{Fault, Nor};
+use iap_sim::nor::{Cut, Fault, Moment, Nor};
 use smoltcp::time::Instant;
 
 /// Fits the ring.
@@ -218,6 +218,32 @@ fn a_client_that_vanishes_before_the_ring_was_full_costs_nothing() {
         }
         assert_eq!(board.nor.counters().operations(), before);
         assert!(starts(&mut board, "1.0.0"));
+    }
+}
+
+#[test]
+fn an_update_resumed_after_a_power_cut_programs_only_what_is_missing() {
+    const SECTOR: u64 = 128 * 1024;
+    let (original, file) = with_old(LARGE);
+    // Some 200 words of the record, then sector by sector.
+    for sectors_done in [0, 1, 2] {
+        let mut board = original.clone();
+        let words = 300 + sectors_done * (SECTOR / 4 + 20);
+        board.nor.plan_cut(Cut::new(words, Moment::Inside));
+        assert_eq!(board.push(&file), Pushed::PowerLost);
+        let stays = Decision::Stay(IapReason::UpdateUnfinished);
+        assert_eq!(board.boot(), Some(stays));
+        let before = board.nor.counters().clone();
+        assert_eq!(board.push(&file), Pushed::Committed);
+        let after = board.nor.counters();
+        let missing = (LARGE as u64 - sectors_done * SECTOR).div_ceil(4);
+        let entries = after.words - before.words - missing;
+        assert!((5 * 8..=12 * 8).contains(&entries), "{entries}");
+        for (index, sector) in (5..8).zip(0..) {
+            let erased = after.erases[index] - before.erases[index];
+            assert_eq!(erased, u32::from(sector >= sectors_done), "sector {index}");
+        }
+        assert!(starts(&mut board, "2.0.0"));
     }
 }
 

@@ -179,6 +179,9 @@ fn an_image_that_fits_the_ring_is_judged_whole_before_the_old_application_is_tou
     refused_without_an_operation(SMALL, ErrorCode::PayloadDigest, |image, _| {
         image.digest = iap_protocol::header::PayloadDigest::Sha256([1; 32]);
     });
+    refused_without_an_operation(SMALL, ErrorCode::SectorCrc, |image, _| {
+        image.sector_crc32[5] ^= 1
+    });
     refused_without_an_operation(SMALL, ErrorCode::Truncated, |_, bytes| {
         bytes.truncate(SMALL - 1)
     });

@@ -147,6 +147,11 @@ impl Nor {
         self.faults.push(fault);
     }
 
+    /// The faults there are, with what is left of them.
+    pub fn faults(&self) -> &[Fault] {
+        &self.faults
+    }
+
     /// Takes all faults away. What they did to the content stays.
     pub fn clear_faults(&mut self) {
         self.faults.clear();

@@ -14,7 +14,8 @@ use common::clients::{
 use common::{PATIENCE, application, put, put_from};
 use iap_profile::Profile;
 use iap_protocol::ErrorCode;
-use iap_protocol::header::ImageHeader;
+use iap_protocol::crc::crc32;
+use iap_protocol::header::{HEADER_LEN, ImageHeader, PayloadDigest};
 use iap_sim::image;
 use iap_sim::sim::{Sim, SimOptions};
 
@@ -71,6 +72,129 @@ fn what_a_header_shows_is_refused_without_a_flash_operation() {
         );
     }
     assert_eq!(starts(&sim).as_deref(), Some("1.0.0"));
+}
+
+/// What only boards with policy `signed` say: `tests/signed.rs`.
+const OF_SIGNED_BOARDS: [ErrorCode; 5] = [
+    ErrorCode::NotSigned,
+    ErrorCode::BadSignature,
+    ErrorCode::UnknownKey,
+    ErrorCode::RawNotAllowed,
+    ErrorCode::KeyRevoked,
+];
+
+/// A file for each reason to refuse one, for the board of [`strict_board`].
+fn one_file_for_each_code() -> Vec<(ErrorCode, Vec<u8>)> {
+    let with = |change: fn(&mut ImageHeader)| {
+        spoilt(SMALL, |header, _| {
+            header.security_counter = 5;
+            change(header);
+        })
+    };
+    let payload = |change: fn(&mut Vec<u8>)| {
+        spoilt(SMALL, |header, payload| {
+            header.security_counter = 5;
+            change(payload);
+        })
+    };
+    let flipped = |at: usize| {
+        let mut file = with(|_| {});
+        file[at] ^= 0x40;
+        file
+    };
+    let reserved = {
+        let mut file = with(|_| {});
+        file[300] = 1;
+        let crc = crc32(&file[..HEADER_LEN - 4]);
+        file[HEADER_LEN - 4..HEADER_LEN].copy_from_slice(&crc.to_le_bytes());
+        file
+    };
+    let map = Profile::builtin("sim").unwrap().memory_map().clone();
+    let into_data = image::application(&map, (2, 0, 0), 7 * 128 * 1024);
+    let mut into_data_head = image::header(&map, "sim", &into_data);
+    into_data_head.security_counter = 5;
+    vec![
+        (ErrorCode::ElfFile, b"\x7FELF\x01\x01\x01".to_vec()),
+        (ErrorCode::HexFile, b":020000040802F0\r\n".to_vec()),
+        (ErrorCode::SrecFile, b"S00600004844521B\r\n".to_vec()),
+        (ErrorCode::Empty, Vec::new()),
+        (ErrorCode::HeaderTruncated, with(|_| {})[..300].to_vec()),
+        (ErrorCode::HeaderVersion, flipped(4)),
+        (ErrorCode::HeaderCrc, flipped(200)),
+        (ErrorCode::HeaderField, reserved),
+        (
+            ErrorCode::WrongBoard,
+            with(|header| header.board = "other".try_into().unwrap()),
+        ),
+        (
+            ErrorCode::TooLarge,
+            with(|header| header.payload_size = 896 * 1024 + 1),
+        ),
+        (
+            ErrorCode::WrongLoadAddress,
+            with(|header| header.load_address = 0x0801_0000),
+        ),
+        (
+            ErrorCode::IapTooOld,
+            with(|header| header.min_iap_version = (99, 0, 0)),
+        ),
+        (
+            ErrorCode::CounterTooLow,
+            with(|header| header.security_counter = 4),
+        ),
+        (ErrorCode::VectorTable, payload(|bytes| bytes[7] = 0x20)),
+        (
+            ErrorCode::Truncated,
+            payload(|bytes| bytes.truncate(SMALL - 1)),
+        ),
+        (ErrorCode::TrailingBytes, payload(|bytes| bytes.push(0))),
+        (
+            ErrorCode::PayloadCrc,
+            payload(|bytes| bytes[SMALL - 1] ^= 1),
+        ),
+        (
+            ErrorCode::PayloadDigest,
+            with(|header| header.digest = PayloadDigest::Sha256([1; 32])),
+        ),
+        (
+            ErrorCode::DataSectors,
+            [&into_data_head.encode()[..], &into_data].concat(),
+        ),
+        (
+            ErrorCode::PartialTransfer,
+            [&b"IAPP"[..], &[0; 2000]].concat(),
+        ),
+        (
+            ErrorCode::SectorCrc,
+            with(|header| header.sector_crc32[5] ^= 1),
+        ),
+    ]
+}
+
+/// A board with a security counter of 5 and data of its application in sector 11.
+fn strict_board() -> Sim {
+    let text = "inherits = \"sim\"\n[iap]\nsecurity-counter = 5\ndata-sectors = [11]\n";
+    let mut options = SimOptions::fast("sim").unwrap();
+    options.profile = Profile::from_toml(text, "strict.toml").unwrap();
+    let sim = Sim::start(options).unwrap();
+    let good = spoilt(SMALL, |header, _| header.security_counter = 5);
+    put(sim.tftp(), &good).unwrap();
+    sim
+}
+
+#[test]
+fn every_reason_to_refuse_a_file_costs_no_flash_operation_over_either_transport() {
+    let sim = strict_board();
+    let files = one_file_for_each_code();
+    for (code, file) in &files {
+        costs_nothing(&sim, &format!("{code:?}"), *code, file);
+    }
+    // Codes 1 to 26 are those of files.
+    for code in ErrorCode::ALL.iter().filter(|&&code| code as u16 <= 26) {
+        let here = files.iter().any(|(known, _)| known == code);
+        assert!(here || OF_SIGNED_BOARDS.contains(code), "{code:?}");
+    }
+    assert_eq!(starts(&sim).as_deref(), Some("2.0.0"));
 }
 
 #[test]

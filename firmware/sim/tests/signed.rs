@@ -111,6 +111,17 @@ fn images_that_nobody_vouches_for_cost_nothing_over_either_transport() {
 }
 
 #[test]
+fn what_a_revoked_key_has_signed_costs_nothing_over_either_transport() {
+    let sim = board();
+    let (_, push) = TRANSPORTS[0];
+    let revoking = |header: &mut ImageHeader| header.revoked_keys = 1 << 2;
+    push(&sim, &image((2, 0, 0), SMALL, 0, revoking)).unwrap();
+    let late = image((3, 0, 0), SMALL, 2, |_| {});
+    costs_nothing(&sim, "a revoked key", ErrorCode::KeyRevoked, &late);
+    assert_eq!(starts(&sim).as_deref(), Some("2.0.0"));
+}
+
+#[test]
 fn a_spliced_cut_or_longer_image_costs_nothing_if_it_fits_the_ring() {
     let sim = board();
     let a = image((3, 0, 0), SMALL, 1, |_| {});

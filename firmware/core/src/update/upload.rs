@@ -350,9 +350,13 @@ impl Upload {
             self.judge_vectors(ring, config, Some(self.payload_received))?;
         }
         match self.kind {
-            Some(Kind::Raw) if RAW_IMAGES => self.complete_raw_header(ring, config)?,
+            Some(Kind::Raw) if RAW_IMAGES => {
+                let (size, crc) = (self.payload_received, self.crc);
+                self.header.set_payload(size, crc);
+            }
             _ => self.judge_payload()?,
         }
+        self.judge_sectors(ring, config)?;
         self.finished = true;
         Ok(())
     }
@@ -374,20 +378,26 @@ impl Upload {
         }
     }
 
-    /// Fills in what a raw image did not say. The sector CRCs are known where the whole image is still in the ring; the writer finds
-    /// the others as it goes.
-    fn complete_raw_header(&mut self, ring: &Ring<'_>, config: &Config) -> Result<(), Refusal> {
-        let (size, crc) = (self.payload_received, self.crc);
-        self.header.set_payload(size, crc);
-        if ring.len() == size as usize {
-            let payload = self.header.payload_region();
+    /// The sector CRCs, where the whole payload is still in the ring: those of a header are compared, those of a raw image filled in. The
+    /// writer does the same with the others as it goes.
+    fn judge_sectors(&mut self, ring: &Ring<'_>, config: &Config) -> Result<(), Refusal> {
+        let payload = self.header.payload_region();
+        let is_raw = RAW_IMAGES && self.kind == Some(Kind::Raw);
+        if ring.len() == payload.len as usize {
             for sector in config.map.flash.sectors() {
                 let crc = sector_crc(sector, payload, ring);
-                self.header.set_sector_crc32(sector.index, crc);
+                if is_raw {
+                    self.header.set_sector_crc32(sector.index, crc);
+                } else if self.header.sector_crc32(sector.index) != crc {
+                    return Err(judge::sector(ErrorCode::SectorCrc, sector.index));
+                }
             }
         }
-        self.header.seal();
-        judge::check_data_sectors(&self.header, &config.map)
+        if is_raw {
+            self.header.seal();
+            judge::check_data_sectors(&self.header, &config.map)?;
+        }
+        Ok(())
     }
 
     pub(super) fn progress(&self, writer: &Writer) -> Progress {
