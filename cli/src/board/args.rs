@@ -62,7 +62,7 @@ pub struct ManyArgs {
     /// Boards worked on at the same time, 1 to 10000 [default: 256, or fewer where file descriptors are scarce]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
     pub max_concurrent: Option<u16>,
-    /// Gives up on a board so many seconds after its turn came (a fraction will do); one that has begun to receive is then freed, and asked for 3 s more what it holds [default: 10 s without an answer, 60 s without progress]
+    /// Time limit for each board, from its turn on; when it is over the board is freed, and asked for at most 3 s what it holds [default: none, but 10 s without an answer or 60 s without progress are the end]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub timeout: Option<Duration>,
 }

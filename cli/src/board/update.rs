@@ -102,7 +102,7 @@ impl Update {
             None => failure,
         });
         match sent {
-            Ok(sent) => self.proven(board).await.map(|status| Done {
+            Ok(sent) => self.proven(board, interrupt).await.map(|status| Done {
                 status,
                 sent: Some(sent),
                 time,
@@ -139,7 +139,7 @@ impl Update {
     }
 
     /// The transfer ended well: what does the board hold?
-    async fn proven(&self, board: &Board) -> Result<Status, Failure> {
+    async fn proven(&self, board: &Board, interrupt: &Interrupt) -> Result<Status, Failure> {
         let target = board.target();
         let unproven = |what: String, after: BoardAfter| {
             Failure::new(Exit::Verification, format!("{target}: {what}"))
@@ -148,7 +148,14 @@ impl Update {
                 )
                 .board(after)
         };
-        match self.patient_status(board).await {
+        let answer = tokio::select! {
+            biased;
+            answer = self.patient_status(board) => answer,
+            () = waited_enough(interrupt) => {
+                Err(Failure::new(Exit::Unreachable, "no answer, and the time was over"))
+            }
+        };
+        match answer {
             Ok(status) => match self.expected.is_met_by(&status) {
                 Ok(()) => Ok(status),
                 Err(held) => Err(unproven(
@@ -204,6 +211,12 @@ impl Update {
             .help(format!("the board: {state}"))
             .board(BoardAfter::Told(state)))
     }
+}
+
+/// After Ctrl-C, or the end of its time, a board has this long to say what it holds.
+async fn waited_enough(interrupt: &Interrupt) {
+    interrupt.stop().await;
+    sleep(LAST_QUESTION).await;
 }
 
 /// Keeps since when only the last acknowledgement is missing.

@@ -265,7 +265,8 @@ fn boards_that_stop_within_a_transfer_are_given_up_in_time_and_told_apart() {
 
 #[track_caller]
 fn boards_that_stop(over_http: bool) {
-    let bench = Bench::new(&[Kind::Good, Kind::Stuck, Kind::Stopping], Duration::ZERO);
+    let kinds = [Kind::Good, Kind::Stuck, Kind::Stopping, Kind::Vanishing];
+    let bench = Bench::new(&kinds, Duration::ZERO);
     let (hosts, ports) = match over_http {
         false => (bench.tftp_hosts(), &bench.boards.tftp_ports),
         true => (bench.http_hosts(), &bench.boards.http_ports),
@@ -274,7 +275,7 @@ fn boards_that_stop(over_http: bool) {
     let said = run(&mut bench.push(&hosts, &["--timeout", "1"]));
     let took = begun.elapsed();
     assert!(took < Duration::from_secs(5), "{took:?}");
-    said.exits(8).says("1 updated, 1 broken-off, 1 unknown");
+    said.exits(8).says("1 updated, 1 broken-off, 2 unknown");
     let (state, text) = said.row(ports[1]);
     assert_eq!(state.trim(), "broken-off");
     assert!(text.contains("the 1 s of --timeout were over"), "{text}");
@@ -282,10 +283,16 @@ fn boards_that_stop(over_http: bool) {
     let (state, text) = said.row(ports[2]);
     assert_eq!(state.trim(), "unknown");
     assert!(text.contains("the 1 s of --timeout were over"), "{text}");
+    let (state, text) = said.row(ports[3]);
+    assert_eq!(state.trim(), "unknown");
+    assert!(
+        text.contains("took everything, but cannot be asked what it holds"),
+        "{text}"
+    );
     said.says("may be committed or not");
     let log = bench.boards.log();
     let aborted: Vec<u32> = log.boards.iter().map(|board| board.aborted).collect();
-    assert_eq!(aborted, [0, 1, 1], "told that nobody wants it any more");
+    assert_eq!(aborted, [0, 1, 1, 0], "told that nobody wants it any more");
 }
 
 #[test]

@@ -27,7 +27,7 @@ pub(in crate::cmd) enum State {
     Silent,
     /// It stopped answering, or was not done in time; what it holds is told.
     BrokenOff,
-    /// It took everything and says that it holds something else.
+    /// Everything was sent, and it says that it holds something else.
     Mismatch,
     /// Something was sent, and it does not say what it holds.
     Unknown,

@@ -89,7 +89,7 @@ pub(super) fn run<T: BoardResult>(
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         // For name servers: what waits for one needs a thread.
-        .max_blocking_threads(8)
+        .max_blocking_threads(32)
         .build()
         .map_err(|error| Failure::new(Exit::Local, format!("no event loop: {error}")))?;
     let pool = pool::Pool {

@@ -27,6 +27,8 @@ pub(crate) enum Kind {
     Refusing,
     /// Takes the beginning of an image, then never answers anything again.
     Stopping,
+    /// Takes an image whole, then never answers anything again.
+    Vanishing,
     /// Takes the beginning of an image and is busy for ever; still answers its status.
     Stuck,
 }
@@ -209,6 +211,7 @@ impl Board {
         let version = header.as_ref().map(|header| header.version.to_string());
         let sectors = header.map(|header| header.sector_crc32[5..12].to_vec());
         let mut state = self.state.lock().unwrap();
+        state.is_gone = self.kind == Kind::Vanishing;
         state.application = Some(json!({
             "version": version.unwrap_or("0.0.0".into()), "board": "any", "load_address": 0x0802_0000u32,
             "size": content.len() - start, "crc32": crc, "sector_crc32": sectors.unwrap_or_default(),
