@@ -4,14 +4,18 @@
 //! | what happens | test |
 //! |---|---|
 //! | SIGKILL within a transfer | `a_killed_push_leaves_a_board_that_takes_the_next_one` |
-//! | Ctrl-C within a transfer | `ctrl_c_frees_the_board_and_says_what_it_holds` |
+//! | Ctrl-C or SIGTERM within a transfer | `ctrl_c_frees_the_board_and_says_what_it_holds`, `sigterm_is_taken_for_ctrl_c` |
 //! | no descriptors are left | `without_descriptors_it_fails_and_says_so` |
 //! | the file changes while it is read | `a_file_that_changes_while_it_is_read_is_refused` |
 //! | the disk is full, for files and for stdout | `a_full_disk_leaves_no_part_of_a_file`, `a_result_that_cannot_be_written_is_a_failure` |
 //! | killed while it writes a file | `a_writer_that_is_killed_leaves_the_old_file` |
 //! | the clock jumps | `no_clock_that_can_jump_is_used` |
+//! | the last ACK or the answer is lost | `tests/push`: `a_lost_last_answer_is_made_good_by_the_status` and the test after it |
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "test code")]
+
+#[path = "common/namespace.rs"]
+mod namespace;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -137,18 +141,29 @@ fn a_killed_push_leaves_a_board_that_takes_the_next_one() {
 #[test]
 fn ctrl_c_frees_the_board_and_says_what_it_holds() {
     let bench = Bench::new();
-    for (number, target) in (1..).zip(bench.targets()) {
-        let child = bench.begun(&target, &bench.file((number, 0, 0), LARGE));
-        signal(&child, "-INT");
-        let output = child.wait_with_output().unwrap();
-        assert_eq!(output.status.code(), Some(6), "{}", shown(&output));
-        // It had begun to erase, or still works on what had come over TCP: that is what must be said.
-        let text = shown(&output);
-        let erased = text.contains("there is no application it would start; it stays in IAP mode");
-        let at_work = text.contains("an update from 192.168.0.1 is in progress");
-        assert!(erased || (at_work && target.contains("http")), "{text}");
-        bench.next_push_succeeds(&target, (number, 1, 0), Duration::from_secs(8));
+    for target in bench.targets() {
+        is_stopped_in_order(&bench, &target, "-INT");
     }
+}
+
+#[test]
+fn sigterm_is_taken_for_ctrl_c() {
+    let bench = Bench::new();
+    let [tftp, _] = bench.targets();
+    is_stopped_in_order(&bench, &tftp, "-TERM");
+}
+
+fn is_stopped_in_order(bench: &Bench, target: &str, name: &str) {
+    let child = bench.begun(target, &bench.file((1, 0, 0), LARGE));
+    signal(&child, name);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(6), "{}", shown(&output));
+    // It had begun to erase, or still works on what had come over TCP: that is what must be said.
+    let text = shown(&output);
+    let erased = text.contains("there is no application it would start; it stays in IAP mode");
+    let at_work = text.contains("an update from 192.168.0.1 is in progress");
+    assert!(erased || (at_work && target.contains("http")), "{text}");
+    bench.next_push_succeeds(target, (1, 1, 0), Duration::from_secs(8));
 }
 
 #[test]
@@ -235,17 +250,13 @@ fn a_full_disk_leaves_no_part_of_a_file() {
     let script = r#"mount -t tmpfs -o size=64k none "$1" && echo old >"$1/out.iap" && shift
         "$@" && exit 9; echo "exit $?"; ls -A "$DIR"; cat "$DIR/out.iap""#;
     let dir = tempfile::tempdir().unwrap();
-    let output = Command::new("unshare")
-        .args([
-            "--user",
-            "--map-root-user",
-            "--mount",
-            "--",
-            "sh",
-            "-c",
-            script,
-            "sh",
-        ])
+    let Some(mut unshare) =
+        namespace::unshare(&["--mount"], &["mount", "-t", "tmpfs", "none", "/tmp"])
+    else {
+        return;
+    };
+    let output = unshare
+        .args(["sh", "-c", script, "sh"])
         .arg(dir.path())
         .arg(assert_cmd::cargo::cargo_bin!("iapctl"))
         .args(["convert", "--profile", "sim", "--force"])
@@ -256,10 +267,6 @@ fn a_full_disk_leaves_no_part_of_a_file() {
         .output()
         .unwrap();
     let text = shown(&output);
-    if text.contains("unshare:") || text.contains("mount:") {
-        println!("SKIPPED: this machine allows no mount namespaces");
-        return;
-    }
     assert!(text.contains("exit 1\nout.iap\nold\n"), "{text}");
     assert!(text.contains("cannot write"), "{text}");
 }

@@ -1,4 +1,4 @@
-//! Ctrl-C and the time limit: whatever runs is ended in order, and the user hears in what state the board is.
+//! Ctrl-C, SIGTERM and the time limit: whatever runs is ended in order, and the user hears in what state the board is.
 
 use std::future::Future;
 use std::time::Duration;
@@ -23,11 +23,11 @@ struct Limit {
 }
 
 impl Interrupt {
-    /// Listens for Ctrl-C from now on, inside a tokio runtime.
+    /// Listens for Ctrl-C from now on, and for SIGTERM, which ends a job on a build server; inside a tokio runtime.
     pub fn listen() -> Self {
         let (pressed, receiver) = watch::channel(false);
         tokio::spawn(async move {
-            if tokio::signal::ctrl_c().await.is_ok() {
+            if asked_to_stop().await.is_ok() {
                 // Nobody listens when the command is over already.
                 let _ = pressed.send(true);
                 // Keeps the channel open; a second Ctrl-C finds the same state.
@@ -121,6 +121,21 @@ impl Interrupt {
         let limit = self.limit.filter(|_| !self.is_pressed())?;
         (Instant::now() >= limit.at).then_some(limit.after)
     }
+}
+
+#[cfg(unix)]
+async fn asked_to_stop() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        pressed = tokio::signal::ctrl_c() => pressed,
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
+#[cfg(not(unix))]
+async fn asked_to_stop() -> std::io::Result<()> {
+    tokio::signal::ctrl_c().await
 }
 
 fn time_is_over(limit: Duration) -> String {
