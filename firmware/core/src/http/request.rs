@@ -71,6 +71,9 @@ const MEDIA: [(&str, Media); 3] = [
     ("multipart/form-data", Media::Multipart),
 ];
 
+/// The fields that matter here, in the order of [`Request::field`].
+const FIELDS: &[u8] = b"host origin content-length transfer-encoding content-type expect connection cookie authorization accept";
+
 /// What the Authorization field is worth.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) enum Credentials {
@@ -200,17 +203,18 @@ impl Request {
         cut: bool,
         config: &Config,
     ) -> Result<(), ErrorCode> {
-        match name {
-            b"host" => set_once(&mut self.host, authority(value)?)?,
-            b"origin" => set_once(&mut self.origin, authority(value)?)?,
-            b"content-length" => set_once(&mut self.length, length(value)?)?,
-            b"transfer-encoding" => self.chunked = true,
-            b"content-type" => self.content_type(value)?,
-            b"expect" => self.expects_continue |= value.eq_ignore_ascii_case(b"100-continue"),
-            b"connection" => self.connection(value),
-            b"cookie" => self.cookie(value),
-            b"authorization" => self.authorization(value, config),
-            b"accept" => {
+        let mut known = FIELDS.split(|&byte| byte == b' ');
+        match known.position(|known| known == name) {
+            Some(0) => set_once(&mut self.host, authority(value)?)?,
+            Some(1) => set_once(&mut self.origin, authority(value)?)?,
+            Some(2) => set_once(&mut self.length, length(value)?)?,
+            Some(3) => self.chunked = true,
+            Some(4) => self.content_type(value)?,
+            Some(5) => self.expects_continue |= value.eq_ignore_ascii_case(b"100-continue"),
+            Some(6) => self.connection(value),
+            Some(7) => self.cookie(value),
+            Some(8) => self.authorization(value, config),
+            Some(9) => {
                 self.wants_json |= contains(value, MEDIA_JSON.as_bytes());
                 self.takes_html |= contains(value, b"text/html");
             }

@@ -3,28 +3,13 @@
 //! Where the compiler is told not to inline, it had measurably made the firmware larger.
 
 use heapless::Vec;
+use iap_protocol::text::hex_digit;
 
 /// Bytes of a connection's only buffer: a line of the request, the login form, and later the answer (a status record is the longest).
 pub(super) const BUFFER_LEN: usize = 2048;
 
 /// A connection's only buffer.
 pub(super) type Buffer = Vec<u8, BUFFER_LEN>;
-
-/// Appends `bytes`; what does not fit is cut off.
-#[inline(never)]
-pub(super) fn put(out: &mut Buffer, bytes: &[u8]) {
-    let room = out.capacity().wrapping_sub(out.len());
-    let fitting = bytes.get(..room).unwrap_or(bytes);
-    // Cannot fail: it fits.
-    let _ = out.extend_from_slice(fitting);
-}
-
-/// Appends a decimal number.
-pub(super) fn put_number(out: &mut Buffer, number: u32) {
-    let mut digits = [b' '; 10];
-    right_align(&mut digits, number);
-    put(out, digits.trim_ascii_start());
-}
 
 /// Writes a decimal number to the end of `field`.
 pub(super) fn right_align(field: &mut [u8], mut number: u32) {
@@ -37,18 +22,14 @@ pub(super) fn right_align(field: &mut [u8], mut number: u32) {
     }
 }
 
-/// Appends the 32 hexadecimal digits of a session id.
-pub(super) fn put_id(out: &mut Buffer, id: u128) {
-    for byte in id.to_be_bytes() {
-        put(out, &[hex_digit(byte >> 4), hex_digit(byte & 15)]);
+/// The 32 hexadecimal digits of a session id.
+pub(super) fn id_text(id: u128, text: &mut [u8; 32]) -> &[u8] {
+    let mut rest = id;
+    for digit in text.iter_mut().rev() {
+        *digit = hex_digit(rest as u8 & 15);
+        rest >>= 4;
     }
-}
-
-const fn hex_digit(value: u8) -> u8 {
-    match value {
-        0..=9 => b'0' | value,
-        _ => (b'a' - 10).wrapping_add(value),
-    }
+    text
 }
 
 /// The value of a hexadecimal digit.
@@ -218,16 +199,15 @@ mod tests {
 
     #[test]
     fn numbers_and_ids_are_written_and_read_back() {
-        let mut out = Buffer::new();
-        for number in [0, 7, 1536, u32::MAX] {
-            put_number(&mut out, number);
-            put(&mut out, b" ");
+        let mut field = *b"    0";
+        for (number, text) in [(0, b"    0"), (7, b"    7"), (1536, b" 1536")] {
+            right_align(&mut field, number);
+            assert_eq!(&field, text);
         }
-        assert_eq!(out, b"0 7 1536 4294967295 ");
-        out.clear();
-        put_id(&mut out, 0x0123_4567_89AB_CDEF << 64 | 0xFF);
-        assert_eq!(out, b"0123456789abcdef00000000000000ff");
-        assert_eq!(parse_id(&out), Some(0x0123_4567_89AB_CDEF << 64 | 0xFF));
+        let id = 0x0123_4567_89AB_CDEF << 64 | 0xFF;
+        let mut text = [0; 32];
+        assert_eq!(id_text(id, &mut text), b"0123456789abcdef00000000000000ff");
+        assert_eq!(parse_id(&text), Some(id));
         assert_eq!(parse_id(b"0123"), None);
         assert_eq!(parse_id(&[b'g'; 32]), None);
     }
