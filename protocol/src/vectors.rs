@@ -5,7 +5,7 @@
 
 use core::fmt::{self, Write};
 
-use crate::bytes::u32_at;
+use crate::bytes::{nth, u32_at};
 use crate::memory::{MemoryMap, Region, VECTOR_TABLE_ALIGNMENT};
 use crate::packed;
 use crate::text::Writer;
@@ -104,27 +104,22 @@ pub fn faults<'a>(
     let readable = start.len() >= SYSTEM_VECTORS_LEN && image.len as usize >= SYSTEM_VECTORS_LEN;
     let word0 = u32_at(start, 0);
     let blank = readable && matches!(word0, 0 | u32::MAX);
-    let table = [
+    let about_all = [
         (!readable).then_some(VectorFault::Missing(image.len)),
         blank.then_some(VectorFault::Blank(word0)),
         (!image.start.is_multiple_of(VECTOR_TABLE_ALIGNMENT))
             .then_some(VectorFault::Misaligned(image.start)),
     ];
-    let stack = [
-        stack_fault(word0, map),
-        reset_fault(u32_at(start, 4), image),
-    ];
-    let handlers = (2..SYSTEM_VECTORS as u16)
-        .filter_map(move |n| handler_fault(n, u32_at(start, 4 * usize::from(n)), image, map));
-    table
-        .into_iter()
-        .chain(
-            stack
-                .into_iter()
-                .chain(handlers.map(Some))
-                .filter(move |_| readable && !blank),
-        )
-        .flatten()
+    let last = if readable && !blank { SYSTEM_VECTORS } else { 0 };
+    let words = (0..last as u16).map(move |number| {
+        let word = u32_at(start, nth(0, number.into(), 4));
+        match number {
+            0 => stack_fault(word, map),
+            1 => reset_fault(word, image),
+            _ => handler_fault(number, word, image, map),
+        }
+    });
+    about_all.into_iter().chain(words).flatten()
 }
 
 /// The first fault, if any.
