@@ -110,7 +110,11 @@ pub fn faults<'a>(
         (!image.start.is_multiple_of(VECTOR_TABLE_ALIGNMENT))
             .then_some(VectorFault::Misaligned(image.start)),
     ];
-    let last = if readable && !blank { SYSTEM_VECTORS } else { 0 };
+    let last = if readable && !blank {
+        SYSTEM_VECTORS
+    } else {
+        0
+    };
     let words = (0..last as u16).map(move |number| {
         let word = u32_at(start, nth(0, number.into(), 4));
         match number {

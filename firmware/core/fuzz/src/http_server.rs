@@ -1,8 +1,9 @@
 //! The HTTP server and a client that sends anything, in pieces of any size.
 
 use iap_core::config::Config;
-use iap_core::http::{Connection, Context, Server};
+use iap_core::http::{Connection, Context, Fixed, Server};
 use iap_core::intake::Intake;
+use iap_core::status::{Application, Report};
 use iap_protocol::status::{IapReason, Phase, View};
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::Ipv4Address;
@@ -110,13 +111,20 @@ impl Bench {
         call: impl FnOnce(&mut Connection, &mut Server, &mut Context<'_>) -> T,
     ) -> T {
         let config = &self.config;
-        let view = |show: &mut dyn FnMut(&View<'_>)| show(&self::view(config));
         let random = &mut self.random;
         let mut context = Context {
             now: self.now,
             config,
-            intake: &mut self.upload,
-            view: &view,
+            intake: &mut Fixed {
+                intake: &mut self.upload,
+                view: &view(config),
+            },
+            report: Report {
+                config,
+                application: Application::None,
+                iap_reason: IapReason::KeyHeld,
+                uptime_ms: 0,
+            },
             address: Ipv4Address::new(192, 168, 0, 10),
             random: &mut || {
                 *random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);

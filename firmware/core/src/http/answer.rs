@@ -171,7 +171,11 @@ impl<'a> Answer<'a> {
 /// Appends the answer to a request for the status record.
 pub(super) fn write_status(out: &mut Buffer, request: &Request, keep: bool, context: &Context<'_>) {
     let mut head = |out: &mut Writer<'_>| out.text(JSON);
-    let mut body = |out: &mut Writer<'_>| (context.view)(&mut |view| view.write_to(out));
+    let mut body = |out: &mut Writer<'_>| {
+        context
+            .intake
+            .show(&context.report, &mut |view| view.write_to(out))
+    };
     write(out, 200, request, keep, b"", &mut head, &mut body);
 }
 

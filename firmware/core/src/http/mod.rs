@@ -15,6 +15,7 @@
 
 mod answer;
 mod dispatch;
+mod fixed;
 mod multipart;
 mod pages;
 mod parser;
@@ -30,14 +31,19 @@ use iap_protocol::status::View;
 use smoltcp::time::Instant;
 use smoltcp::wire::Ipv4Address;
 
+pub use fixed::Fixed;
 pub use server::Connection;
 pub use session::Server;
 
 use crate::config::Config;
 use crate::intake::Intake;
+use crate::status::Report;
 
-/// Gives what the board knows of itself to whom it is called with.
-pub type Known<'a> = dyn Fn(&mut dyn FnMut(&View<'_>)) + 'a;
+/// Where images go, and what the board then knows of itself.
+pub trait Site: Intake {
+    /// Shows it to `to`.
+    fn show(&self, report: &Report<'_>, to: &mut dyn FnMut(&View<'_>));
+}
 
 /// What a connection needs of the rest of the board, for one call.
 pub struct Context<'a> {
@@ -46,9 +52,9 @@ pub struct Context<'a> {
     /// The board's configuration.
     pub config: &'a Config,
     /// Where images go.
-    pub intake: &'a mut dyn Intake,
-    /// Shows what the board knows of itself.
-    pub view: &'a Known<'a>,
+    pub intake: &'a mut dyn Site,
+    /// What the board knows of itself beside that.
+    pub report: Report<'a>,
     /// The board's address.
     pub address: Ipv4Address,
     /// Random numbers for session ids; on the chip from its generator.

@@ -100,7 +100,7 @@ impl Page {
 
 /// Writes a page with the sentence of `answer`, up to its [`Page::end`].
 pub(super) fn write(out: &mut Writer<'_>, tone: Tone, answer: &Answer<'_>, context: &Context<'_>) {
-    (context.view)(&mut |view| {
+    context.intake.show(&context.report, &mut |view| {
         let board = view.board.as_bytes();
         out.fill(START, &[], &[board, board, view.iap_version.as_bytes()]);
         out.text(match tone {

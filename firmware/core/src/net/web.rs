@@ -3,9 +3,6 @@
 //! smoltcp has no backlog: a client that finds no socket listening is refused by a RST. So one socket is always kept free if
 //! that can be done without hurting anybody: when all are taken, the connection that has been idle longest is closed.
 
-use core::cell::RefCell;
-
-use iap_protocol::error::Refusal;
 use iap_protocol::status::View;
 use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::tcp;
@@ -17,8 +14,8 @@ use super::storage::{HTTP_RX, HTTP_SOCKETS, HTTP_TX, UPLOAD_RX, cut};
 use crate::config::Config;
 use crate::earliest::Earliest;
 use crate::flash::Flash;
-use crate::http::{Connection, Context, Server};
-use crate::intake::{Intake, Outcome, Source, Ticket};
+use crate::http::{Connection, Context, Server, Site};
+use crate::status::Report;
 use crate::update::Updater;
 
 /// HTTP's well-known port.
@@ -113,16 +110,11 @@ impl<'a> Web<'a> {
         service: &mut Service<'_, '_, F>,
     ) {
         let now = service.now;
-        let updater = RefCell::new(&mut *service.updater);
-        let view = |show: &mut dyn FnMut(&View<'_>)| {
-            let report = service.board.report(now, service.config);
-            show(&report.view(&updater.borrow()));
-        };
         let mut context = Context {
             now,
             config: service.config,
-            intake: &mut Shared(&updater),
-            view: &view,
+            intake: &mut *service.updater,
+            report: service.board.report(now, service.config),
             address: service.address,
             random: &mut *service.random,
         };
@@ -301,44 +293,8 @@ impl Slot<'_> {
     }
 }
 
-/// The update, lent to the connections while the status looks at it too.
-struct Shared<'r, 'u, 'a, F>(&'r RefCell<&'u mut Updater<'a, F>>);
-
-impl<F: Flash> Intake for Shared<'_, '_, '_, F> {
-    fn begin(
-        &mut self,
-        now: Instant,
-        source: Source,
-        declared: Option<u32>,
-    ) -> Result<Ticket, Refusal> {
-        self.0.borrow_mut().begin(now, source, declared)
-    }
-
-    fn bound(&mut self, ticket: Ticket, at_most: u32) {
-        self.0.borrow_mut().bound(ticket, at_most);
-    }
-
-    fn room(&self) -> usize {
-        self.0.borrow().room()
-    }
-
-    fn accept(&mut self, ticket: Ticket, bytes: &[u8]) -> Result<(), Refusal> {
-        self.0.borrow_mut().accept(ticket, bytes)
-    }
-
-    fn finish(&mut self, ticket: Ticket) -> Result<(), Refusal> {
-        self.0.borrow_mut().finish(ticket)
-    }
-
-    fn abort(&mut self, ticket: Ticket, reason: Refusal) {
-        self.0.borrow_mut().abort(ticket, reason);
-    }
-
-    fn outcome(&self, ticket: Ticket) -> Outcome {
-        self.0.borrow().outcome(ticket)
-    }
-
-    fn is_busy(&self) -> bool {
-        self.0.borrow().is_busy()
+impl<F: Flash> Site for Updater<'_, F> {
+    fn show(&self, report: &Report<'_>, to: &mut dyn FnMut(&View<'_>)) {
+        to(&report.view(self));
     }
 }

@@ -24,9 +24,10 @@ use iap_protocol::status::{ApplicationView, IapReason, MAX_LEN, Phase, Policy, V
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{EthernetAddress, Ipv4Address, Ipv4Cidr};
 
-use super::{Connection, Context, Server};
+use super::{Connection, Context, Fixed, Server};
 use crate::config::{Config, NetworkConfig};
 use crate::intake::{Intake, Outcome, Source, Ticket};
+use crate::status::{Application, Report};
 
 pub(super) const BASIC: &str = "Authorization: Basic dXNlcjpzdG0zMg==\r\n";
 /// Of the application that the next reset starts.
@@ -236,6 +237,16 @@ pub(super) fn view(config: &Config) -> View<'_> {
     }
 }
 
+/// Of no account where the view is given.
+pub(super) fn report(config: &Config) -> Report<'_> {
+    Report {
+        config,
+        application: Application::None,
+        iap_reason: IapReason::KeyHeld,
+        uptime_ms: 0,
+    }
+}
+
 pub(super) fn status_json(config: &Config) -> Vec<u8> {
     let mut json = [0; MAX_LEN];
     let len = view(config).write(&mut json).unwrap();
@@ -288,7 +299,6 @@ impl Board {
         call: impl FnOnce(&mut Connection, &mut Server, &mut Context<'_>) -> T,
     ) -> T {
         let known = view(&self.config);
-        let view = |show: &mut dyn FnMut(&View<'_>)| show(&known);
         let seed = &mut self.random;
         let mut random = || {
             *seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -297,8 +307,11 @@ impl Board {
         let mut context = Context {
             now: self.now,
             config: &self.config,
-            intake: &mut self.intake,
-            view: &view,
+            intake: &mut Fixed {
+                intake: &mut self.intake,
+                view: &known,
+            },
+            report: report(&self.config),
             address: Ipv4Address::new(192, 168, 0, 10),
             random: &mut random,
         };

@@ -15,8 +15,11 @@ fn answered(board: &mut Board, view: &View<'_>, request: &str) -> Response {
     let mut context = Context {
         now: board.now,
         config: &board.config,
-        intake: &mut board.intake,
-        view: &|show| show(view),
+        intake: &mut Fixed {
+            intake: &mut board.intake,
+            view,
+        },
+        report: report(&board.config),
         address: Ipv4Address::new(192, 168, 100, 100),
         random: &mut || 1,
     };
