@@ -25,8 +25,6 @@ use image::FirmwareImage;
 const PACKAGE: &str = "iap-stm32f407";
 /// The board of the size table.
 const MEASURED_BOARD: &str = "stm324xg-eval";
-/// The same with policy `signed`.
-const SIGNED_BOARD: &str = "firmware/stm32f407/stm324xg-eval-signed.toml";
 
 /// What to build.
 #[derive(clap::Args)]
@@ -67,13 +65,23 @@ impl Options {
         if self.all {
             let boards = Profile::builtins().map(|board| (board.to_owned(), everything));
             let sizes = CONFIGURATIONS.iter().skip(1);
-            let sizes = sizes.map(|configuration| (MEASURED_BOARD.to_owned(), configuration));
-            let signed = command::root().join(SIGNED_BOARD);
-            let signed = (signed.to_string_lossy().into_owned(), everything);
-            return boards.chain([signed]).chain(sizes).collect();
+            let sizes = sizes.map(|configuration| (board(configuration), configuration));
+            return boards.chain(sizes).collect();
         }
         let configuration = Configuration::find(&self.configuration).unwrap_or(everything);
-        vec![(self.profile.clone(), configuration)]
+        let profile = match self.profile.as_str() {
+            MEASURED_BOARD => board(configuration),
+            other => other.to_owned(),
+        };
+        vec![(profile, configuration)]
+    }
+}
+
+/// The profile that a configuration is measured with.
+fn board(configuration: &Configuration) -> String {
+    match configuration.board {
+        Some(file) => command::root().join(file).to_string_lossy().into_owned(),
+        None => MEASURED_BOARD.to_owned(),
     }
 }
 
@@ -156,10 +164,10 @@ fn build(profile_name: &str, configuration: &'static Configuration) -> Result<Bu
     })
 }
 
-/// Where the files go: the profile's name, with the configuration's unless it is the default.
+/// Where the files go: the profile's name, with the configuration's unless it is the default or has a profile of its own.
 fn folder_name(profile: &str, configuration: &Configuration) -> String {
     let name = stem(profile);
-    if configuration == &CONFIGURATIONS[0] {
+    if configuration == &CONFIGURATIONS[0] || configuration.board.is_some() {
         name
     } else {
         format!("{name}-{}", configuration.name)
@@ -261,11 +269,14 @@ mod tests {
 
     #[test]
     fn a_board_gets_the_features_it_uses() {
-        let signed = command::root().join(SIGNED_BOARD);
-        let signed = Profile::load(signed.to_str().unwrap()).unwrap();
-        let open = Profile::builtin(MEASURED_BOARD).unwrap();
-        assert_eq!(features(&open, &CONFIGURATIONS[0]), "tftp,http,dhcp");
-        assert_eq!(features(&signed, &CONFIGURATIONS[0]), "tftp,http,signed");
+        let signed = Configuration::find("signed").unwrap();
+        let profile = Profile::load(&board(signed)).unwrap();
+        assert_eq!(features(&profile, signed), "tftp,http,dhcp,signed");
+        let everything = &CONFIGURATIONS[0];
+        let dynamic = Profile::builtin(MEASURED_BOARD).unwrap();
+        assert_eq!(features(&dynamic, everything), "tftp,http,dhcp");
+        let fixed = Profile::builtin("sim").unwrap();
+        assert_eq!(features(&fixed, everything), "tftp,http");
     }
 
     #[test]
