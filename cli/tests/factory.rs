@@ -12,7 +12,7 @@ use iap_core::flash::Flash;
 use iap_core::record::{Last, Record, RecordState};
 use iap_profile::Profile;
 use iap_protocol::header::{HEADER_LEN, HeaderBytes, ImageHeader};
-use iap_protocol::memory::MemoryMap;
+use iap_protocol::memory::{MemoryMap, SectorSet};
 use iap_protocol::status::IapReason;
 use iap_protocol::version::Version;
 use iap_sim::event::Event;
@@ -119,11 +119,14 @@ fn program_hex(nor: &mut Nor, hex: &Path, map: &MemoryMap) {
     let bytes = std::fs::read(hex).unwrap();
     let options = iapctl::image::LoadOptions::new(map);
     let image = iapctl::image::parse(&bytes, &options).unwrap();
-    for index in iapctl::factory::sectors(&image.pieces, map).iter() {
+    let sectors = (image.places.iter())
+        .map(|place| map.flash.sectors_of(place.region()))
+        .fold(SectorSet::EMPTY, SectorSet::union);
+    for index in sectors.iter() {
         nor.erase(map.flash.sector(index).unwrap()).unwrap();
     }
-    for piece in &image.pieces {
-        nor.load(piece.address, &piece.data);
+    for place in &image.places {
+        nor.load(place.address, image.bytes_at(place));
     }
 }
 

@@ -4,7 +4,7 @@
 //! computes the same with RBIT on each word going in and RBIT and NOT on the result (RM0090 section 4).
 
 #[cfg(not(target_os = "none"))]
-use self::table as engine;
+use self::wide as engine;
 #[cfg(target_os = "none")]
 use nibbles as engine;
 
@@ -41,20 +41,18 @@ impl Crc32 {
     }
 }
 
-/// The crate `crc`, with its table of 1 KiB.
+/// The crate `crc32fast`, which takes the processor's instructions for it where there are some.
 #[cfg(not(target_os = "none"))]
-mod table {
-    use ::crc::{CRC_32_ISO_HDLC, Crc, Digest, Table};
-
-    static ALGORITHM: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISO_HDLC);
+mod wide {
+    use crc32fast::Hasher;
 
     #[derive(Clone)]
-    pub(super) struct State(Digest<'static, u32, Table<1>>);
+    pub(super) struct State(Hasher);
 
     impl State {
-        /// From the register's value. The digest takes it before reflection.
+        /// From the register's value.
         pub(super) fn new(register: u32) -> Self {
-            Self(ALGORITHM.digest_with_initial(register.reverse_bits()))
+            Self(Hasher::new_with_initial(!register))
         }
 
         pub(super) fn update(&mut self, bytes: &[u8]) {
@@ -67,7 +65,7 @@ mod table {
     }
 }
 
-/// Four bits at a time with a table of 64 bytes: what the firmware has room for. A test holds it to the crate `crc`.
+/// Four bits at a time with a table of 64 bytes: what the firmware has room for. A test holds it to the other one.
 #[cfg(any(target_os = "none", test))]
 mod nibbles {
     /// 0x04C11DB7, reflected.

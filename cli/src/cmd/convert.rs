@@ -1,6 +1,6 @@
 //! `iapctl convert`: any readable image as a `.bin` or `.iap` file, after the checks of `verify-image`.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -118,16 +118,19 @@ pub fn run(args: &ConvertArgs, output: &Output) -> Result<(), Failure> {
         ..LoadOptions::new(target.map)
     };
     let image = image::load(&args.file, &options)?;
-    let (header, file) = image.to_iap(&args.header, target.map)?;
+    let (header, file) = match format {
+        Target::Bin => (image.described_with(&args.header)?, None),
+        Target::Iap => {
+            let (header, file) = image.to_iap(&args.header, target.map)?;
+            (header, Some(file))
+        }
+    };
     let report = Report::new(&args.file, chosen.label(), &image, &header, &target);
     if !args.force {
         check::require_good(&report.file, &report.findings, &target)
             .map_err(|failure| failure.help("to write the file all the same: --force"))?;
     }
-    let bytes = match format {
-        Target::Bin => &image.payload,
-        Target::Iap => &file,
-    };
+    let bytes = file.as_ref().unwrap_or(&image.payload);
     write_whole(&args.output, bytes)?;
     output.result(&Converted {
         output: args.output.clone(),
@@ -143,7 +146,8 @@ pub fn run(args: &ConvertArgs, output: &Output) -> Result<(), Failure> {
     })
 }
 
-/// Writes a temporary file beside `path` and renames it, so that nobody ever sees a part of it.
+/// Writes a temporary file beside `path` and renames it, so that nobody ever sees a part of it. What was there before is removed first:
+/// file systems write the new one to the disk at once where it takes the place of another, which takes as long as all the rest.
 pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let failed = |error: io::Error| {
         Failure::new(
@@ -153,18 +157,19 @@ pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     };
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let temporary = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
-    let file = (OpenOptions::new().write(true).create_new(true))
+    let mut file = (OpenOptions::new().write(true).create_new(true))
         .open(&temporary)
         .map_err(failed)?;
-    let written = write_and_sync(file, bytes).and_then(|()| fs::rename(&temporary, path));
+    let written = file.write_all(bytes);
+    drop(file);
+    let written = written.and_then(|()| {
+        // If that fails the next step says why.
+        let _ = fs::remove_file(path);
+        fs::rename(&temporary, path)
+    });
     written.map_err(|error| {
         // The first error is the one to report.
         let _ = fs::remove_file(&temporary);
         failed(error)
     })
-}
-
-fn write_and_sync(mut file: File, bytes: &[u8]) -> io::Result<()> {
-    file.write_all(bytes)?;
-    file.sync_all()
 }

@@ -134,7 +134,7 @@ fn sectors(header: &ImageHeader, target: &Target) -> Vec<Sector> {
 }
 
 fn pieces(image: &Image) -> Vec<Piece> {
-    (image.pieces.iter())
+    (image.places.iter())
         .map(|piece| Piece {
             name: piece.name.trim_matches('`').to_owned(),
             address: piece.address,

@@ -4,7 +4,7 @@ use iap_protocol::memory::{MemoryMap, Region};
 use iap_protocol::vectors;
 
 use crate::failure::{Exit, Failure};
-use crate::image::{Format, Image, Piece};
+use crate::image::{Format, Image, Piece, Place};
 
 /// The parts of the firmware in `file`, one or more for each of its sectors.
 pub fn parts(file: &str, image: &Image, map: &MemoryMap) -> Result<Vec<Piece>, Failure> {
@@ -29,8 +29,14 @@ pub fn parts(file: &str, image: &Image, map: &MemoryMap) -> Result<Vec<Piece>, F
 
 /// A raw binary is one piece.
 fn pieces(image: &Image) -> Vec<Piece> {
-    if !image.pieces.is_empty() {
-        return image.pieces.clone();
+    if !image.places.is_empty() {
+        let piece = |place: &Place| Piece {
+            name: place.name.clone(),
+            address: place.address,
+            run_address: place.run_address,
+            data: image.bytes_at(place).to_vec(),
+        };
+        return image.places.iter().map(piece).collect();
     }
     vec![Piece {
         name: "the file".into(),

@@ -3,60 +3,141 @@
 //! Pieces outside flash and pieces on top of each other are mistakes of the linker script that objcopy turns into files of hundreds
 //! of megabytes or silently wrong bytes. Here they are fatal findings that name section, address, size and the likely mistake.
 
+use std::fs::File;
+
 use iap_protocol::memory::{MemoryMap, Region, Size};
 
 use super::finding::{Finding, Severity};
-use super::{Format, Image, LoadOptions, Piece};
+use super::{Format, Image, LoadOptions, Piece, Place, file};
 use crate::failure::{Exit, Failure};
 
-/// Puts the pieces together; fails only if none of them lies in flash.
-pub(super) fn assemble(
+/// Where the bytes of an ELF file are.
+#[derive(Clone, Copy)]
+pub(super) enum Origin<'a> {
+    /// Here.
+    Memory(&'a [u8]),
+    /// In a file; only those that are loaded are read.
+    Disk(&'a File),
+}
+
+/// A place and the bytes for it.
+pub(super) struct Part<'a> {
+    pub(super) place: Place,
+    pub(super) content: Content<'a>,
+}
+
+/// The bytes of a part.
+pub(super) enum Content<'a> {
+    /// Here.
+    Bytes(Vec<u8>),
+    /// From an offset of a file on.
+    Within(Origin<'a>, u64),
+}
+
+/// Puts together what a text format holds.
+pub(super) fn pieces(
     format: Format,
-    mut pieces: Vec<Piece>,
+    pieces: Vec<Piece>,
     options: &LoadOptions,
 ) -> Result<Image, Failure> {
-    pieces.sort_by_key(|piece| piece.address);
+    let part = |piece: Piece| Part {
+        place: Place {
+            len: piece.region().len,
+            name: piece.name,
+            address: piece.address,
+            run_address: piece.run_address,
+        },
+        content: Content::Bytes(piece.data),
+    };
+    assemble(format, pieces.into_iter().map(part).collect(), options)
+}
+
+/// Puts the parts together; fails only if none of them lies in flash.
+pub(super) fn assemble(
+    format: Format,
+    mut parts: Vec<Part<'_>>,
+    options: &LoadOptions,
+) -> Result<Image, Failure> {
+    parts.sort_by_key(|part| part.place.address);
     let flash = options.map.flash.region();
-    let mut findings: Vec<Finding> = (pieces.iter())
-        .filter(|piece| !flash.contains_region(&piece.region()))
-        .map(|piece| outside_flash(piece, options.map))
+    let in_flash = |part: &Part<'_>| flash.contains_region(&part.place.region());
+    let mut findings: Vec<Finding> = (parts.iter())
+        .filter(|part| !in_flash(part))
+        .map(|part| outside_flash(&part.place, options.map))
         .collect();
-    pieces.retain(|piece| flash.contains_region(&piece.region()));
-    findings.extend(overlaps(&pieces));
-    let Some(first) = pieces.first() else {
+    parts.retain(in_flash);
+    let Some(base) = parts.first().map(|part| part.place.address) else {
         let message = format!("nothing in this file is for the flash {flash}");
         return Err(Failure {
             findings,
             ..Failure::new(Exit::BadImage, message)
         });
     };
-    let mut image = Image::new(format, first.address, joined(&pieces, options.fill));
-    image.pieces = pieces;
+    let payload = joined(&parts, base, options.fill)?;
+    let places: Vec<Place> = parts.into_iter().map(|part| part.place).collect();
+    findings.extend(overlaps(&places));
+    let mut image = Image::new(format, base, payload);
+    image.places = places;
     image.findings = findings;
     Ok(image)
 }
 
-/// The bytes from the first piece's address on; all pieces lie in flash, which bounds the length.
-fn joined(pieces: &[Piece], fill: u8) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let base = pieces.first().map_or(0, |piece| piece.address);
-    for piece in pieces {
-        let at = piece.address.saturating_sub(base) as usize;
-        let end = at.saturating_add(piece.data.len());
-        if bytes.len() < end {
-            bytes.resize(end, fill);
-        }
-        if let Some(place) = bytes.get_mut(at..end) {
-            place.copy_from_slice(&piece.data);
+/// The bytes from the first part's address on; all parts lie in flash, which bounds the length.
+fn joined(parts: &[Part<'_>], base: u32, fill: u8) -> Result<Vec<u8>, Failure> {
+    let offset = |place: &Place| place.address.saturating_sub(base) as usize;
+    let end = |part: &Part<'_>| offset(&part.place).saturating_add(part.place.len as usize);
+    let mut bytes = Vec::with_capacity(parts.iter().map(end).max().unwrap_or(0));
+    for part in parts {
+        let at = offset(&part.place);
+        if at >= bytes.len() {
+            bytes.resize(at, fill);
+            part.append_to(&mut bytes)?;
+        } else {
+            part.lay_over(&mut bytes, at)?;
         }
     }
-    bytes
+    Ok(bytes)
 }
 
-fn overlaps(pieces: &[Piece]) -> Vec<Finding> {
+impl Part<'_> {
+    fn append_to(&self, bytes: &mut Vec<u8>) -> Result<(), Failure> {
+        let len = u64::from(self.place.len);
+        match &self.content {
+            Content::Bytes(content) => bytes.extend_from_slice(content),
+            Content::Within(Origin::Memory(all), offset) => {
+                let end = offset.saturating_add(len) as usize;
+                let content = all.get(*offset as usize..end).unwrap_or_default();
+                bytes.extend_from_slice(content);
+            }
+            Content::Within(Origin::Disk(disk), offset) => {
+                file::append(disk, *offset, len, bytes).map_err(|error| {
+                    let what = format!("{} cannot be read: {error}", self.place.name);
+                    Failure::new(Exit::Local, what)
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// On top of what another part has put there: such an image is refused, but shown.
+    fn lay_over(&self, bytes: &mut Vec<u8>, at: usize) -> Result<(), Failure> {
+        let mut content = Vec::new();
+        self.append_to(&mut content)?;
+        let end = at.saturating_add(content.len());
+        if bytes.len() < end {
+            bytes.resize(end, 0);
+        }
+        if let Some(place) = bytes.get_mut(at..end) {
+            place.copy_from_slice(&content);
+        }
+        Ok(())
+    }
+}
+
+fn overlaps(places: &[Place]) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let mut furthest: Option<&Piece> = None;
-    for piece in pieces {
+    let mut furthest: Option<&Place> = None;
+    for piece in places {
         if let Some(before) = furthest.filter(|before| before.region().overlaps(&piece.region())) {
             findings.push(overlap(before, piece));
         }
@@ -67,7 +148,7 @@ fn overlaps(pieces: &[Piece]) -> Vec<Finding> {
     findings
 }
 
-fn overlap(first: &Piece, second: &Piece) -> Finding {
+fn overlap(first: &Place, second: &Place) -> Finding {
     let what = format!(
         "{} at {} and {} at {} lie on top of each other in flash",
         first.name,
@@ -82,7 +163,7 @@ fn overlap(first: &Piece, second: &Piece) -> Finding {
         .mend_rust("place extra sections with INSERT AFTER .data and `AT> FLASH`, without fixed AT(0x...) addresses")
 }
 
-fn outside_flash(piece: &Piece, map: &MemoryMap) -> Finding {
+fn outside_flash(piece: &Place, map: &MemoryMap) -> Finding {
     let (name, region, flash) = (&piece.name, piece.region(), map.flash.region());
     let what = format!("{name} loads to {region}, outside the flash {flash}");
     let finding = Finding::new(Severity::Fatal, "outside-flash", what);

@@ -8,30 +8,38 @@ use iap_protocol::info::{ImageInfo, SECTION_NAME};
 use iap_protocol::memory::{Region, Size};
 use object::LittleEndian as Le;
 use object::elf::{self, FileHeader32, ProgramHeader32, SectionHeader32};
+use object::read::ReadRef;
 use object::read::elf::{FileHeader, ProgramHeader, SectionHeader, SectionTable};
 
-use super::assemble::assemble;
+use super::assemble::{Content, Origin, Part, assemble};
 use super::finding::{Finding, Severity};
-use super::{Format, Image, LoadOptions, Piece};
+use super::{Format, Image, LoadOptions, Place};
 use crate::failure::{Exit, Failure};
 
 /// The first bytes of an ELF file.
 pub(super) const MAGIC: [u8; 4] = elf::ELFMAG;
 
+/// What tells for which machine it is.
+const IDENTITY_LEN: u64 = 20;
+
 const LINK_AGAIN: &str = "copy the file again, or link it again";
 
-/// Reads an executable for a 32-bit little-endian ARM.
-pub(super) fn read(bytes: &[u8], options: &LoadOptions) -> Result<Image, Failure> {
-    let file = File::open(bytes)?;
+/// Reads an executable for a 32-bit little-endian ARM: its tables from `data`, what is loaded from `origin`.
+pub(super) fn read<'a>(
+    data: impl ReadRef<'a>,
+    origin: Origin<'a>,
+    options: &LoadOptions,
+) -> Result<Image, Failure> {
+    let file = File::open(data, origin)?;
     let mut findings = Vec::new();
-    let pieces = file.pieces(&mut findings)?;
-    if pieces.is_empty() {
+    let parts = file.parts(&mut findings)?;
+    if parts.is_empty() {
         return Err(Failure {
             findings,
             ..file.nothing_to_load()
         });
     }
-    let mut image = assemble(Format::Elf, pieces, options)?;
+    let mut image = assemble(Format::Elf, parts, options)?;
     image.findings.extend(findings);
     image.build_id = file.build_id();
     image.vector_table_len = vector_table_len(&image);
@@ -44,25 +52,29 @@ fn bad(message: impl Into<String>) -> Failure {
 }
 
 /// The parsed tables of an ELF file.
-struct File<'a> {
-    bytes: &'a [u8],
+struct File<'a, R: ReadRef<'a>> {
+    data: R,
+    origin: Origin<'a>,
     header: &'a FileHeader32<Le>,
     segments: &'a [ProgramHeader32<Le>],
-    sections: SectionTable<'a, FileHeader32<Le>>,
+    sections: SectionTable<'a, FileHeader32<Le>, R>,
 }
 
-impl<'a> File<'a> {
-    fn open(bytes: &'a [u8]) -> Result<Self, Failure> {
-        check_identity(bytes)?;
+impl<'a, R: ReadRef<'a>> File<'a, R> {
+    fn open(data: R, origin: Origin<'a>) -> Result<Self, Failure> {
+        let len = len_of(data);
+        let identity = data.read_bytes_at(0, len.min(IDENTITY_LEN));
+        check_identity(identity.unwrap_or_default())?;
         let broken =
             |error: object::Error| bad(format!("damaged ELF file: {error}")).help(LINK_AGAIN);
-        let header = FileHeader32::<Le>::parse(bytes).map_err(broken)?;
-        check_complete(bytes, header)?;
+        let header = FileHeader32::<Le>::parse(data).map_err(broken)?;
+        check_complete(data, header)?;
         let file = Self {
-            bytes,
+            data,
+            origin,
             header,
-            segments: header.program_headers(Le, bytes).map_err(broken)?,
-            sections: header.sections(Le, bytes).map_err(broken)?,
+            segments: header.program_headers(Le, data).map_err(broken)?,
+            sections: header.sections(Le, data).map_err(broken)?,
         };
         file.check_linked()?;
         Ok(file)
@@ -109,48 +121,47 @@ impl<'a> File<'a> {
             .filter(|segment| segment.p_type(Le) == elf::PT_LOAD && segment.p_filesz(Le) > 0)
     }
 
-    fn pieces(&self, findings: &mut Vec<Finding>) -> Result<Vec<Piece>, Failure> {
+    fn parts(&self, findings: &mut Vec<Finding>) -> Result<Vec<Part<'a>>, Failure> {
         if self.with_content().next().is_none() {
-            return self.segment_pieces();
+            return self.segment_parts();
         }
         // Sections share no bytes of a sound file, so their content is no larger than it.
         let content: u64 = self.with_content().map(|s| u64::from(s.sh_size(Le))).sum();
-        if content > self.bytes.len() as u64 {
-            let len = self.bytes.len();
+        let len = len_of(self.data);
+        if content > len {
             let what = format!(
                 "damaged ELF file: its sections claim {content} bytes of content, the file has {len}"
             );
             return Err(bad(what).help(LINK_AGAIN));
         }
-        let mut pieces = Vec::new();
+        let mut parts = Vec::new();
         for section in self.with_content() {
             match self.loads().find(|segment| holds(segment, section)) {
-                Some(segment) => pieces.push(self.section_piece(section, segment)?),
+                Some(segment) => parts.push(self.section_part(section, segment)?),
                 None => findings.push(self.not_loaded(section)),
             }
         }
-        Ok(pieces)
+        Ok(parts)
     }
 
-    fn section_piece(
+    fn section_part(
         &self,
         section: &SectionHeader32<Le>,
         segment: &ProgramHeader32<Le>,
-    ) -> Result<Piece, Failure> {
-        let name = format!("`{}`", self.name(section));
+    ) -> Result<Part<'a>, Failure> {
         let into_segment = section.sh_offset(Le).saturating_sub(segment.p_offset(Le));
-        let data = section.data(Le, self.bytes).unwrap_or_default();
-        piece(
-            name,
+        let place = place(
+            format!("`{}`", self.name(section)),
             segment.p_paddr(Le).checked_add(into_segment),
             section.sh_addr(Le),
-            data,
-        )
+            section.sh_size(Le),
+        )?;
+        Ok(self.part(place, section.sh_offset(Le)))
     }
 
     /// What is left when the section headers were stripped.
-    fn segment_pieces(&self) -> Result<Vec<Piece>, Failure> {
-        let mut pieces = Vec::new();
+    fn segment_parts(&self) -> Result<Vec<Part<'a>>, Failure> {
+        let mut parts = Vec::new();
         for (i, segment) in self.segments.iter().enumerate() {
             if segment.p_type(Le) != elf::PT_LOAD || segment.p_filesz(Le) == 0 {
                 continue;
@@ -162,16 +173,23 @@ impl<'a> File<'a> {
                 ))
                 .help("convert the ELF before it is stripped, or link with -n (-nmagic)"));
             }
-            let data = segment.data(Le, self.bytes).unwrap_or_default();
-            let address = Some(segment.p_paddr(Le));
-            pieces.push(piece(
+            let place = place(
                 format!("segment {i}"),
-                address,
+                Some(segment.p_paddr(Le)),
                 segment.p_vaddr(Le),
-                data,
-            )?);
+                segment.p_filesz(Le),
+            )?;
+            parts.push(self.part(place, segment.p_offset(Le)));
         }
-        Ok(pieces)
+        Ok(parts)
+    }
+
+    /// The bytes are all in the file: a segment that is not was refused, and a section lies in a segment.
+    fn part(&self, place: Place, offset: u32) -> Part<'a> {
+        Part {
+            place,
+            content: Content::Within(self.origin, offset.into()),
+        }
     }
 
     fn not_loaded(&self, section: &SectionHeader32<Le>) -> Finding {
@@ -212,7 +230,7 @@ impl<'a> File<'a> {
     fn build_id(&self) -> [u8; 20] {
         let mut id = [0; 20];
         let note = self.sections.iter().find_map(|section| {
-            let mut notes = section.notes(Le, self.bytes).ok()??;
+            let mut notes = section.notes(Le, self.data).ok()??;
             std::iter::from_fn(|| notes.next().ok().flatten()).find(|note| {
                 note.name() == elf::ELF_NOTE_GNU && note.n_type(Le) == elf::NT_GNU_BUILD_ID
             })
@@ -231,7 +249,7 @@ impl<'a> File<'a> {
         let Some((_, section)) = self.sections.section_by_name(Le, SECTION_NAME.as_bytes()) else {
             return;
         };
-        image.info = ImageInfo::decode(section.data(Le, self.bytes).unwrap_or_default());
+        image.info = ImageInfo::decode(section.data(Le, self.data).unwrap_or_default());
         if image.info.is_none() {
             let region = Region::new(section.sh_addr(Le), section.sh_size(Le));
             let what =
@@ -246,26 +264,25 @@ impl<'a> File<'a> {
     }
 }
 
-fn piece(
-    name: String,
-    address: Option<u32>,
-    run_address: u32,
-    data: &[u8],
-) -> Result<Piece, Failure> {
-    let len = data.len();
+fn place(name: String, address: Option<u32>, run_address: u32, len: u32) -> Result<Place, Failure> {
     let address = address
-        .filter(|&address| u64::from(address).saturating_add(len as u64) <= 1 << 32)
+        .filter(|&address| u64::from(address).saturating_add(len.into()) <= 1 << 32)
         .ok_or_else(|| {
             bad(format!(
                 "damaged ELF file: {name} ({len} bytes) ends past 4 GiB"
             ))
         })?;
-    Ok(Piece {
+    Ok(Place {
         name,
         address,
         run_address,
-        data: data.to_vec(),
+        len,
     })
+}
+
+/// A file whose length cannot be told is as good as empty.
+fn len_of<'a>(data: impl ReadRef<'a>) -> u64 {
+    data.len().unwrap_or(0)
 }
 
 fn holds(segment: &ProgramHeader32<Le>, section: &SectionHeader32<Le>) -> bool {
@@ -276,7 +293,7 @@ fn holds(segment: &ProgramHeader32<Le>, section: &SectionHeader32<Le>) -> bool {
 
 /// The size of the first section, if its name says that it holds the vectors.
 fn vector_table_len(image: &Image) -> Option<u32> {
-    let first = image.pieces.first()?;
+    let first = image.places.first()?;
     let vectors = ["vector", "isr", "intvec"]
         .iter()
         .any(|word| first.name.contains(word));
@@ -329,19 +346,17 @@ fn machine_name(machine: u16) -> String {
 }
 
 /// Everything the tables point to is in the file; a download that was cut off is told from a damaged file.
-fn check_complete(bytes: &[u8], header: &FileHeader32<Le>) -> Result<(), Failure> {
+fn check_complete<'a>(data: impl ReadRef<'a>, header: &FileHeader32<Le>) -> Result<(), Failure> {
+    let len = len_of(data);
     let table = |offset: u32, count: u16, size: u16| {
         u64::from(offset).saturating_add(u64::from(count).saturating_mul(size.into()))
     };
     let cut = |what: &str, end: u64| {
         Err(bad(format!(
-            "the ELF file is cut off: {what} at 0x{end:x}, the file has {} bytes (0x{:x})",
-            bytes.len(),
-            bytes.len()
+            "the ELF file is cut off: {what} at 0x{end:x}, the file has {len} bytes (0x{len:x})"
         ))
         .help(LINK_AGAIN))
     };
-    let len = bytes.len() as u64;
     let end = table(
         header.e_phoff(Le),
         header.e_phnum(Le),
@@ -351,7 +366,7 @@ fn check_complete(bytes: &[u8], header: &FileHeader32<Le>) -> Result<(), Failure
         return cut("its program headers end", end);
     }
     for (i, segment) in header
-        .program_headers(Le, bytes)
+        .program_headers(Le, data)
         .unwrap_or_default()
         .iter()
         .enumerate()

@@ -10,6 +10,7 @@
 mod assemble;
 pub mod check;
 mod elf;
+mod file;
 pub mod finding;
 mod format;
 mod iap;
@@ -19,24 +20,22 @@ mod srec;
 mod text;
 mod wrap;
 
-use std::fs::File;
-use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use iap_protocol::header::ImageHeader;
-use iap_protocol::info::ImageInfo;
+use iap_protocol::info::{self, ImageInfo};
 use iap_protocol::memory::{MemoryMap, Region};
+use memchr::memmem;
+use object::read::ReadCache;
 
 use crate::failure::{Exit, Failure};
+use assemble::Origin;
 use finding::{Finding, Severity};
 pub use format::Format;
 pub use wrap::HeaderOverrides;
 
 /// The fill for gaps between sections unless another is asked for: what erased flash reads as, so gaps cost no programming.
 pub const DEFAULT_FILL: u8 = 0xFF;
-
-/// The largest file that is read. An ELF with debug information can have hundreds of MiB, a device file has no end.
-const MAX_FILE_LEN: u64 = 1 << 30;
 
 /// How a file is read.
 #[derive(Clone, Copy, Debug)]
@@ -60,7 +59,27 @@ impl<'a> LoadOptions<'a> {
     }
 }
 
-/// A part of a file that has an address of its own: an ELF section or segment, a run of HEX records.
+/// Where a part of a file goes that has an address of its own: an ELF section or segment, a run of HEX records.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Place {
+    /// How people know it: `.data`, `segment 1`, `line 12`.
+    pub name: String,
+    /// Where its bytes lie in flash (LMA).
+    pub address: u32,
+    /// Where the program expects them at run time (VMA); the same, except for initialised data.
+    pub run_address: u32,
+    /// How many there are.
+    pub len: u32,
+}
+
+impl Place {
+    /// The addresses its bytes take in flash.
+    pub fn region(&self) -> Region {
+        Region::new(self.address, self.len)
+    }
+}
+
+/// Such a part with its bytes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Piece {
     /// How people know it: `.data`, `segment 1`, `line 12`.
@@ -99,7 +118,7 @@ pub struct Image {
     /// The linker's build id; zero where there is none.
     pub build_id: [u8; 20],
     /// The parts the payload was made of, by address.
-    pub pieces: Vec<Piece>,
+    pub places: Vec<Place>,
     /// Bytes of the vector table where the file says it (size of its ELF section).
     pub vector_table_len: Option<u32>,
     /// What reading it brought up.
@@ -110,21 +129,28 @@ impl Image {
     fn new(format: Format, load_address: u32, payload: Vec<u8>) -> Self {
         Self {
             format,
-            info: ImageInfo::find(&payload),
+            info: find_info(&payload),
             payload,
             load_address,
             header: None,
             build_id: [0; 20],
-            pieces: Vec::new(),
+            places: Vec::new(),
             vector_table_len: None,
             findings: Vec::new(),
         }
     }
 
-    /// Bytes of the payload that no piece covers; 0 for formats without pieces.
+    /// The bytes at a place of the payload.
+    pub fn bytes_at(&self, place: &Place) -> &[u8] {
+        let at = place.address.saturating_sub(self.load_address) as usize;
+        let end = at.saturating_add(place.len as usize);
+        self.payload.get(at..end).unwrap_or_default()
+    }
+
+    /// Bytes of the payload that no part covers; 0 for formats without parts.
     pub fn filled(&self) -> usize {
-        let covered: usize = self.pieces.iter().map(|piece| piece.data.len()).sum();
-        match self.pieces.len() {
+        let covered: usize = self.places.iter().map(|place| place.len as usize).sum();
+        match self.places.len() {
             0 => 0,
             _ => self.payload.len().saturating_sub(covered),
         }
@@ -139,17 +165,31 @@ impl Image {
     }
 }
 
-/// Reads a file that is to be pushed or converted; fails where no image can be made of it.
+/// The application's descriptor: what [`ImageInfo::find`] finds, sooner.
+fn find_info(payload: &[u8]) -> Option<ImageInfo> {
+    memmem::find_iter(payload, &info::MAGIC)
+        .filter(|at| at.is_multiple_of(4))
+        .find_map(|at| ImageInfo::decode(payload.get(at..)?))
+}
+
+/// Reads a file that is to be converted; fails where no image can be made of it. Of an ELF file only what is loaded is read.
 pub fn load(path: &Path, options: &LoadOptions) -> Result<Image, Failure> {
-    Source::open(path)?.load(options)
+    only_good(path, read(path, options)?)
 }
 
 /// Reads a file that is to be judged: what is wrong inside it, even fatally, is in the image's findings.
 pub fn read(path: &Path, options: &LoadOptions) -> Result<Image, Failure> {
-    Source::open(path)?.read(options)
+    let file = file::open(path)?;
+    if !file.is_elf() {
+        return parse(&file.read(path)?, options).map_err(|failure| in_file(path, failure));
+    }
+    let tables = ReadCache::new(file.content());
+    let image = elf::read(&tables, Origin::Disk(file.content()), options);
+    file.still_the_same(path)?;
+    image.map_err(|failure| in_file(path, failure))
 }
 
-/// A file, read once: images for different boards are made of the same bytes.
+/// A file, read once: images for different boards are made of the same bytes, whatever happens to the file meanwhile.
 #[derive(Clone, Debug)]
 pub struct Source {
     path: PathBuf,
@@ -161,77 +201,47 @@ impl Source {
     pub fn open(path: &Path) -> Result<Self, Failure> {
         Ok(Self {
             path: path.to_owned(),
-            bytes: read_file(path)?,
+            bytes: file::open(path)?.read(path)?,
         })
     }
 
     /// See [`load`].
     pub fn load(&self, options: &LoadOptions) -> Result<Image, Failure> {
-        let image = self.read(options)?;
-        let fatal: Vec<Finding> = (image.findings.iter())
-            .filter(|finding| finding.severity == Severity::Fatal)
-            .cloned()
-            .collect();
-        if fatal.is_empty() {
-            return Ok(image);
-        }
-        let path = self.path.display();
-        let message = format!("{path}: no image can be made of this file");
-        Err(Failure {
-            findings: fatal,
-            ..Failure::new(Exit::BadImage, message)
-        })
-    }
-
-    /// See [`read`].
-    pub fn read(&self, options: &LoadOptions) -> Result<Image, Failure> {
-        parse(&self.bytes, options).map_err(|failure| Failure {
-            message: format!("{}: {}", self.path.display(), failure.message),
-            ..failure
-        })
+        let image = parse(&self.bytes, options).map_err(|failure| in_file(&self.path, failure))?;
+        only_good(&self.path, image)
     }
 }
 
-/// Reads the content of a file.
+fn in_file(path: &Path, failure: Failure) -> Failure {
+    Failure {
+        message: format!("{}: {}", path.display(), failure.message),
+        ..failure
+    }
+}
+
+fn only_good(path: &Path, image: Image) -> Result<Image, Failure> {
+    let fatal: Vec<Finding> = (image.findings.iter())
+        .filter(|finding| finding.severity == Severity::Fatal)
+        .cloned()
+        .collect();
+    if fatal.is_empty() {
+        return Ok(image);
+    }
+    let message = format!("{}: no image can be made of this file", path.display());
+    Err(Failure {
+        findings: fatal,
+        ..Failure::new(Exit::BadImage, message)
+    })
+}
+
+/// Reads a file's content.
 pub fn parse(bytes: &[u8], options: &LoadOptions) -> Result<Image, Failure> {
     let format = Format::of(bytes)?;
     match format {
         Format::Iap => iap::read(bytes, options),
-        Format::Elf => elf::read(bytes, options),
-        Format::IntelHex => assemble::assemble(format, ihex::read(bytes)?, options),
-        Format::Srec => assemble::assemble(format, srec::read(bytes)?, options),
+        Format::Elf => elf::read(bytes, Origin::Memory(bytes), options),
+        Format::IntelHex => assemble::pieces(format, ihex::read(bytes)?, options),
+        Format::Srec => assemble::pieces(format, srec::read(bytes)?, options),
         Format::Bin => Ok(Image::new(format, options.bin_address, bytes.to_vec())),
-    }
-}
-
-/// Reads a file whole; false if somebody wrote to it meanwhile, as far as length and time of the last change tell.
-fn read_steady(file: File, bytes: &mut Vec<u8>) -> std::io::Result<bool> {
-    let seen = |file: &File| {
-        let metadata = file.metadata()?;
-        Ok::<_, std::io::Error>((metadata.len(), metadata.modified().ok()))
-    };
-    let before = seen(&file)?;
-    (&file)
-        .take(MAX_FILE_LEN.saturating_add(1))
-        .read_to_end(bytes)?;
-    Ok(!file.metadata()?.is_file() || before == seen(&file)?)
-}
-
-fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
-    let failed = |what: String| Failure::new(Exit::Local, format!("{}: {what}", path.display()));
-    if path.is_dir() {
-        return Err(failed("is a directory, an image file was expected".into())
-            .help("name the file that the linker wrote, for example build/app.elf"));
-    }
-    let mut bytes = Vec::new();
-    match File::open(path).and_then(|file| read_steady(file, &mut bytes)) {
-        Ok(_) if bytes.len() as u64 > MAX_FILE_LEN => {
-            Err(failed("is larger than 1 GiB, which no image is".into()))
-        }
-        Ok(true) => Ok(bytes),
-        Ok(false) => Err(failed("was changed while it was read".into())
-            .help("wait until the linker has written all of it")),
-        Err(error) if error.kind() == ErrorKind::NotFound => Err(failed("no such file".into())),
-        Err(error) => Err(failed(format!("cannot read: {error}"))),
     }
 }

@@ -69,6 +69,19 @@ impl Image {
         overrides: &HeaderOverrides,
         map: &MemoryMap,
     ) -> Result<ImageHeader, Failure> {
+        self.header_from(overrides, || self.new_header(map))
+    }
+
+    /// The same without digest and sector CRCs, for those who only tell people about it.
+    pub fn described_with(&self, overrides: &HeaderOverrides) -> Result<ImageHeader, Failure> {
+        self.header_from(overrides, || self.description())
+    }
+
+    fn header_from(
+        &self,
+        overrides: &HeaderOverrides,
+        new: impl FnOnce() -> Result<ImageHeader, Failure>,
+    ) -> Result<ImageHeader, Failure> {
         Ok(match &self.header {
             Some(header) if *overrides == HeaderOverrides::default() => header.clone(),
             Some(header) if header.is_signed() => {
@@ -79,7 +92,7 @@ impl Image {
                 .help("leave the header options out, or sign again with them: iapctl sign --key FILE"));
             }
             Some(header) => overridden(header.clone(), overrides)?,
-            None => overridden(self.new_header(map)?, overrides)?,
+            None => overridden(new()?, overrides)?,
         })
     }
 
@@ -92,6 +105,14 @@ impl Image {
     }
 
     fn new_header(&self, map: &MemoryMap) -> Result<ImageHeader, Failure> {
+        Ok(ImageHeader {
+            digest: PayloadDigest::Sha256(Sha256::digest(&self.payload).into()),
+            sector_crc32: sector_crcs(&map.flash, self.load_address, &self.payload),
+            ..self.description()?
+        })
+    }
+
+    fn description(&self) -> Result<ImageHeader, Failure> {
         let too_large = |_| Failure::new(Exit::BadImage, "the payload is larger than 4 GiB");
         let info = self.info.as_ref();
         Ok(ImageHeader {
@@ -105,8 +126,6 @@ impl Image {
             load_address: self.load_address,
             payload_size: u32::try_from(self.payload.len()).map_err(too_large)?,
             payload_crc32: crc32(&self.payload),
-            digest: PayloadDigest::Sha256(Sha256::digest(&self.payload).into()),
-            sector_crc32: sector_crcs(&map.flash, self.load_address, &self.payload),
             ..ImageHeader::default()
         })
     }

@@ -6,7 +6,7 @@ use iap_protocol::memory::{MemoryMap, SectorSet, Size};
 use super::super::assemble::memory_line;
 use super::super::finding::Finding;
 use super::super::report::sector_list;
-use super::super::{Format, Image, Piece};
+use super::super::{Format, Image, Place};
 use super::{error, ok, warning};
 
 /// A gap from this size on is worth a word: it takes flash and time, and is hardly ever meant. The smallest sector of the chip.
@@ -16,7 +16,7 @@ const LARGE_GAP_BYTES: u64 = 16 * 1024;
 pub(super) fn check(image: &Image, header: &ImageHeader, map: &MemoryMap) -> Vec<Finding> {
     let mut findings = vec![link_address(image, map), size(image, map)];
     findings.extend(owners(image, header, map));
-    findings.extend(gaps(&image.pieces));
+    findings.extend(gaps(&image.places));
     findings
 }
 
@@ -130,7 +130,7 @@ fn data_overlap(sectors: SectorSet, map: &MemoryMap) -> Finding {
         .mend_rust("if the image is meant to bring new content for them: iapctl convert --data")
 }
 
-fn gaps(pieces: &[Piece]) -> Vec<Finding> {
+fn gaps(pieces: &[Place]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for pair in pieces.windows(2) {
         let [before, after] = pair else { continue };

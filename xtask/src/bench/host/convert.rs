@@ -15,6 +15,7 @@ const OBJCOPY: &str = "arm-none-eabi-objcopy";
 const LD: &str = "arm-none-eabi-ld";
 /// Where it is linked for; the profile's flash begins there.
 const BASE: u32 = 0x0802_0000;
+const PROFILE: &str = "stm324xg-eval";
 const KB: usize = 1000;
 const MB: usize = 1_000_000;
 
@@ -50,7 +51,10 @@ pub(super) fn rows(bench: &mut Bench<'_>) -> Result<()> {
     for case in &CASES {
         if bench.wants(case.name) {
             let elf = bench.elf(case)?;
-            let profile = bench.large_profile()?;
+            let profile = match case.loaded {
+                0..MB => PROFILE.into(),
+                _ => bench.large_profile()?,
+            };
             let series = bench.convert(&elf, &profile, &objcopy)?;
             for quantity in [Quantity::Wall, Quantity::Cpu] {
                 bench
@@ -127,7 +131,7 @@ impl Bench<'_> {
             run(5, 1, BASE, rest),
         ];
         let profile = format!(
-            "inherits = \"stm324xg-eval\"\n[flash]\nsize-kib = 65536\nsectors = [\n{},\n]\n",
+            "inherits = \"{PROFILE}\"\n[flash]\nsize-kib = 65536\nsectors = [\n{},\n]\n",
             sectors.join(",\n")
         );
         self.file("large.toml", profile.as_bytes())
