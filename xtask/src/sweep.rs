@@ -37,3 +37,47 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     execute(sweep.args(&options.arguments))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+
+    use super::command::root;
+
+    /// All sources of the repository, as one text.
+    fn sources() -> String {
+        let mut folders: Vec<PathBuf> = ["cli", "firmware", "protocol"]
+            .map(|name| root().join(name))
+            .into();
+        let mut text = String::new();
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if path.extension().is_some_and(|kind| kind == "rs") {
+                    text += &fs::read_to_string(path).unwrap();
+                }
+            }
+        }
+        text
+    }
+
+    #[test]
+    fn every_test_that_safety_md_names_is_there() {
+        let page = fs::read_to_string(root().join("firmware/core/SAFETY.md")).unwrap();
+        let (_, section) = page.split_once("## Which test shows it").unwrap();
+        let (section, _) = section.split_once("\n## ").unwrap();
+        let (sources, mut tests) = (sources(), 0);
+        // Test names are sentences.
+        let named = section
+            .split('`')
+            .filter(|word| word.matches('_').count() > 3);
+        for test in named {
+            assert!(sources.contains(&format!("fn {test}()")), "{test}");
+            tests += 1;
+        }
+        assert!(tests > 15, "{tests} tests named");
+    }
+}
