@@ -161,7 +161,7 @@ async fn several<T: BoardResult>(
         pool.output.all_written()?;
     } else {
         pool.output.text(&table::Table::new(&entries, time))?;
-        table::afterwards(&entries, &pool.output);
+        table::afterwards(&entries, pool.at_once, &pool.output);
     }
     Ok(ExitCode::from(exit))
 }

@@ -91,7 +91,7 @@ impl<T: BoardResult> Human for Table<'_, T> {
 }
 
 /// What is to be known and done, each thing once for all boards.
-pub(super) fn afterwards<T: BoardResult>(entries: &[Entry<T>], output: &Output) {
+pub(super) fn afterwards<T: BoardResult>(entries: &[Entry<T>], at_once: usize, output: &Output) {
     warn(entries, output);
     let failures =
         || (entries.iter()).filter_map(|entry| Some((entry, entry.result.as_ref().err()?)));
@@ -111,6 +111,10 @@ pub(super) fn afterwards<T: BoardResult>(entries: &[Entry<T>], output: &Output) 
     });
     for help in once(helps) {
         say(output, &format!("help: {help}"));
+    }
+    let broke = |entry: &Entry<T>| matches!(entry.state, State::BrokenOff | State::Unknown);
+    if at_once > FEW && entries.iter().any(broke) {
+        say(output, NARROW);
     }
 }
 
@@ -145,6 +149,12 @@ fn once<T: PartialEq>(items: impl Iterator<Item = T>) -> Vec<T> {
         seen
     })
 }
+
+/// So many boards get along on any link.
+const FEW: usize = 16;
+
+const NARROW: &str =
+    "help: where boards share a narrow link, fewer at once get through: --max-concurrent 16";
 
 const UNKNOWN: &str = "\
 unknown: what was sent to such a board may be committed or not. It holds its old application, the new one, or none; in the last case it \

@@ -177,10 +177,21 @@ impl Trouble {
             }
             ErrorKind::HostUnreachable => Self::Reported(NetworkError::HostUnreachable),
             ErrorKind::WouldBlock | ErrorKind::Interrupted | ErrorKind::OutOfMemory => Self::Loss,
+            _ if is_queue_full(error) => Self::Loss,
             _ if is_too_long(error) => Self::Reported(NetworkError::TooLong),
             _ => Self::Fatal,
         }
     }
+}
+
+/// ENOBUFS, WSAENOBUFS: the queue of the interface is full. Linux tells so only with IP_RECVERR, and one busy link is enough.
+fn is_queue_full(error: &Error) -> bool {
+    let code = match (cfg!(windows), cfg!(target_os = "linux")) {
+        (true, _) => 10_055,
+        (_, true) => 105,
+        _ => 55, // macOS and the BSDs
+    };
+    error.raw_os_error() == Some(code)
 }
 
 /// Whether a datagram was longer than this machine or a router on the way lets through.
@@ -319,5 +330,14 @@ mod tests {
         };
         assert_eq!(count(&short), Some(MAX_BATCH));
         assert_eq!(count(&long), Some(MAX_BATCH_LEN / 1472));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_full_queue_of_the_interface_is_loss_and_no_failure() {
+        let full = Error::from_raw_os_error(nix::errno::Errno::ENOBUFS as i32);
+        assert!(matches!(Trouble::of(&full), Trouble::Loss));
+        let unreachable = Error::from_raw_os_error(nix::errno::Errno::ENETUNREACH as i32);
+        assert!(matches!(Trouble::of(&unreachable), Trouble::Fatal));
     }
 }
