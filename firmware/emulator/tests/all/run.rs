@@ -1,9 +1,5 @@
 //! `iap-emulator run` as a user meets it: its lines, its flash file, its exit code.
 
-#![allow(clippy::unwrap_used)] // a test
-
-mod common;
-
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -11,9 +7,9 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
-use common::built;
-use common::iap::MII;
-use common::netns::Running;
+use crate::common::built;
+use crate::common::iap::MII;
+use crate::common::netns::Running;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 

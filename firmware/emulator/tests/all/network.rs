@@ -1,17 +1,13 @@
 //! `iap-emulator run --tap`: the shipped firmware on a TAP device in a network namespace of the test's own, with the kernel's TCP, a real
 //! DHCP server and ping at the other end of the wire.
 
-#![allow(clippy::unwrap_used)] // a test
-
-mod common;
-
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use common::built;
-use common::iap::{MII, RMII};
-use common::netns::{DEVICE, Namespace, Running, is_there_in_time, wait_for};
+use crate::common::built;
+use crate::common::iap::{MII, RMII};
+use crate::common::netns::{DEVICE, Namespace, Running, is_there_in_time, wait_for};
 use iap_profile::Profile;
 use tempfile::TempDir;
 

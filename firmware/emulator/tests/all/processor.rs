@@ -1,10 +1,8 @@
 //! The core around rsemu's: sleep, resets, exception frames, faults, clocks.
 
-mod common;
-
 use std::time::Instant;
 
-use common::{board, finish, guest_errors, result};
+use crate::common::{board, finish, guest_errors, result};
 use iap_emulator::{ResetCause, Stop, Time};
 
 #[test]

@@ -1,14 +1,10 @@
 //! How deep the shipped firmware's stack gets. The emulator looks at the stack pointer before every instruction, so it also sees what is
 //! reserved and never written, which painting the stack would miss.
 
-#![allow(clippy::unwrap_used)] // a test
-
-mod common;
-
 use std::process::Command;
 
-use common::built;
-use common::iap::{Bench, MII, Setup};
+use crate::common::built;
+use crate::common::iap::{Bench, MII, Setup};
 use iap_emulator::{Image, Time};
 
 const FLASH: u32 = 0x0800_0000;

@@ -1,14 +1,10 @@
 //! The flash driver of the shipped binary: what it promises to the core, and the proof that the tests notice when it does not.
 
-#![allow(clippy::unwrap_used)] // a test
-
-mod common;
-
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::built;
-use common::iap::MII;
+use crate::common::built;
+use crate::common::iap::MII;
 use iap_emulator::sweep::Firmware;
 use iap_emulator::sweep::driver::{erased_is_read_as_erased, low_supply};
 

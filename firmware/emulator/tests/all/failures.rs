@@ -1,14 +1,10 @@
 //! What can be wrong with a board, and what the shipped firmware makes of it: no crystal, a low supply, write protection, a watchdog that
 //! runs from the first instruction, no cable, no random numbers.
 
-#![allow(clippy::unwrap_used)] // a test
-
-mod common;
-
 use std::process::Stdio;
 
-use common::guest_errors;
-use common::iap::{Bench, MII, RMII, Setup};
+use crate::common::guest_errors;
+use crate::common::iap::{Bench, MII, RMII, Setup};
 use iap_emulator::{ResetCause, Time, Wear};
 
 /// The LEDs' patterns repeat after so long (`leds.rs` of the firmware).

@@ -1,10 +1,6 @@
 //! The models under drivers that others wrote: stm32-eth 0.8.2 (RMII) and embassy-stm32 (MII). Each gets an address by DHCP, echoes UDP, and
 //! moves 100 KB of TCP both ways.
 
-#![allow(clippy::unwrap_used)] // a test
-
-mod common;
-
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream, UdpSocket};
 use std::thread::{self, JoinHandle};
@@ -19,7 +15,10 @@ const TCP_BYTES: usize = 100_000;
 
 /// A session with this driver's firmware that has its address.
 fn session(profile: &str, driver: &str) -> Session {
-    let (profile, image) = (Profile::load(profile).unwrap(), common::driver(driver));
+    let (profile, image) = (
+        Profile::load(profile).unwrap(),
+        crate::common::driver(driver),
+    );
     let mut content = vec![0xFF; 1024 * 1024];
     image.place(0x0800_0000, &mut content).unwrap();
     // The first DHCPDISCOVER leaves a few milliseconds after the reset and is not repeated for 10 s.
@@ -95,7 +94,7 @@ fn carries(profile: &str, driver: &str) {
     let usage = session.board.ethernet_use();
     assert!(usage.received > 100 && usage.sent > 50, "{usage}");
     assert_eq!((usage.bus_errors, usage.overflowed), (0, 0), "{usage}");
-    assert_eq!(common::guest_errors(&session.board), [""; 0]);
+    assert_eq!(crate::common::guest_errors(&session.board), [""; 0]);
 }
 
 #[test]

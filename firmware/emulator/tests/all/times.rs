@@ -1,14 +1,10 @@
 //! How long an update takes on the chip and what of it, and the way from a reset to the application.
 //!
-//! `cargo test -p iap-emulator --test times -- --nocapture` prints the table of `README.md`.
+//! `cargo test -p iap-emulator --test all times:: -- --nocapture` prints the table of `README.md`.
 
-#![allow(clippy::unwrap_used)] // a test
-
-mod common;
-
-use common::guest_errors;
-use common::host::Lan;
-use common::iap::{MII, Setup};
+use crate::common::guest_errors;
+use crate::common::host::Lan;
+use crate::common::iap::{MII, Setup};
 use iap_emulator::{Stop, Time};
 
 /// ST's example application, 100 KB, and all there is.

@@ -1,17 +1,13 @@
 //! The shipped firmware of a board with policy `signed`: what it refuses, what it takes, and how long its verdict and its boot check last.
 
-#![allow(clippy::unwrap_used)] // a test
-
-mod common;
-
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
-use common::built;
-use common::guest_errors;
-use common::iap::{Bench, MII, Setup};
+use crate::common::built;
+use crate::common::guest_errors;
+use crate::common::iap::{Bench, MII, Setup};
 use iap_emulator::{Image, Time};
 use iap_profile::Profile;
 use iap_protocol::ErrorCode;

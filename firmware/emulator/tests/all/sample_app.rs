@@ -2,12 +2,10 @@
 //!
 //! A guest plays the IAP firmware's part, so that the applications' side is tested by itself.
 
-mod common;
-
 use std::path::Path;
 
-use common::built::{application, confirming_application};
-use common::{ARGUMENT, DONE, guest_errors, image, result};
+use crate::common::built::{application, confirming_application};
+use crate::common::{ARGUMENT, DONE, guest_errors, image, result};
 use iap_emulator::{Board, BoardOptions, Image, ResetCause, Stop, Time};
 use iap_profile::Profile;
 use iap_protocol::mailbox::{NOTHING, REQUEST_UPDATE, reset_cause, unconfirmed};

@@ -1,12 +1,8 @@
 //! A board from the production line: what `iapctl factory` makes of the shipped firmware and an application, on a chip that had nothing.
 
-#![allow(clippy::unwrap_used)] // a test
-
-mod common;
-
-use common::built;
-use common::guest_errors;
-use common::iap::{Bench, RMII, Setup};
+use crate::common::built;
+use crate::common::guest_errors;
+use crate::common::iap::{Bench, RMII, Setup};
 use iap_emulator::{Image, Time};
 
 const FLASH: u32 = 0x0800_0000;

@@ -1,13 +1,9 @@
 //! An update over a wire that does what wires do: it loses, doubles and reorders frames, carries what others send to everybody, breaks
 //! checksums, and is pulled out. The update ends right, and the counters say that it happened.
 
-#![allow(clippy::unwrap_used)] // a test
-
-mod common;
-
-use common::guest_errors;
-use common::host::Lan;
-use common::iap::{MII, RMII, Setup};
+use crate::common::guest_errors;
+use crate::common::host::Lan;
+use crate::common::iap::{MII, RMII, Setup};
 use iap_emulator::Time;
 use iap_sim::wire::Conditions;
 use iapctl::tftp::Config;
@@ -182,7 +178,7 @@ fn a_hundred_frames_with_a_wrong_checksum_are_dropped_by_the_mac() {
     let request = b"\0\x02x\0octet\0";
     for index in 0..100 {
         let (from, to) = (Ipv4Address::new(192, 168, 0, 3), lan.session.peer.board());
-        let mut datagram = common::udp::datagram(from, to, (4000, 69), request);
+        let mut datagram = crate::common::udp::datagram(from, to, (4000, 69), request);
         let wrong = if index % 2 == 0 { 10 } else { 26 };
         datagram[wrong] ^= 0x55;
         let at = now(&mut lan);

@@ -1,13 +1,9 @@
 //! When things happen: a device's events between two instructions, replies without a time slice's delay, sleep, and what a peer's timers see.
 
-#![allow(clippy::unwrap_used)] // a test
-
-mod common;
-
-use common::capture::Capture;
-use common::host::Lan;
-use common::iap::{Bench, MII, RMII, Setup};
-use common::{board_of, finish, guest_errors, result};
+use crate::common::capture::Capture;
+use crate::common::host::Lan;
+use crate::common::iap::{Bench, MII, RMII, Setup};
+use crate::common::{board_of, finish, guest_errors, result};
 use iap_emulator::{Time, Wear};
 
 /// 8 + 1000 + 4 bytes at 100 Mbit/s are 80.96 us, 1295 ticks of 16 MHz.

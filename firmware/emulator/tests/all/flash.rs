@@ -1,8 +1,6 @@
 //! The flash as a driver sees it (RM0090 section 3): times, stalls, errors, stale cache lines, cuts.
 
-mod common;
-
-use common::{ARGUMENT, board, finish, guest_errors, result};
+use crate::common::{ARGUMENT, board, finish, guest_errors, result};
 use iap_emulator::{ResetCause, Stop, Time};
 use iap_sim::nor::{Cut, Moment};
 

@@ -1,17 +1,13 @@
 //! Other people's TFTP clients as they come, lock-step and 512 bytes a block, against the shipped firmware on a flash as slow as the datasheet
 //! allows. Paced: what the board takes, the clients wait.
 
-#![allow(clippy::unwrap_used)] // a test
-
-mod common;
-
 use std::path::Path;
 use std::process::Command;
 
-use common::capture::Capture;
-use common::guest_errors;
-use common::iap::{Bench, MII, Setup};
-use common::netns::is_here;
+use crate::common::capture::Capture;
+use crate::common::guest_errors;
+use crate::common::iap::{Bench, MII, Setup};
+use crate::common::netns::is_here;
 use iap_emulator::{Time, Wear};
 use iap_sim::clock::Pace;
 

@@ -1,14 +1,10 @@
 //! The firmware with one server alone, and without DHCP: the small configurations do what is left in them.
 
-#![allow(clippy::unwrap_used)] // a test
-
-mod common;
-
 use std::process::Command;
 
-use common::built;
-use common::guest_errors;
-use common::iap::{Bench, MII, Setup};
+use crate::common::built;
+use crate::common::guest_errors;
+use crate::common::iap::{Bench, MII, Setup};
 use iap_emulator::{Image, SessionOptions};
 
 const FLASH: u32 = 0x0800_0000;

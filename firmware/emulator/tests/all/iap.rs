@@ -1,14 +1,10 @@
 //! The shipped IAP firmware on the emulated chip: pushed, started, reset, and what it leaves behind.
 
-#![allow(clippy::unwrap_used)] // a test
-
-mod common;
-
 use std::process::Command;
 
-use common::built;
-use common::guest_errors;
-use common::iap::{Bench, MII, RMII, Setup};
+use crate::common::built;
+use crate::common::guest_errors;
+use crate::common::iap::{Bench, MII, RMII, Setup};
 use iap_emulator::{ResetCause, SessionOptions, Time};
 
 fn pushed_and_started(profile: &str, scheme: &str) {

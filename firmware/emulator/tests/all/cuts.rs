@@ -3,15 +3,11 @@
 //!
 //! `firmware/core/SAFETY.md` tells of every operation being cut, on the host; here it is the shipped binary, 20 times.
 
-#![allow(clippy::unwrap_used)] // a test
-
-mod common;
-
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use common::guest_errors;
-use common::iap::{Bench, RMII, Setup};
+use crate::common::guest_errors;
+use crate::common::iap::{Bench, RMII, Setup};
 use iap_emulator::{FlashOperation, Stop};
 use iap_profile::Profile;
 use iap_protocol::header::HEADER_LEN;

@@ -1,18 +1,9 @@
 //! The shipped firmware's pages in Chromium: login, upload, result and reset once more, on the emulated chip.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // a test
-
-#[allow(dead_code)] // written for two browsers
-#[path = "../../sim/tests/browsers/browser.rs"]
-mod browser;
-#[allow(dead_code)] // of all that is built, this needs the firmware
-#[path = "common/built.rs"]
-mod built;
-
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
-use browser::{Browser, DESK, Kind};
+use crate::driven::{Browser, DESK, Kind};
 use iap_profile::Profile;
 use iap_sim::image;
 
@@ -34,7 +25,7 @@ impl Emulator {
         let mut command = Command::new(env!("CARGO_BIN_EXE_iap-emulator"));
         command
             .args(["run", "--profile", BOARD, "--key", "--firmware"])
-            .arg(built::firmware(BOARD))
+            .arg(crate::common::built::firmware(BOARD))
             .args(["--tftp-port", "0", "--http-port", "0"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped());
