@@ -4,6 +4,7 @@
 //! went, or the run cannot go on. Between two instructions everything that is due happens, so a device never lags behind the core.
 
 mod outside;
+mod waiting;
 
 use std::sync::{Arc, MutexGuard};
 
@@ -42,6 +43,8 @@ pub struct BoardOptions {
     pub link_up: Time,
     /// Whether [`Board::run`] comes back at the application's first instruction.
     pub stop_at_application: bool,
+    /// Whether rounds of loops that only wait are counted, not executed: nothing else is different but the time it takes here.
+    pub skip_waiting: bool,
 }
 
 impl Default for BoardOptions {
@@ -53,6 +56,7 @@ impl Default for BoardOptions {
             data_cache_lines: cache::LINES,
             link_up: Time::from_millis(1500),
             stop_at_application: false,
+            skip_waiting: true,
         }
     }
 }
@@ -96,6 +100,10 @@ pub struct Board {
     /// Cycles of the instructions since the last reset, as the interpreter counts them.
     cycles: u64,
     pace: Pace,
+    skips_waiting: bool,
+    waiting: waiting::Loop,
+    /// Cycles of instructions that were not executed.
+    skipped: u64,
     /// The program counter before the last instruction.
     last_pc: u32,
     /// Taken over from the chip whenever it called.
@@ -153,6 +161,9 @@ impl Board {
             executing: Time::ZERO,
             cycles: 0,
             pace: Pace::new(options.cycles_percent),
+            skips_waiting: options.skip_waiting,
+            waiting: waiting::Loop::default(),
+            skipped: 0,
             last_pc: 0,
             hz: Clocks::RESET.hclk_hz,
             next_event: Time::ZERO,
@@ -185,6 +196,7 @@ impl Board {
         self.in_application = !self.stops_at_application;
         self.started = now;
         self.cycles = 0;
+        self.waiting = waiting::Loop::default();
         self.lowest_stack = u32::MAX;
         self.shared.call();
     }
@@ -234,6 +246,9 @@ impl Board {
         }
         // Whoever asks for a reset waits for it in a loop, and a core that sleeps does not get on: the two questions cost a lock each.
         let (looped, still) = (pc <= self.last_pc, pc == self.last_pc);
+        if looped && !still {
+            self.skip_waiting(&registers, limit);
+        }
         self.last_pc = pc;
         if looped && self.core.take_reset_request() {
             self.reset(ResetCause::Software);

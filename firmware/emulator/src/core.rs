@@ -90,6 +90,11 @@ impl Core {
             .write(address.into(), Width::U32, value.into(), MemAttrs::DEBUG);
     }
 
+    /// Sets one of R0 to R12.
+    pub(crate) fn set_register(&self, index: u8, value: u32) {
+        self.inner.set_reg(index, value);
+    }
+
     /// Executes one instruction, or enters one exception: the cycles it took. `before`: the registers as they are.
     pub(crate) fn step(&self, before: &Regs) -> u64 {
         let cycles = self.inner.step();
@@ -147,6 +152,10 @@ impl Core {
             }
             passed
         })
+    }
+
+    pub(crate) fn uses_systick(&self) -> bool {
+        self.inner.with_sys(|sys| sys.syst_csr & SYST_ENABLE != 0)
     }
 
     /// SysTick counts HCLK/8, which the interpreter does not do.

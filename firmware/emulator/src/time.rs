@@ -173,6 +173,11 @@ impl Pace {
         self.rest = hundredths % 100;
         hundredths / 100
     }
+
+    /// The interpreter's cycles that do not take more than `passing`.
+    pub(crate) fn counted(&self, passing: u64) -> u64 {
+        (passing * 100).saturating_sub(self.rest) / self.percent.max(1)
+    }
 }
 
 #[cfg(test)]

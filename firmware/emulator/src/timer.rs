@@ -49,6 +49,7 @@ pub(crate) struct Timer {
     count: u32,
     anchor: Time,
     hz: u64,
+    holds_until: Time,
 }
 
 impl Timer {
@@ -68,6 +69,7 @@ impl Timer {
             count: 0,
             anchor: Time::ZERO,
             hz: 0,
+            holds_until: Time::ZERO,
         }
     }
 
@@ -131,6 +133,11 @@ impl Timer {
         }
     }
 
+    /// Until when the counter is what was read last.
+    pub(crate) fn holds_until(&self) -> Time {
+        self.holds_until
+    }
+
     /// When the next flag rises whose interrupt is on.
     pub(crate) fn next_event(&self) -> Time {
         if !self.is_running() {
@@ -179,7 +186,13 @@ impl Registers for Timer {
             SR => self.sr,
             CCMR1 | CCMR2 => self.ccmr[((offset - CCMR1) / 4) as usize],
             CCER => self.ccer,
-            CNT => self.count,
+            CNT => {
+                self.holds_until = match self.is_running() {
+                    true => self.anchor + Time::of_cycles(self.step(), self.hz),
+                    false => Time::NEVER,
+                };
+                self.count
+            }
             PSC => self.psc,
             ARR => self.arr,
             CCR1..=CCR4 => self.ccr[((offset - CCR1) / 4) as usize],

@@ -122,6 +122,11 @@ impl Board {
         self.cycles
     }
 
+    /// How many of the cycles since the board was made passed in loops that only waited and were not executed round by round.
+    pub fn skipped_cycles(&self) -> u64 {
+        self.skipped
+    }
+
     /// What was done to the flash since the last call, in its order.
     pub fn take_flash_operations(&mut self) -> Vec<FlashOperation> {
         self.chip().devices.flash.take_operations()

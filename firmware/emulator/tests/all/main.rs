@@ -28,4 +28,5 @@ mod signed;
 mod stack;
 mod times;
 mod timing;
+mod waiting;
 mod wire;
