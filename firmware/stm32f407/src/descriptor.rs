@@ -3,6 +3,12 @@
 //! Each descriptor has eight words and one buffer, and names its successor (chained); the last names the first. A frame always fits one
 //! buffer, so a frame that is spread over several is an error here.
 
+// What comes off the wire may end nothing.
+#![cfg_attr(
+    not(test),
+    deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)
+)]
+
 /// Bytes of a buffer: a tagged frame with its FCS has 1522, rounded up to the burst of the AHB master.
 pub const BUFFER_LEN: usize = 1536;
 /// The longest frame without FCS: what smoltcp calls the MTU of an Ethernet device.
@@ -67,7 +73,7 @@ pub const fn received(rdes0: u32, rdes4: u32) -> Received {
     if len < HEADER_LEN + FCS_LEN || len > FRAME_LEN + FCS_LEN {
         return Received::Bad;
     }
-    Received::Frame(len - FCS_LEN)
+    Received::Frame(len.saturating_sub(FCS_LEN))
 }
 
 #[cfg(test)]
