@@ -62,7 +62,9 @@ fn read_body(head: &str, stream: &mut TcpStream) -> Vec<u8> {
 
 fn reply(stream: &mut TcpStream, status: &str, extra: &str, body: &str) {
     let length = body.len();
-    let text = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n{extra}\r\n{body}");
+    let text = format!(
+        "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {length}\r\n{extra}\r\n{body}"
+    );
     stream.write_all(text.as_bytes()).unwrap();
 }
 

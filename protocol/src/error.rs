@@ -133,7 +133,7 @@ error_codes! {
     21 UnknownKey 422 2 "the image is signed with a key this board does not have",
     22 RawNotAllowed 422 2 "this board takes signed images only, no raw binaries: iapctl sign makes one",
     23 DataSectors 422 2 "image covers data sectors of the application without the DATA flag",
-    24 PartialTransfer 422 2 "a transfer that leaves out sectors is not supported by this IAP firmware: send the whole image",
+    24 PartialTransfer 422 2 "this board does not hold what the transfer leaves out: send the whole image",
     25 SectorCrc 422 2 "image header contradicts itself: a sector CRC does not match the payload",
     26 KeyRevoked 422 2 "the key that signed the image was revoked",
     30 Busy 409 2 "an update is in progress",

@@ -116,6 +116,15 @@ impl Board {
         }
     }
 
+    /// The same, before something is sent.
+    pub async fn first_status(&self, patience: Duration) -> Result<Status, Failure> {
+        match &self.http {
+            Some(http) => (http.first_status(patience).await)
+                .map_err(|error| trouble::http(&self.target, &error)),
+            None => self.tftp_status(patience).await,
+        }
+    }
+
     async fn tftp_status(&self, patience: Duration) -> Result<Status, Failure> {
         // Blocks that every network carries: boards do not learn what fits on the way.
         let config = tftp::Config {

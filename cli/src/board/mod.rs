@@ -6,6 +6,7 @@ pub mod args;
 mod hosts;
 pub mod interrupt;
 mod link;
+pub mod partial;
 pub mod plan;
 pub mod progress;
 pub mod reset;

@@ -9,7 +9,7 @@ use iap_protocol::memory::{Region, Size};
 use iap_protocol::status::Status;
 use serde::Serialize;
 
-use super::Target;
+use super::{Target, partial};
 use crate::image::report::{Summary, sector_list};
 use crate::output::{Human, Paint};
 
@@ -44,13 +44,14 @@ impl Plan {
         transfer_bytes: u64,
         status: Option<&Status>,
     ) -> Self {
-        let held = status.map(|status| held_crcs(profile, status));
-        let is_held = |sector: u8| {
-            let wanted = header.sector_crc32.get(usize::from(sector));
-            let held = held.as_deref().unwrap_or(&[]);
-            (held.iter()).any(|(index, crc)| *index == sector && Some(crc) == wanted)
-        };
+        let map = profile.memory_map();
+        let held = status.map(|status| partial::held(map, header, status));
+        let is_held = |sector: u8| held.is_some_and(|held| held.contains(sector));
         let (unchanged, write) = (image.sectors.iter()).partition(|sector| is_held(**sector));
+        let lists_sectors = |status: &Status| {
+            let application = status.application.as_ref();
+            application.is_some_and(|application| !application.sector_crc32.is_empty())
+        };
         let mut plan = Self {
             target: target.clone(),
             profile: label,
@@ -58,7 +59,7 @@ impl Plan {
             transfer_bytes,
             write,
             unchanged,
-            board_asked: held.is_some_and(|held| !held.is_empty()),
+            board_asked: status.is_some_and(lists_sectors),
             flash_time_ms: 0,
         };
         plan.flash_time_ms = plan.flash_time(profile).as_millis() as u64;
@@ -97,19 +98,6 @@ fn overlap(a: Region, b: Region) -> u32 {
     let start = a.start.max(b.start);
     let end = a.end().min(b.end());
     u32::try_from(end.saturating_sub(start.into())).unwrap_or(0)
-}
-
-/// The CRCs a board reports, by sector: its list begins with the first sector of user flash.
-fn held_crcs(profile: &Profile, status: &Status) -> Vec<(u8, u32)> {
-    let Some(application) = &status.application else {
-        return Vec::new();
-    };
-    let first = (profile.memory_map().flash)
-        .sector_at(status.user_flash_first_page_address)
-        .map_or(0, |sector| sector.index);
-    (first..)
-        .zip(application.sector_crc32.iter().copied())
-        .collect()
 }
 
 impl Human for Plan {

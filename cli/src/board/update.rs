@@ -50,11 +50,11 @@ pub struct Done {
 /// The board's status, waited for at most `wait` while the board cannot be reached.
 pub async fn status(board: &Board, wait: Option<Duration>) -> Result<Status, Failure> {
     let Some(wait) = wait else {
-        return board.status(STATUS_PATIENCE).await;
+        return board.first_status(STATUS_PATIENCE).await;
     };
     let begun = Instant::now();
     loop {
-        match board.status(WAIT_PATIENCE.min(wait)).await {
+        match board.first_status(WAIT_PATIENCE.min(wait)).await {
             Err(failure) if failure.exit == Exit::Unreachable => {
                 if begun.elapsed() >= wait {
                     return Err(Failure {
@@ -70,10 +70,12 @@ pub async fn status(board: &Board, wait: Option<Duration>) -> Result<Status, Fai
 }
 
 impl Update {
-    /// Sends it, and believes nobody but the board's status.
+    /// Sends it, and believes nobody but the board's status. `partial` is sent first, if it is given: a board that refuses it gets all of
+    /// the image.
     pub async fn run(
         &self,
         board: &mut Board,
+        mut partial: Option<Bytes>,
         login: Option<&Login>,
         interrupt: &Interrupt,
         events: impl Fn(Event),
@@ -87,12 +89,23 @@ impl Update {
             note_all_sent(&all_sent_at, &event);
             events(event);
         };
-        let sent = tokio::select! {
-            biased;
-            sent = board.send(&self.file_name, self.content.clone(), interrupt, &events) => sent,
-            status = self.committed_unheard(board, &all_sent_at) => {
-                let time = begun.elapsed();
-                return Ok(Done { status, sent: None, time });
+        let sent = loop {
+            let part = partial.take();
+            let is_partial = part.is_some();
+            let content = part.unwrap_or_else(|| self.content.clone());
+            let sent = tokio::select! {
+                biased;
+                sent = board.send(&self.file_name, content, interrupt, &events) => sent,
+                status = self.committed_unheard(board, &all_sent_at) => {
+                    let time = begun.elapsed();
+                    return Ok(Done { status, sent: None, time });
+                }
+            };
+            match sent {
+                Err(failure) if is_partial && failure.exit == Exit::Refused => {
+                    all_sent_at.set(None)
+                }
+                sent => break sent,
             }
         };
         let time = begun.elapsed();

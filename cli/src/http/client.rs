@@ -1,4 +1,6 @@
-//! Requests to a board, each on a connection of its own: a board has few, and none to spare for keeping one open.
+//! Requests to a board. The first status, the login and the upload share a connection: a board has one with a large window, which is the
+//! first client's, and whoever connects anew may get another before the old one is closed. All others have one of their own: a board has
+//! few, and none to spare for keeping one open.
 
 use std::cell::Cell;
 use std::error::Error;
@@ -59,6 +61,13 @@ pub enum UploadEvent {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Session(String);
 
+/// What becomes of a connection after the answer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum After {
+    Keep,
+    Close,
+}
+
 /// A board's HTTP server.
 #[derive(Clone, Debug)]
 pub struct HttpClient {
@@ -76,7 +85,7 @@ impl HttpClient {
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(config.connect_timeout)
-            .pool_max_idle_per_host(0)
+            .pool_max_idle_per_host(1)
             .http1_title_case_headers()
             .build()?;
         Ok(Self {
@@ -88,9 +97,17 @@ impl HttpClient {
 
     /// Asks what the board is doing.
     pub async fn status(&self, limit: Duration) -> Result<Status, HttpError> {
-        let answer = self
-            .exchange(Step::Status, limit, self.client.get(self.url(PATH_STATUS)))
-            .await?;
+        self.ask(limit, After::Close).await
+    }
+
+    /// The same, before a login and an upload.
+    pub async fn first_status(&self, limit: Duration) -> Result<Status, HttpError> {
+        self.ask(limit, After::Keep).await
+    }
+
+    async fn ask(&self, limit: Duration, after: After) -> Result<Status, HttpError> {
+        let request = self.client.get(self.url(PATH_STATUS));
+        let answer = self.exchange(Step::Status, limit, request, after).await?;
         if !answer.is_success() {
             answer.judge(Step::Status)?;
         }
@@ -114,7 +131,12 @@ impl HttpClient {
             .header("Content-Type", "application/x-www-form-urlencoded")
             .body(form);
         let answer = self
-            .exchange(Step::Login, self.config.request_timeout, request)
+            .exchange(
+                Step::Login,
+                self.config.request_timeout,
+                request,
+                After::Keep,
+            )
             .await?;
         answer.judge(Step::Login)?;
         match answer.session() {
@@ -165,7 +187,7 @@ impl HttpClient {
             .header("Cookie", cookie)
             .header("Content-Length", "0");
         let answer = self
-            .exchange(step, self.config.request_timeout, request)
+            .exchange(step, self.config.request_timeout, request, After::Close)
             .await?;
         answer.judge(step)
     }
@@ -176,10 +198,13 @@ impl HttpClient {
         step: Step,
         limit: Duration,
         request: RequestBuilder,
+        after: After,
     ) -> Result<Answer, HttpError> {
-        let request = request
-            .header("Accept", MEDIA_JSON)
-            .header("Connection", "close");
+        let request = request.header("Accept", MEDIA_JSON);
+        let request = match after {
+            After::Keep => request,
+            After::Close => request.header("Connection", "close"),
+        };
         let exchange = async { Answer::read(request.send().await?).await };
         match timeout(limit, exchange).await {
             Ok(Ok(answer)) => Ok(answer),

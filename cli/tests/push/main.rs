@@ -8,7 +8,7 @@ use std::process::Output;
 use std::time::{Duration, Instant};
 
 use assert_cmd::Command;
-use iap_protocol::header::{HEADER_LEN, ImageHeader};
+use iap_protocol::header::{HEADER_LEN, ImageHeader, PREFIX_LEN};
 use serde_json::Value;
 use stub::{Fault, Stub, closed_port};
 
@@ -138,6 +138,38 @@ fn a_push_over_http_logs_in_and_resets() {
         text.contains("reset: it is in IAP mode again (no application is installed)"),
         "{text}"
     );
+}
+
+/// The lengths of what was sent in two pushes of the same application.
+fn sent_twice(fault: Fault, http: bool) -> (usize, Vec<usize>) {
+    let (folder, board) = (Folder::new(), Stub::start(fault));
+    let app = folder.app();
+    let address = if http { board.http() } else { board.tftp() };
+    for _ in 0..2 {
+        let output = iapctl(&["push", &address, app.to_str().unwrap()])
+            .env("IAPCTL_PASSWORD", "secret")
+            .output()
+            .unwrap();
+        assert_exit(&output, 0);
+    }
+    let sent = board.files().iter().map(|(_, file)| file.len()).collect();
+    (HEADER_LEN + 4000, sent)
+}
+
+#[test]
+fn what_the_board_says_it_holds_is_not_sent() {
+    for http in [false, true] {
+        let (whole, sent) = sent_twice(Fault::Nothing, http);
+        assert_eq!(sent, [whole, PREFIX_LEN + HEADER_LEN]);
+    }
+}
+
+#[test]
+fn a_board_that_wants_all_of_the_image_gets_it() {
+    for http in [false, true] {
+        let (whole, sent) = sent_twice(Fault::WantsAll, http);
+        assert_eq!(sent, [whole, PREFIX_LEN + HEADER_LEN, whole]);
+    }
 }
 
 #[test]

@@ -5,8 +5,9 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use iap_protocol::ErrorCode;
 use iap_protocol::crc::crc32;
-use iap_protocol::header::{HEADER_LEN, ImageHeader};
+use iap_protocol::header::{HEADER_LEN, ImageHeader, PREFIX_LEN, PREFIX_MAGIC};
 use iap_protocol::tftp::{Options, Packet};
 use serde_json::{Value, json};
 
@@ -16,6 +17,8 @@ pub(crate) enum Fault {
     Nothing,
     /// Refuses with this sentence after the first bytes.
     Refuses(&'static str),
+    /// Does not take transfers that leave out sectors; keeps them all the same.
+    WantsAll,
     /// Reports another CRC than it was sent.
     HoldsOtherBytes,
     /// Commits, and is gone before it says so.
@@ -109,19 +112,23 @@ impl Stub {
             assert_eq!(content, b"reset");
             return state.reset();
         }
-        let (header, payload) = match ImageHeader::decode(content) {
-            Ok(header) => (Some(header), &content[HEADER_LEN..]),
-            Err(_) => (None, content),
+        let image = content.get(PREFIX_LEN..).filter(|_| is_partial(content));
+        let (header, size, crc) = match ImageHeader::decode(image.unwrap_or(content)) {
+            Ok(header) => {
+                let (size, crc) = (header.payload_size, header.payload_crc32);
+                assert!(image.is_some() || crc == crc32(&content[HEADER_LEN..]));
+                (Some(header), size, crc)
+            }
+            Err(_) => (None, content.len() as u32, crc32(content)),
         };
         let flip = u32::from(state.fault == Fault::HoldsOtherBytes);
-        let crc = crc32(payload);
         let sectors = header
             .as_ref()
             .map(|header| header.sector_crc32[5..12].to_vec());
         state.status["phase"] = json!("committed");
         state.status["application"] = json!({
             "version": header.map_or("0.0.0".to_owned(), |header| header.version.to_string()),
-            "board": "any", "load_address": 0x0802_0000u32, "size": payload.len(), "crc32": crc ^ flip,
+            "board": "any", "load_address": 0x0802_0000u32, "size": size, "crc32": crc ^ flip,
             "sector_crc32": sectors.unwrap_or_default(),
         });
         state.status["update"] = json!({
@@ -189,6 +196,12 @@ impl Stub {
                         },
                     );
                 }
+                Fault::WantsAll if is_partial(&content) => {
+                    let files = &mut self.state.lock().unwrap().files;
+                    files.push((name.to_owned(), content.clone()));
+                    let message = ErrorCode::PartialTransfer.sentence().as_bytes();
+                    return send(session, &Packet::Error { code: 2, message });
+                }
                 Fault::BreaksOff => return,
                 Fault::Stalls => return self.wait_for_error(session),
                 _ if last => self.take("tftp", name, &content),
@@ -244,6 +257,11 @@ impl Stub {
             }
             "/upload.cgi" => match (self.fault(), read_body(&head, &mut stream)) {
                 (Fault::Refuses(text), _) => (422, "", answer(9, text)),
+                (Fault::WantsAll, content) if is_partial(&content) => {
+                    let files = &mut self.state.lock().unwrap().files;
+                    files.push(("upload".to_owned(), content));
+                    (422, "", answer(24, ErrorCode::PartialTransfer.sentence()))
+                }
                 (Fault::BreaksOff, _) => return,
                 (fault, content) => {
                     self.take("http", "upload", &content);
@@ -260,9 +278,15 @@ impl Stub {
             _ => (200, "", answer(0, "ok")),
         };
         let length = body.len();
-        let head = format!("HTTP/1.1 {status} X\r\n{cookie}Content-Length: {length}\r\n\r\n");
+        let head = format!(
+            "HTTP/1.1 {status} X\r\n{cookie}Connection: close\r\nContent-Length: {length}\r\n\r\n"
+        );
         stream.write_all((head + &body).as_bytes()).unwrap();
     }
+}
+
+fn is_partial(content: &[u8]) -> bool {
+    content.starts_with(&PREFIX_MAGIC)
 }
 
 pub(crate) fn empty_status() -> Value {

@@ -11,7 +11,8 @@ use iap_core::update::{Ring, Updater};
 use iap_protocol::ErrorCode;
 use iap_protocol::crc::crc32;
 use iap_protocol::error::Refusal;
-use iap_protocol::header::{Flags, HEADER_LEN, ImageHeader, PayloadDigest, SIGNED_LEN};
+use iap_protocol::header::{Flags, HEADER_LEN, ImageHeader, PayloadDigest, Prefix, SIGNED_LEN};
+use iap_protocol::memory::SectorSet;
 use iap_protocol::status::{IapReason, Policy};
 use iap_protocol::version::Version;
 use iap_sim::bench::source;
@@ -222,6 +223,39 @@ fn what_is_in_flash_is_compared_with_the_digest_before_the_commit() {
     assert_eq!(refused.code, ErrorCode::SectorCrc);
     assert_eq!(board.nor.counters().operations(), before);
     assert_eq!(major(board.boot()), Some(1));
+}
+
+#[test]
+fn a_partial_transfer_is_held_to_the_signature_and_the_digest() {
+    let mut board = board();
+    let (bytes, map) = (payload(SMALL, 1), board.config.map.clone());
+    let nothing = Prefix {
+        sectors: SectorSet::EMPTY,
+    };
+    let transfer = |id, change: fn(&mut ImageHeader)| {
+        let file = signed_file(
+            header(&bytes, Version::new(2, 0, 0), &map),
+            &bytes,
+            id,
+            change,
+        );
+        [&nothing.encode()[..], &file[..HEADER_LEN]].concat()
+    };
+    let before = board.nor.counters().operations();
+    let stranger_s = transfer(STRANGER, |_| {});
+    assert_eq!(refusal(&mut board, &stranger_s).code, ErrorCode::UnknownKey);
+    // All CRCs are right, and what is in flash is not what was signed.
+    let another_s = transfer(FIRST, |header| {
+        header.digest = PayloadDigest::Sha256([0x5A; 32]);
+    });
+    assert_eq!(
+        refusal(&mut board, &another_s).code,
+        ErrorCode::PayloadDigest
+    );
+    assert_eq!(board.nor.counters().operations(), before);
+    assert_eq!(major(board.boot()), Some(1));
+    assert_eq!(board.push(&transfer(FIRST, |_| {})), Pushed::Committed);
+    assert_eq!(major(board.boot()), Some(2));
 }
 
 #[test]

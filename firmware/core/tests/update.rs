@@ -217,7 +217,7 @@ fn files_of_other_formats_are_refused_with_what_to_do() {
         (b"\x7FELF\x01\x01\x01", ErrorCode::ElfFile),
         (b":020000040802F0\r\n", ErrorCode::HexFile),
         (b"S00600004844521B\r\n", ErrorCode::SrecFile),
-        (b"IAPP", ErrorCode::PartialTransfer),
+        (b"IAPP", ErrorCode::HeaderTruncated),
         (b"IAPH\x01\x00\x00\x02", ErrorCode::HeaderTruncated),
         (&[0xFF; 4096], ErrorCode::VectorTable),
         (&[0; 40], ErrorCode::VectorTable),

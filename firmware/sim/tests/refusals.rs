@@ -15,7 +15,8 @@ use common::{PATIENCE, application, put, put_from};
 use iap_profile::Profile;
 use iap_protocol::ErrorCode;
 use iap_protocol::crc::crc32;
-use iap_protocol::header::{HEADER_LEN, ImageHeader, PayloadDigest};
+use iap_protocol::header::{HEADER_LEN, ImageHeader, PayloadDigest, Prefix};
+use iap_protocol::memory::SectorSet;
 use iap_sim::image;
 use iap_sim::sim::{Sim, SimOptions};
 
@@ -113,6 +114,9 @@ fn one_file_for_each_code() -> Vec<(ErrorCode, Vec<u8>)> {
     let into_data = image::application(&map, (2, 0, 0), 7 * 128 * 1024);
     let mut into_data_head = image::header(&map, "sim", &into_data);
     into_data_head.security_counter = 5;
+    let nothing = Prefix {
+        sectors: SectorSet::EMPTY,
+    };
     vec![
         (ErrorCode::ElfFile, b"\x7FELF\x01\x01\x01".to_vec()),
         (ErrorCode::HexFile, b":020000040802F0\r\n".to_vec()),
@@ -162,7 +166,11 @@ fn one_file_for_each_code() -> Vec<(ErrorCode, Vec<u8>)> {
         ),
         (
             ErrorCode::PartialTransfer,
-            [&b"IAPP"[..], &[0; 2000]].concat(),
+            [
+                &nothing.encode()[..],
+                &with(|header| header.sector_crc32[5] ^= 1)[..HEADER_LEN],
+            ]
+            .concat(),
         ),
         (
             ErrorCode::SectorCrc,

@@ -5,11 +5,13 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::rc::Rc;
 
+use bytes::Bytes;
 use iap_profile::Profile;
 use iap_protocol::header::ImageHeader;
 use iap_protocol::status::Status;
 
 use super::PushArgs;
+use crate::board::partial;
 use crate::board::state::Expected;
 use crate::board::update::Update;
 use crate::cmd::profile_args::Chosen;
@@ -121,6 +123,15 @@ fn wire_name(file: &Path, extension: &str) -> String {
     let name = file.with_extension(extension);
     let name = name.file_name().unwrap_or_default();
     name.to_string_lossy().into_owned()
+}
+
+impl Prepared {
+    /// What is sent to a board that says `status`, in place of the whole image: without the sectors it holds.
+    pub(super) fn partial(&self, args: &PushArgs, status: Option<&Status>) -> Option<Bytes> {
+        let (map, status) = (self.profile.memory_map(), status.filter(|_| !args.raw)?);
+        let held = partial::held(map, &self.header, status);
+        partial::transfer(map, &self.header, &self.update.content, held)
+    }
 }
 
 /// An image that a board of a profile would start.

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use bytes::Bytes;
 use iap_profile::Profile;
 use iap_protocol::status::Status;
 use serde::Serialize;
@@ -112,7 +113,9 @@ impl Push {
         let prepared = self.images.for_board(&self.args, status.as_ref());
         let prepared = prepared.map_err(untouched)?;
         let warnings = warnings(&prepared.profile, status.as_ref());
-        let plan = self.plan(target, &prepared, status.as_ref());
+        let partial = prepared.partial(&self.args, status.as_ref());
+        let content = partial.as_ref().unwrap_or(&prepared.update.content);
+        let plan = self.plan(target, &prepared, content.len(), status.as_ref());
         self.show(target, &plan, &warnings);
         if self.args.dry_run {
             return Ok(Pushed {
@@ -121,7 +124,8 @@ impl Push {
                 outcome: None,
             });
         }
-        let outcome = self.send(turn, &mut board, &prepared.update).await;
+        let outcome = self.send(turn, &mut board, &prepared.update, partial);
+        let outcome = outcome.await;
         // A board that does not answer any more would only be waited for.
         if !matches!(&outcome, Err(failure) if failure.board == Some(BoardAfter::Unknown)) {
             board.log_out().await;
@@ -150,13 +154,19 @@ impl Push {
         }
     }
 
-    fn plan(&self, target: &Target, prepared: &Prepared, status: Option<&Status>) -> Plan {
+    fn plan(
+        &self,
+        target: &Target,
+        prepared: &Prepared,
+        transfer_len: usize,
+        status: Option<&Status>,
+    ) -> Plan {
         Plan::new(
             target,
             (&prepared.profile, prepared.label.clone()),
             prepared.summary.clone(),
             &prepared.header,
-            prepared.update.content.len() as u64,
+            transfer_len as u64,
             status,
         )
     }
@@ -184,12 +194,14 @@ impl Push {
         turn: &Turn,
         board: &mut Board,
         update: &Update,
+        partial: Option<Bytes>,
     ) -> Result<Outcome, Failure> {
         let (login, interrupt) = (self.login.as_ref(), &turn.interrupt);
         let done = {
-            let view = View::new(turn.show.as_ref(), update.content.len() as u64);
+            let len = partial.as_ref().unwrap_or(&update.content).len();
+            let view = View::new(turn.show.as_ref(), len as u64);
             let events = |event| view.event(&event);
-            update.run(board, login, interrupt, events).await?
+            update.run(board, partial, login, interrupt, events).await?
         };
         let mut outcome = Outcome::new(&done);
         if self.args.reset {

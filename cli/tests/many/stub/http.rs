@@ -59,7 +59,9 @@ async fn answer(board: Rc<Board>, mut stream: TcpStream) -> io::Result<()> {
         _ => String::new(),
     };
     let len = body.len();
-    let head = format!("HTTP/1.1 {status} X\r\n{cookie}Content-Length: {len}\r\n\r\n");
+    let head = format!(
+        "HTTP/1.1 {status} X\r\n{cookie}Connection: close\r\nContent-Length: {len}\r\n\r\n"
+    );
     stream.write_all((head + &body).as_bytes()).await?;
     stream.shutdown().await
 }

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use iap_protocol::crc::crc32;
-use iap_protocol::header::{HEADER_LEN, ImageHeader};
+use iap_protocol::header::{HEADER_LEN, ImageHeader, PREFIX_LEN, PREFIX_MAGIC};
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, UdpSocket};
@@ -194,15 +194,24 @@ impl Board {
 
     /// Holds an image; false if it is damaged.
     fn commit(&self, transport: &str, content: Vec<u8>) -> bool {
-        let header = ImageHeader::decode(&content).ok();
-        let start = header.as_ref().map_or(0, |_| HEADER_LEN);
+        let image = content.get(PREFIX_LEN..);
+        let image = image.filter(|_| content.starts_with(&PREFIX_MAGIC));
+        let is_partial = image.is_some();
+        let header = ImageHeader::decode(image.unwrap_or(&content)).ok();
         let mut log = self.log.lock().unwrap();
-        if log.image.0 != content {
-            let crc = crc32(&content[start..]);
-            log.image = Arc::new((content, crc));
-        }
-        let (content, crc) = &*log.image.clone();
-        if (header.as_ref()).is_some_and(|header| header.payload_crc32 != *crc) {
+        let start = header.as_ref().map_or(0, |_| HEADER_LEN);
+        let (size, crc) = match &header {
+            // Of what is left out it holds the right bytes.
+            Some(header) if is_partial => (header.payload_size as usize, header.payload_crc32),
+            _ => {
+                if log.image.0 != content {
+                    let crc = crc32(&content[start..]);
+                    log.image = Arc::new((content.clone(), crc));
+                }
+                (content.len() - start, log.image.1)
+            }
+        };
+        if (header.as_ref()).is_some_and(|header| header.payload_crc32 != crc) {
             return false;
         }
         log.boards[self.index].committed += 1;
@@ -214,7 +223,7 @@ impl Board {
         state.is_gone = self.kind == Kind::Vanishing;
         state.application = Some(json!({
             "version": version.unwrap_or("0.0.0".into()), "board": "any", "load_address": 0x0802_0000u32,
-            "size": content.len() - start, "crc32": crc, "sector_crc32": sectors.unwrap_or_default(),
+            "size": size, "crc32": crc, "sector_crc32": sectors.unwrap_or_default(),
         }));
         state.update = Some(json!({
             "transport": transport, "peer": "127.0.0.1", "received": content.len(), "total": content.len(),

@@ -3,12 +3,14 @@
 use iap_protocol::ErrorCode;
 use iap_protocol::error::Refusal;
 use iap_protocol::header::{self, ANY_BOARD, Flags, HeaderBytes, HeaderError};
-use iap_protocol::memory::{MemoryMap, Region};
+use iap_protocol::memory::{MemoryMap, Region, SectorSet};
 use iap_protocol::packed;
 use iap_protocol::status::Policy;
 use iap_protocol::vectors::{self, VectorFault};
 
+use super::writer::holds_already;
 use crate::config::{Config, IAP_VERSION_NUMBERS};
+use crate::flash::Flash;
 use crate::record::RecordState;
 use crate::signature;
 
@@ -20,6 +22,8 @@ pub(super) const KIND_LEN: usize = 4;
 pub(super) enum Kind {
     /// An image with a header.
     Iap,
+    /// The same behind the prefix of a partial transfer.
+    Partial,
     /// The bytes of the image alone.
     Raw,
 }
@@ -28,7 +32,7 @@ pub(super) enum Kind {
 pub(super) fn kind(start: [u8; KIND_LEN]) -> Result<Kind, Refusal> {
     let code = match start {
         header::MAGIC => return Ok(Kind::Iap),
-        header::PREFIX_MAGIC => ErrorCode::PartialTransfer,
+        header::PREFIX_MAGIC => return Ok(Kind::Partial),
         [0x7F, b'E', b'L', b'F'] => ErrorCode::ElfFile,
         // An Intel HEX record: colon and hexadecimal digits. As a stack pointer it would be no address in RAM.
         [b':', digits @ ..] if digits.iter().all(u8::is_ascii_hexdigit) => ErrorCode::HexFile,
@@ -106,9 +110,11 @@ pub(super) fn header(
     }
 }
 
-fn header_refusal(error: HeaderError) -> Refusal {
+pub(super) fn header_refusal(error: HeaderError) -> Refusal {
     match error {
-        HeaderError::Truncated | HeaderError::Magic => ErrorCode::HeaderTruncated.into(),
+        HeaderError::Truncated => ErrorCode::HeaderTruncated.into(),
+        // Behind the prefix of a partial transfer: an image without one is known by its magic.
+        HeaderError::Magic => Refusal::with(ErrorCode::HeaderField, packed!("at offset {d}"), &[0]),
         HeaderError::FormatVersion(version) => Refusal::with(
             ErrorCode::HeaderVersion,
             packed!("expected {d}, image says {d}"),
@@ -166,6 +172,32 @@ pub(super) fn check_data_sectors(image: &HeaderBytes, map: &MemoryMap) -> Result
         }
         _ => Ok(()),
     }
+}
+
+/// Judges a transfer that brings nothing but the bytes in the sectors `sent`: all others of the image must be in flash already, as certain as
+/// those that an update skips. Nothing is written for that: the record is made firm, and asked again, before the first erase.
+pub(super) fn left_out(
+    image: &HeaderBytes,
+    sent: SectorSet,
+    map: &MemoryMap,
+    state: &RecordState,
+    flash: &mut dyn Flash,
+) -> Result<(), Refusal> {
+    let covered = image.sectors(&map.flash);
+    for index in SectorSet(covered.0 | sent.0).iter() {
+        let is_sent = sent.contains(index);
+        let is_right = match map.flash.sector(index) {
+            Some(part) if !is_sent => {
+                state.is_firm(index)
+                    && holds_already(flash, image, part, Some(image.payload_size()))?
+            }
+            _ => covered.contains(index),
+        };
+        if !is_right {
+            return Err(sector(ErrorCode::PartialTransfer, index));
+        }
+    }
+    Ok(())
 }
 
 /// A refusal that names a sector.

@@ -353,7 +353,7 @@ impl<F: Flash> Intake for Updater<'_, F> {
         let Some(upload) = &mut self.upload else {
             return Ok(());
         };
-        let verdict = upload.finish(&self.ring, self.config);
+        let verdict = upload.finish(&mut self.flash, &self.ring, self.config);
         self.follow(verdict)
     }
 

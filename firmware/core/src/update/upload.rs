@@ -1,10 +1,9 @@
 //! The receiving half of an update: from the first byte to the verdict on the last one.
 
 use iap_protocol::ErrorCode;
-use iap_protocol::crc::Crc32;
 use iap_protocol::error::Refusal;
-use iap_protocol::header::{HEADER_LEN, HeaderBytes};
-use iap_protocol::memory::{Region, Sector};
+use iap_protocol::header::{HEADER_LEN, HeaderBytes, PREFIX_LEN, Prefix};
+use iap_protocol::memory::{MemoryMap, Region, SectorSet};
 use iap_protocol::packed;
 use iap_protocol::vectors::SYSTEM_VECTORS_LEN;
 use smoltcp::time::Instant;
@@ -36,6 +35,10 @@ pub(super) struct Upload {
     /// How many of them have come.
     head_len: usize,
     kind: Option<Kind>,
+    /// The sectors whose bytes come, in a transfer that leaves out others.
+    sent: Option<SectorSet>,
+    /// Bytes of the payload that come, once the header was judged.
+    wire_len: u32,
     /// Whether `header` was found good.
     is_judged: bool,
     payload_received: u32,
@@ -66,6 +69,8 @@ impl Upload {
             header: HeaderBytes::EMPTY,
             head_len: 0,
             kind: None,
+            sent: None,
+            wire_len: 0,
             is_judged: false,
             payload_received: 0,
             crc: 0,
@@ -127,17 +132,39 @@ impl Upload {
         self.is_judged.then_some(&self.header)
     }
 
+    /// The sectors whose bytes come; `None`: all.
+    pub(super) fn sent(&self) -> Option<SectorSet> {
+        self.sent
+    }
+
     /// Whether the client has sent everything and the payload was found right.
     pub(super) fn is_finished(&self) -> bool {
         self.finished
     }
 
-    /// Bytes of the payload, where they are known.
+    /// Bytes of the payload that come, where they are known.
     fn payload_size(&self) -> Option<u32> {
         match self.kind? {
-            Kind::Iap if self.is_judged => Some(self.header.payload_size()),
-            _ => self.declared,
+            Kind::Iap if self.is_judged => Some(self.wire_len),
+            Kind::Iap | Kind::Partial => None,
+            Kind::Raw => self.declared,
         }
+    }
+
+    /// Bytes before the payload.
+    fn head_size(&self) -> u32 {
+        match self.kind {
+            Some(Kind::Raw) | None => 0,
+            _ if self.sent.is_some() => (PREFIX_LEN + HEADER_LEN) as u32,
+            _ => HEADER_LEN as u32,
+        }
+    }
+
+    /// Whether the payload's first bytes come.
+    fn brings_vectors(&self, map: &MemoryMap) -> bool {
+        let first = map.flash.sector_at(map.application.start);
+        let is_sent = |sent: SectorSet| first.is_some_and(|first| sent.contains(first.index));
+        self.sent.is_none_or(is_sent)
     }
 
     /// Whether all of the payload fits into the ring, so that it can be judged before the flash is touched.
@@ -202,10 +229,10 @@ impl Upload {
         config: &Config,
         state: &RecordState,
     ) -> Result<&'b [u8], Refusal> {
-        let wanted = if self.kind == Some(Kind::Iap) {
-            HEADER_LEN
-        } else {
-            KIND_LEN
+        let wanted = match self.kind {
+            Some(Kind::Iap) => HEADER_LEN,
+            Some(Kind::Partial) => PREFIX_LEN,
+            _ => KIND_LEN,
         };
         let room = self.header.0.get_mut(self.head_len..wanted);
         let room = room.unwrap_or_default();
@@ -218,15 +245,19 @@ impl Upload {
         if self.head_len < wanted {
             return Ok(rest);
         }
-        if self.kind.is_some() {
-            judge::header(&self.header, config, state)?;
-            self.check_declared()?;
-            self.is_judged = true;
-            // Of a larger image the writer computes it over the flash, before the commit; twice would only take twice as long.
-            let fits = self.fits(ring.capacity());
-            let digest = self.header.sha256().filter(|_| fits);
-            self.sha256 = digest.map(|_| Sha256::new());
-            return Ok(rest);
+        match self.kind {
+            Some(Kind::Partial) => {
+                let prefix = self.header.0.get(..PREFIX_LEN).unwrap_or_default();
+                let prefix = Prefix::decode(prefix).map_err(judge::header_refusal)?;
+                self.sent = Some(prefix.sectors);
+                (self.kind, self.head_len) = (Some(Kind::Iap), 0);
+                return Ok(rest);
+            }
+            Some(_) => {
+                self.judge_header(flash, ring, config, state)?;
+                return Ok(rest);
+            }
+            None => {}
         }
         let [a, b, c, d, ..] = self.header.0;
         let start = [a, b, c, d];
@@ -241,10 +272,43 @@ impl Upload {
         Ok(rest)
     }
 
+    /// Judges the header, and what a partial transfer leaves out.
+    fn judge_header(
+        &mut self,
+        flash: &mut dyn Flash,
+        ring: &Ring<'_>,
+        config: &Config,
+        state: &RecordState,
+    ) -> Result<(), Refusal> {
+        judge::header(&self.header, config, state)?;
+        self.wire_len = self.header.payload_size();
+        if let Some(sent) = self.sent {
+            let payload = self.header.payload_region();
+            let sectors = config.map.flash.sectors();
+            let parts = sectors.filter(|sector| sent.contains(sector.index));
+            let lengths = parts.map(|sector| sector.region.span_in(payload).len() as u32);
+            self.wire_len = lengths.sum();
+            self.check_declared()?;
+            judge::left_out(&self.header, sent, &config.map, state, flash)?;
+            if !self.brings_vectors(&config.map) {
+                let mut start = [0; SYSTEM_VECTORS_LEN];
+                flash.read(payload.start, &mut start)?;
+                self.vectors_judged = true;
+                judge::vector_table(&start, Some(payload.len), &config.map)?;
+            }
+        }
+        self.check_declared()?;
+        self.is_judged = true;
+        // Of a larger image the writer computes it over the flash, before the commit; twice would only take twice as long.
+        let whole_fits = self.sent.is_none() && self.fits(ring.capacity());
+        let digest = self.header.sha256().filter(|_| whole_fits);
+        self.sha256 = digest.map(|_| Sha256::new());
+        Ok(())
+    }
+
     /// Whether the client's idea of the length agrees with the header's.
     fn check_declared(&self) -> Result<(), Refusal> {
-        let size = self.header.payload_size();
-        let expected = size.saturating_add(HEADER_LEN as u32);
+        let expected = self.wire_len.saturating_add(self.head_size());
         // A bound that is high enough says nothing.
         let bound = self.at_most.filter(|&at_most| at_most < expected);
         let Some(declared) = self.declared.or(bound) else {
@@ -292,7 +356,11 @@ impl Upload {
             sha256.update(bytes);
         }
         if !self.vectors_judged && total as usize >= SYSTEM_VECTORS_LEN {
-            self.judge_vectors(ring, config, self.payload_size())?;
+            let size = match self.sent {
+                Some(_) => Some(self.header.payload_size()),
+                None => self.payload_size(),
+            };
+            self.judge_vectors(ring, config, size)?;
         }
         Ok(())
     }
@@ -313,7 +381,12 @@ impl Upload {
     }
 
     /// The client has sent everything: the verdict on the whole.
-    pub(super) fn finish(&mut self, ring: &Ring<'_>, config: &Config) -> Result<(), Refusal> {
+    pub(super) fn finish(
+        &mut self,
+        flash: &mut dyn Flash,
+        ring: &Ring<'_>,
+        config: &Config,
+    ) -> Result<(), Refusal> {
         if self.finished {
             return Ok(());
         }
@@ -326,11 +399,11 @@ impl Upload {
                     &[received],
                 ));
             }
-            (received, Some(Kind::Iap)) if !self.is_judged => {
+            (received, Some(_)) if !self.is_judged => {
                 return Err(Refusal::with(
                     ErrorCode::HeaderTruncated,
                     packed!("expected {d} bytes, {d} came"),
-                    &[HEADER_LEN as u32, received],
+                    &[self.head_size(), received],
                 ));
             }
             _ => {}
@@ -346,17 +419,19 @@ impl Upload {
                 &[size, came],
             ));
         }
-        if !self.writing {
-            self.judge_vectors(ring, config, Some(self.payload_received))?;
-        }
-        match self.kind {
-            Some(Kind::Raw) if RAW_IMAGES => {
-                let (size, crc) = (self.payload_received, self.crc);
-                self.header.set_payload(size, crc);
+        if self.sent.is_none() {
+            if !self.writing {
+                self.judge_vectors(ring, config, Some(self.payload_received))?;
             }
-            _ => self.judge_payload()?,
+            match self.kind {
+                Some(Kind::Raw) if RAW_IMAGES => {
+                    let (size, crc) = (self.payload_received, self.crc);
+                    self.header.set_payload(size, crc);
+                }
+                _ => self.judge_payload()?,
+            }
         }
-        self.judge_sectors(ring, config)?;
+        self.judge_sectors(flash, ring, config)?;
         self.finished = true;
         Ok(())
     }
@@ -378,19 +453,34 @@ impl Upload {
         }
     }
 
-    /// The sector CRCs, where the whole payload is still in the ring: those of a header are compared, those of a raw image filled in. The
-    /// writer does the same with the others as it goes.
-    fn judge_sectors(&mut self, ring: &Ring<'_>, config: &Config) -> Result<(), Refusal> {
+    /// The sector CRCs, where all that comes of the payload is still in the ring: those of a header are compared, those of a raw image
+    /// filled in. The writer does the same with the others as it goes.
+    fn judge_sectors(
+        &mut self,
+        flash: &mut dyn Flash,
+        ring: &Ring<'_>,
+        config: &Config,
+    ) -> Result<(), Refusal> {
         let payload = self.header.payload_region();
         let is_raw = RAW_IMAGES && self.kind == Some(Kind::Raw);
-        if ring.len() == payload.len as usize {
-            for sector in config.map.flash.sectors() {
-                let crc = sector_crc(sector, payload, ring);
-                if is_raw {
-                    self.header.set_sector_crc32(sector.index, crc);
-                } else if self.header.sector_crc32(sector.index) != crc {
-                    return Err(judge::sector(ErrorCode::SectorCrc, sector.index));
-                }
+        // A transfer of some sectors has no CRC of its own that could be wrong.
+        let (len, code) = match self.sent {
+            Some(_) => (self.wire_len, ErrorCode::PayloadCrc),
+            None => (payload.len, ErrorCode::SectorCrc),
+        };
+        let is_here = ring.len() == len as usize;
+        let mut at = 0usize;
+        for sector in config.map.flash.sectors().filter(|_| is_here) {
+            if self.sent.is_some_and(|sent| !sent.contains(sector.index)) {
+                continue;
+            }
+            let len = sector.region.span_in(payload).len();
+            let crc = ring_crc(flash, ring, at, len);
+            at = at.saturating_add(len);
+            if is_raw {
+                self.header.set_sector_crc32(sector.index, crc);
+            } else if self.header.sector_crc32(sector.index) != crc {
+                return Err(judge::sector(code, sector.index));
             }
         }
         if is_raw {
@@ -402,11 +492,7 @@ impl Upload {
 
     pub(super) fn progress(&self, writer: &Writer) -> Progress {
         let (written, skipped) = writer.counts();
-        let header = if self.kind == Some(Kind::Iap) {
-            HEADER_LEN as u32
-        } else {
-            0
-        };
+        let header = self.head_size();
         Progress {
             source: self.source,
             begun_at: self.begun_at,
@@ -422,19 +508,19 @@ impl Upload {
     }
 }
 
-/// The CRC of the part of the payload that goes into `sector`, which lies in the ring.
-fn sector_crc(sector: Sector, payload: Region, ring: &Ring<'_>) -> u32 {
-    let span = sector.region.span_in(payload);
-    let (mut at, mut crc) = (span.start, Crc32::new());
-    let mut chunk = [0; 64];
-    while at < span.end {
-        let len = chunk.len().min(span.end.saturating_sub(at) as usize);
-        let bytes = chunk.get_mut(..len).unwrap_or_default();
-        if !ring.peek(at as usize, bytes) {
+/// The CRC of `len` bytes in the ring, from offset `at` on.
+fn ring_crc(flash: &mut dyn Flash, ring: &Ring<'_>, mut at: usize, mut len: usize) -> u32 {
+    let (mut crc, mut chunk) = (0, [0; 64]);
+    while let Some(bytes) = chunk
+        .get_mut(..len.min(64))
+        .filter(|bytes| !bytes.is_empty())
+    {
+        if !ring.peek(at, bytes) {
             break;
         }
-        crc.update(bytes);
-        at = at.saturating_add(len as u32);
+        crc = flash.crc32_of(crc, bytes);
+        at = at.saturating_add(bytes.len());
+        len = len.saturating_sub(bytes.len());
     }
-    crc.finish()
+    crc
 }

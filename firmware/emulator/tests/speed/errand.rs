@@ -3,11 +3,14 @@
 
 use std::time::Duration;
 
+use iap_protocol::header::ImageHeader;
 use iap_protocol::http::{
     COOKIE, DEFAULT_PASSWORD, DEFAULT_USER, FIELD_PASSWORD, FIELD_USER, MEDIA_JSON, PATH_LOGIN,
     PATH_STATUS,
 };
+use iap_protocol::memory::MemoryMap;
 use iap_protocol::status::{FILE_NAME, MAX_LEN, Status};
+use iapctl::board::partial;
 use iapctl::http::upload::{Shape, UploadRequest};
 use iapctl::tftp::{Client, Config, Machine, Reader};
 use smoltcp::iface::SocketHandle;
@@ -28,6 +31,7 @@ const QUESTIONS: smoltcp::time::Duration = smoltcp::time::Duration::from_millis(
 /// A push under way.
 pub(crate) struct Errand {
     transport: Transport,
+    map: MemoryMap,
     file: Vec<u8>,
     step: Step,
     session: String,
@@ -66,6 +70,8 @@ enum When {
 /// One HTTP request on its connection.
 struct Exchange {
     handle: SocketHandle,
+    /// Whether it is the connection's last.
+    close: bool,
     request: Vec<u8>,
     sent: usize,
     answer: Vec<u8>,
@@ -80,9 +86,10 @@ fn instant(at: Duration) -> Instant {
 }
 
 impl Errand {
-    pub(crate) fn new(transport: Transport, file: Vec<u8>) -> Self {
+    pub(crate) fn new(transport: Transport, map: MemoryMap, file: Vec<u8>) -> Self {
         Self {
             transport,
+            map,
             file,
             step: Step::Begin,
             session: String::new(),
@@ -131,7 +138,8 @@ impl Errand {
             }
             Step::LogIn(exchange) => {
                 let answer = exchange.act(host)?;
-                Some(self.logged_in(&answer, now, host))
+                let handle = exchange.handle;
+                Some(self.logged_in(&answer, handle, now))
             }
             Step::Put(client, handle) => {
                 let handle = *handle;
@@ -177,7 +185,10 @@ impl Errand {
                 let reader = Reader::new(config, FILE_NAME, 4 * MAX_LEN, since_start(now));
                 Asking::Tftp(Box::new(reader), host.udp_socket())
             }
-            Transport::Http => Asking::Http(Exchange::new(status_request(), host)),
+            Transport::Http => {
+                let close = when == When::After;
+                Asking::Http(Exchange::new(status_request(close), close, host))
+            }
         };
         Step::Ask(asking, when)
     }
@@ -195,11 +206,17 @@ impl Errand {
         });
         match status {
             Err(why) => return Step::Ended(Err(why)),
-            Ok(status) => self.status = Some(status),
+            Ok(status) => self.leave_out(when, status),
         }
         match (when, self.transport) {
             (When::After, _) => Step::Ended(Ok(())),
-            (When::Before, Transport::Http) => Step::LogIn(Exchange::new(login_request(), host)),
+            (When::Before, Transport::Http) => {
+                // The status came on it.
+                let Step::Ask(Asking::Http(Exchange { handle, .. }), _) = &self.step else {
+                    return Step::Ended(Err("no connection".into()));
+                };
+                Step::LogIn(Exchange::on(*handle, login_request(), false))
+            }
             (When::Before, Transport::Tftp) => {
                 let file = self.file.clone();
                 let client = Client::new(Config::default(), "app.iap", file, since_start(now));
@@ -208,7 +225,17 @@ impl Errand {
         }
     }
 
-    fn logged_in(&mut self, answer: &str, now: Instant, host: &mut Host) -> Step {
+    /// What the board holds already is not sent.
+    fn leave_out(&mut self, when: When, status: Status) {
+        if let (When::Before, Ok(header)) = (when, ImageHeader::decode(&self.file)) {
+            let held = partial::held(&self.map, &header, &status);
+            let transfer = partial::transfer(&self.map, &header, &self.file, held);
+            self.file = transfer.map_or_else(|| self.file.clone(), |bytes| bytes.to_vec());
+        }
+        self.status = Some(status);
+    }
+
+    fn logged_in(&mut self, answer: &str, handle: SocketHandle, now: Instant) -> Step {
         let Some((_, rest)) = answer.split_once(&format!("{COOKIE}=")) else {
             return Step::Ended(Err(format!("no session: {answer}")));
         };
@@ -224,7 +251,7 @@ impl Errand {
             .iter()
             .for_each(|part| request.extend_from_slice(part));
         self.question_at = now + QUESTIONS;
-        Step::Post(Exchange::new(request, host))
+        Step::Post(Exchange::on(handle, request, true))
     }
 
     /// Asks the board now and then what it does, as iapctl does for its progress bar.
@@ -238,7 +265,7 @@ impl Errand {
                 }
             }
             None if now >= self.question_at => {
-                self.question = Some(Exchange::new(status_request(), host));
+                self.question = Some(Exchange::new(status_request(true), true, host));
             }
             None => {}
         }
@@ -278,9 +305,16 @@ fn drive(machine: &mut impl Machine, handle: SocketHandle, now: Instant, host: &
 }
 
 impl Exchange {
-    fn new(request: Vec<u8>, host: &mut Host) -> Self {
+    /// On a connection of its own.
+    fn new(request: Vec<u8>, close: bool, host: &mut Host) -> Self {
+        Self::on(host.connect(), request, close)
+    }
+
+    /// On a connection that is there.
+    fn on(handle: SocketHandle, request: Vec<u8>, close: bool) -> Self {
         Self {
-            handle: host.connect(),
+            handle,
+            close,
             request,
             sent: 0,
             answer: Vec::new(),
@@ -302,7 +336,9 @@ impl Exchange {
         if answer.is_none() && !broken {
             return None;
         }
-        host.close(self.handle);
+        if self.close || broken {
+            host.close(self.handle);
+        }
         Some(answer.unwrap_or_else(|| format!("broken: {}", String::from_utf8_lossy(&self.answer))))
     }
 }
@@ -321,9 +357,10 @@ fn is_success(answer: &str) -> bool {
     answer.starts_with("HTTP/1.1 200")
 }
 
-fn status_request() -> Vec<u8> {
+fn status_request(close: bool) -> Vec<u8> {
+    let connection = if close { "Connection: close\r\n" } else { "" };
     format!(
-        "GET {PATH_STATUS} HTTP/1.1\r\nAccept: {MEDIA_JSON}\r\nConnection: close\r\nUser-Agent: iapctl/0.1.0\r\n\
+        "GET {PATH_STATUS} HTTP/1.1\r\nAccept: {MEDIA_JSON}\r\n{connection}User-Agent: iapctl/0.1.0\r\n\
          Host: 192.168.0.10\r\n\r\n"
     )
     .into_bytes()
@@ -333,7 +370,7 @@ fn login_request() -> Vec<u8> {
     let body = format!("{FIELD_USER}={DEFAULT_USER}&{FIELD_PASSWORD}={DEFAULT_PASSWORD}");
     format!(
         "POST {PATH_LOGIN} HTTP/1.1\r\nContent-Type: application/x-www-form-urlencoded\r\nAccept: {MEDIA_JSON}\r\n\
-         Connection: close\r\nUser-Agent: iapctl/0.1.0\r\nHost: 192.168.0.10\r\nContent-Length: {}\r\n\r\n{body}",
+         User-Agent: iapctl/0.1.0\r\nHost: 192.168.0.10\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     )
     .into_bytes()

@@ -24,6 +24,8 @@ pub(crate) struct Host {
     next_port: u16,
     /// Connections that are through but not closed yet.
     ending: Vec<SocketHandle>,
+    /// UDP sockets whose last word may not have been sent yet.
+    done: Vec<SocketHandle>,
 }
 
 impl Host {
@@ -41,6 +43,7 @@ impl Host {
             board: board.address(),
             next_port: FIRST_PORT,
             ending: Vec::new(),
+            done: Vec::new(),
         }
     }
 
@@ -54,6 +57,13 @@ impl Host {
                 sockets.remove(*handle);
             }
             open
+        });
+        self.done.retain(|handle| {
+            let waits = sockets.get::<udp::Socket<'_>>(*handle).send_queue() > 0;
+            if !waits {
+                sockets.remove(*handle);
+            }
+            waits
         });
     }
 
@@ -114,8 +124,8 @@ impl Host {
         self.ending.push(handle);
     }
 
-    /// Drops a UDP socket.
+    /// Drops a UDP socket once its last datagram has been sent.
     pub(crate) fn forget(&mut self, handle: SocketHandle) {
-        self.sockets.remove(handle);
+        self.done.push(handle);
     }
 }

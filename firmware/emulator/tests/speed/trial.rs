@@ -185,7 +185,8 @@ pub(crate) fn run(firmware: &Firmware, case: &Case, percent: u32) -> Outcome {
     lan.board.take_flash_operations();
     let missed_before = missed(&lan.board);
     let mut before = Accounts::of(&lan.board);
-    let mut errand = Errand::new(case.transport, files.new.clone());
+    let map = firmware.profile.memory_map().clone();
+    let mut errand = Errand::new(case.transport, map, files.new.clone());
     let mut first_block = None;
     while errand.result().is_none() && lan.board.now() - before.now < PATIENCE {
         lan.run(PATIENCE, |now, host| {
