@@ -9,7 +9,7 @@
 //! | the file changes while it is read | `a_file_that_changes_while_it_is_read_is_refused` |
 //! | the disk is full, for files and for stdout | `a_full_disk_leaves_no_part_of_a_file`, `a_result_that_cannot_be_written_is_a_failure` |
 //! | killed while it writes a file | `a_writer_that_is_killed_leaves_the_old_file` |
-//! | the clock jumps | `no_clock_that_can_jump_is_used` |
+//! | the clock jumps | `a_time_of_day_that_jumps_disturbs_nothing`, `no_clock_that_can_jump_is_used` |
 //! | the last ACK or the answer is lost | `tests/push`: `a_lost_last_answer_is_made_good_by_the_status` and the test after it |
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "test code")]
@@ -298,6 +298,54 @@ fn a_writer_that_is_killed_leaves_the_old_file() {
         .filter(|name| !name.starts_with('.'))
         .collect();
     assert_eq!(visible, ["out.iap"]);
+}
+
+/// A library that makes the time of day jump in whatever loads it.
+fn jumping_clock(folder: &Path) -> PathBuf {
+    let library = folder.join("jumping_clock.so");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/common/jumping_clock.c");
+    let built = Command::new("cc")
+        .args(["-shared", "-fPIC", "-Wall", "-Werror", "-o"])
+        .args([&library, &source])
+        .args(["-ldl"])
+        .output()
+        .unwrap();
+    assert!(built.status.success(), "{}", shown(&built));
+    library
+}
+
+#[test]
+fn a_time_of_day_that_jumps_disturbs_nothing() {
+    let bench = Bench::new();
+    let library = jumping_clock(bench.folder.path());
+    let said = bench.folder.path().join("said");
+    let jumping = |mut command: Command| {
+        let with = command
+            .env("LD_PRELOAD", &library)
+            .env("JUMPING_CLOCK", &said);
+        with.output().unwrap()
+    };
+    for (number, target) in (1..).zip(bench.targets()) {
+        let mut push = iapctl();
+        push.args(["push", "--timeout=25", &target])
+            .arg(bench.file((number, 0, 0), 5000));
+        let output = jumping(push);
+        let text = shown(&output);
+        assert!(output.status.success(), "{text}");
+        let committed = format!("committed: version {number}.0.0, 1 sector written");
+        assert!(text.contains(&committed), "{text}");
+    }
+    let told = std::fs::read_to_string(&said).unwrap();
+    assert_eq!(told.matches("loaded").count(), 2, "{told}");
+    // It does jump: date asks for the time of day.
+    let date = || {
+        let mut date = Command::new("date");
+        date.arg("+%s");
+        date
+    };
+    let seconds = |output: Output| shown(&output).trim().parse::<i64>().unwrap();
+    let (now, jumped) = (seconds(date().output().unwrap()), seconds(jumping(date())));
+    assert!(jumped - now > 80_000, "{jumped} and {now}");
 }
 
 /// Time is measured with clocks that only go forward: `Instant`, and virtual ones. No test can set the machine's clock, so the sources are
