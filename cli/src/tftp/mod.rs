@@ -34,6 +34,9 @@ pub const DEFAULT_WINDOW_SIZE: u16 = 16;
 /// Largest window that is asked for: beyond it a lost block costs more than a window saves.
 pub const MAX_WINDOW_SIZE: u16 = 512;
 
+/// Requests, ACK, OACK and ERROR fit into it.
+const MAX_SHORT_LEN: usize = 1500;
+
 /// How a transfer is to be done.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
@@ -96,6 +99,11 @@ pub trait Machine {
 
     /// When [`Machine::poll`] wants to be called next, if nothing arrives before; `None` when the transfer has ended.
     fn poll_at(&self) -> Option<Duration>;
+
+    /// The longest datagram that makes sense; of a longer one the rest is cut off.
+    fn max_received_len(&self) -> usize {
+        MAX_SHORT_LEN
+    }
 
     /// The one port of the server that anything can come from until the end, once that is sure.
     fn only_port(&self) -> Option<u16> {

@@ -6,7 +6,7 @@ use iap_protocol::tftp::{DATA_HEADER_LEN, DEFAULT_BLOCK_SIZE, Options, Packet};
 
 use super::error::{NetworkError, Phase, Reason, TransferError};
 use super::request::{Answer, Direction, LastWords, RequestState, encode, refused};
-use super::{Config, Machine, Progress};
+use super::{Config, MAX_SHORT_LEN, Machine, Progress};
 
 /// The server repeats DATA by itself; this is for servers that wait for us.
 const ACK_TIMEOUT: Duration = Duration::from_secs(1);
@@ -251,6 +251,11 @@ impl Machine for Reader {
             State::Receiving(receiving) => Some(receiving.ack_at.min(self.limit_at(receiving))),
             State::Ended(_) => None,
         }
+    }
+
+    fn max_received_len(&self) -> usize {
+        let block = usize::from(self.config.block_size).max(DEFAULT_BLOCK_SIZE.into());
+        MAX_SHORT_LEN.max(block.saturating_add(DATA_HEADER_LEN))
     }
 
     fn cancel(&mut self, now: Duration) {

@@ -13,8 +13,6 @@ use tokio::task::yield_now;
 use super::{Machine, NetworkError, Phase, Progress, Reason, TransferError};
 use socket::{Batch, Socket, Trouble};
 
-/// Largest datagram: a block of 65464 bytes with its header fits.
-const MAX_DATAGRAM: usize = 65_535;
 /// After so long it is told again how far the transfer is: that it stands still is news too.
 const STANDSTILL: Duration = Duration::from_millis(350);
 /// After a request that was given up: how long an answer that was on its way is still told that nobody wants it.
@@ -102,6 +100,7 @@ type Received = Result<Option<(usize, SocketAddr)>, Error>;
 impl<M: Machine> Driver<M> {
     fn new(machine: M, server: Ipv4Addr, thread: Thread) -> Result<Self, Error> {
         Ok(Self {
+            buffer: vec![0; machine.max_received_len()],
             machine,
             socket: Socket::open(thread)?,
             thread,
@@ -112,7 +111,6 @@ impl<M: Machine> Driver<M> {
             batching: Socket::takes_batches(),
             out: Vec::new(),
             batch: Batch::default(),
-            buffer: vec![0; MAX_DATAGRAM],
         })
     }
 

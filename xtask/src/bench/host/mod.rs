@@ -5,6 +5,7 @@
 //! A peer that is not installed is said to be missing, and under CI=true that is an error. No network but loopback is used.
 
 mod convert;
+mod fleet;
 mod http;
 mod http_server;
 mod link;
@@ -51,6 +52,7 @@ struct Bench<'a> {
     put: PathBuf,
     /// The same for its HTTP client.
     post: PathBuf,
+    stub_boards: PathBuf,
     peers: Peers,
     rows: Vec<Row>,
 }
@@ -58,10 +60,11 @@ struct Bench<'a> {
 /// A group of rows, and how it is measured.
 type Group = fn(&mut Bench<'_>) -> Result<()>;
 
-const GROUPS: [Group; 6] = [
+const GROUPS: [Group; 7] = [
     startup::rows,
     convert::rows,
     http::rows,
+    fleet::rows,
     tftp::loopback_rows,
     tftp::bad_network_rows,
     tftp::widest_window_row,
@@ -93,7 +96,10 @@ impl<'a> Bench<'a> {
         fs::create_dir_all(folder.join("files")).context("cannot make a folder for the bench")?;
         let mut build = cargo();
         build.args(["build", "--quiet", "--release", "--package", "iapctl"]);
-        build.args(["--bin", "iapctl", "--example", "put", "--example", "post"]);
+        build.args(["--bin", "iapctl"]);
+        for example in ["put", "post", "stub_boards"] {
+            build.args(["--example", example]);
+        }
         execute(&mut build)?;
         let release = target_folder().join("release");
         Ok(Self {
@@ -101,6 +107,7 @@ impl<'a> Bench<'a> {
             iapctl: release.join("iapctl"),
             put: release.join("examples/put"),
             post: release.join("examples/post"),
+            stub_boards: release.join("examples/stub_boards"),
             peers: Peers::find(&folder)?,
             folder: folder.join("files"),
             rows: Vec::new(),

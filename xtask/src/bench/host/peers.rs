@@ -83,18 +83,19 @@ impl Peers {
         Some(Program::new(name, find_program(name)?))
     }
 
-    /// The TFTP clients that are here and can do `mode`, with their command lines.
+    /// The TFTP clients that are here and can do what is asked for, with their command lines.
     pub(super) fn puts(&self, put: &Put<'_>) -> Vec<Program> {
         (TftpClient::ALL.into_iter())
             .filter(|client| client.can(put.mode))
-            .filter_map(|client| {
-                Some(
-                    client
-                        .program(self)?
-                        .limit(put.limit)
-                        .args(client.line(put)),
-                )
-            })
+            .filter_map(|client| client.program(self, put.file, &put.port.to_string(), put.mode))
+            .map(|program| program.limit(put.limit))
+            .collect()
+    }
+
+    /// All that are here, each as near to `mode` as it can; `port` may be a placeholder.
+    pub(super) fn lines(&self, file: &Path, port: &str, mode: Mode) -> Vec<Program> {
+        (TftpClient::ALL.into_iter())
+            .filter_map(|client| client.program(self, file, port, mode))
             .collect()
     }
 }
@@ -125,7 +126,7 @@ impl TftpClient {
         }
     }
 
-    fn program(self, peers: &Peers) -> Option<Program> {
+    fn program(self, peers: &Peers, file: &Path, port: &str, mode: Mode) -> Option<Program> {
         let path = match self {
             Self::Tftpc | Self::TftpcQuick => peers.tftpc.clone(),
             Self::Atftp => find_program("atftp"),
@@ -133,7 +134,11 @@ impl TftpClient {
             Self::Curl => find_program("curl"),
             Self::TftpHpa => find_program("tftp"),
         };
-        Some(Program::new(self.name(), path?))
+        Some(Program::new(self.name(), path?).args(self.line(
+            &file.display().to_string(),
+            port,
+            mode,
+        )))
     }
 
     fn name(self) -> &'static str {
@@ -147,34 +152,32 @@ impl TftpClient {
         }
     }
 
-    fn line(self, put: &Put<'_>) -> Vec<String> {
-        let file = put.file.display().to_string();
-        let (port, block) = (put.port.to_string(), put.mode.block_size.to_string());
-        let window = put.mode.window_size.to_string();
+    fn line(self, file: &str, port: &str, mode: Mode) -> Vec<String> {
+        let (block, window) = (mode.block_size.to_string(), mode.window_size.to_string());
         let words: Vec<&str> = match self {
-            Self::Tftpc => vec!["-u", &file, "f", "-p", &port, "-b", &block, "-w", &window],
+            Self::Tftpc => vec!["-u", file, "f", "-p", port, "-b", &block, "-w", &window],
             Self::TftpcQuick => vec![
-                "-u", &file, "f", "-p", &port, "-b", &block, "-w", &window, "-t", "1",
+                "-u", file, "f", "-p", port, "-b", &block, "-w", &window, "-t", "1",
             ],
-            Self::Atftp => return atftp_line(&file, &port, put.mode),
+            Self::Atftp => return atftp_line(file, port, mode),
             Self::Busybox => vec![
                 "tftp",
                 "-p",
                 "-l",
-                &file,
+                file,
                 "-r",
                 "f",
                 "-b",
                 &block,
                 "127.0.0.1",
-                &port,
+                port,
             ],
             Self::Curl => {
                 let url = format!("tftp://127.0.0.1:{port}/f");
-                let line = ["-sS", "--tftp-blksize", &block, "-T", &file, &url];
+                let line = ["-sS", "--tftp-blksize", &block, "-T", file, &url];
                 return line.map(str::to_owned).to_vec();
             }
-            Self::TftpHpa => vec!["-m", "binary", "127.0.0.1", &port, "-c", "put", &file, "f"],
+            Self::TftpHpa => vec!["-m", "binary", "127.0.0.1", port, "-c", "put", file, "f"],
         };
         words.into_iter().map(str::to_owned).collect()
     }
