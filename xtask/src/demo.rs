@@ -24,11 +24,19 @@ const FLASH_BASE: &str = "0x08000000";
 /// `iapctl`'s exit code for an image that cannot run on the board.
 const BAD_IMAGE: i32 = 3;
 
+/// How to begin.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Take iapctl and iap-sim as target/debug holds them, instead of building them
+    #[arg(long)]
+    pub(crate) built: bool,
+}
+
 /// Runs the demo.
-pub(crate) fn run() -> Result<()> {
+pub(crate) fn run(options: &Options) -> Result<()> {
     // Files are shown, here and by the tools, as one would type them in the root.
     env::set_current_dir(command::root())?;
-    let demo = Demo::prepare()?;
+    let demo = Demo::prepare(options)?;
     let board = demo.start_board()?;
     demo.first_install_over_tftp(&board)?;
     demo.update_over_http(&board)?;
@@ -52,18 +60,15 @@ struct Demo {
 }
 
 impl Demo {
-    fn prepare() -> Result<Self> {
+    fn prepare(options: &Options) -> Result<Self> {
         heading(
             "build iapctl, the virtual board, and two versions of an application for a Cortex-M4",
         );
-        command::run(cargo().args([
-            "build",
-            "--quiet",
-            "--package",
-            "iapctl",
-            "--package",
-            "iap-sim",
-        ]))?;
+        if !options.built {
+            let mut build = cargo();
+            build.args(["build", "--quiet", "--package", "iapctl"]);
+            command::run(build.args(["--package", "iap-sim"]))?;
+        }
         let target = command::target_folder();
         let program = |name| target.join("debug").join(name);
         let folder = tempfile::Builder::new()

@@ -38,7 +38,7 @@ enum Task {
     /// Build the IAP firmware for a board; ELF, BIN and HEX go to target/firmware/PROFILE/.
     Firmware(firmware::Options),
     /// Verify, convert and push the sample application to a virtual board, over TFTP and over HTTP.
-    Demo,
+    Demo(demo::Options),
     /// Run a fuzz target; without a name, list them.
     Fuzz(fuzz::Options),
     /// Find the pairs of bytes by which the board's texts are packed; writes protocol/src/text/pairs.rs.
@@ -64,7 +64,7 @@ fn main() -> ExitCode {
         Task::Setup => setup::run(),
         Task::SampleApp(options) => sample_app::run(&options),
         Task::Firmware(options) => firmware::run(&options),
-        Task::Demo => demo::run(),
+        Task::Demo(options) => demo::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
         Task::Pairs => pairs::run(),
         Task::Sweep(options) => sweep::run(&options),

@@ -6,7 +6,7 @@ use std::{env, fs};
 use anyhow::{Result, bail};
 use iap_profile::Profile;
 
-use crate::command::{cargo, in_root, output, run as execute};
+use crate::command::{cargo, in_root, output, run as execute, target_folder};
 use crate::firmware;
 use crate::sample_app::{self, TARGET};
 use crate::setup::{self, Peer};
@@ -39,9 +39,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             })?;
         }
     }
+    let mut tests = tests()?;
+    execute(tests.build.arg("--no-run"))?;
     sample_app_converts_as_objcopy_does()?;
     demo()?;
-    for mut tests in test_runs()? {
+    for mut tests in tests.runs {
         // Tests fail instead of skipping when CI is true.
         if strict {
             tests.env("CI", "true");
@@ -109,10 +111,10 @@ fn sample_app_converts_as_objcopy_does() -> Result<()> {
     }
     let elf = sample_app::build(&sample_app::Options::default())?;
     let (ours, theirs) = (elf.with_extension("bin"), elf.with_extension("objcopy"));
-    let mut iapctl = cargo();
-    iapctl.args(["run", "--quiet", "--package", "iapctl", "--", "convert"]);
+    let mut iapctl = in_root(target_folder().join("debug/iapctl"));
     execute(
         iapctl
+            .arg("convert")
             .args(["--profile", "sim"])
             .arg(&elf)
             .arg("-o")
@@ -133,8 +135,8 @@ fn sample_app_converts_as_objcopy_does() -> Result<()> {
 /// The demo, heard only when it fails.
 fn demo() -> Result<()> {
     let mut demo = in_root(env::current_exe()?);
-    demo.arg("demo");
-    println!("$ cargo xtask demo");
+    demo.args(["demo", "--built"]);
+    println!("$ cargo xtask demo --built");
     let run = output(&mut demo)?;
     if !run.status.success() {
         print!("{}", String::from_utf8_lossy(&run.stdout));
@@ -144,19 +146,34 @@ fn demo() -> Result<()> {
     Ok(())
 }
 
-/// Documentation tests, the proof that the sweep can fail, then the others with nextest where it is installed.
-fn test_runs() -> Result<Vec<Command>> {
-    let mut documentation = cargo();
-    documentation.args(["test", "--quiet", "--doc"]);
+/// The tests of all packages.
+struct Tests {
+    /// Compiles them, and `iapctl` and `iap-sim` with them.
+    build: Command,
+    runs: [Command; 3],
+}
+
+/// Documentation tests, the proof that the sweep can fail, then the others, with nextest where it is installed.
+///
+/// All without `--package`: for one package cargo chooses other features of what it depends on, and compiles most of that once more.
+fn tests() -> Result<Tests> {
+    let with = |arguments: &[&str]| {
+        let mut command = cargo();
+        command.args(arguments);
+        command
+    };
     let nextest = output(cargo().args(["nextest", "--version"]))?;
-    let mut tests = cargo();
-    if nextest.status.success() {
-        tests.args(["nextest", "run"]);
-    } else {
-        tests.args(["test", "--lib", "--bins", "--tests"]);
-    }
-    let mut defects = cargo();
-    defects.args(["test", "--quiet", "--release", "--package", "iap-sim"]);
-    defects.args(["--features", "defects", "--test", "defects"]);
-    Ok(vec![documentation, defects, tests])
+    let all: &[&str] = match nextest.status.success() {
+        true => &["nextest", "run"],
+        false => &["test", "--lib", "--bins", "--tests"],
+    };
+    let defects = ["--features", "iap-sim/defects", "--test", "defects"];
+    Ok(Tests {
+        build: with(all),
+        runs: [
+            with(&["test", "--quiet", "--doc"]),
+            with(&[&["test", "--quiet"], &defects[..]].concat()),
+            with(all),
+        ],
+    })
 }
