@@ -39,8 +39,8 @@ impl FlashDigest {
             return Ok(None);
         };
         flash.read(address.saturating_add(blocks.len), rest)?;
-        self.sha256.update(rest);
-        let found = self.sha256.clone().finish();
+        self.sha256.update(rest, flash);
+        let found = self.sha256.clone().finish(flash);
         Ok(Some(image.sha256() == Some(found)))
     }
 }

@@ -107,15 +107,25 @@ pub trait Flash {
 
     /// Takes `region`, whole blocks of 64 bytes from a multiple of 4 on, into the state of a SHA-256. The chip has quicker code for it.
     fn sha256(&self, state: &mut [u32; 8], region: Region) -> Result<(), FlashError> {
-        let mut block = [0; 64];
+        let mut block = Block([0; 64]);
         for index in 0..region.len / 64 {
             let address = region.start.saturating_add(index.saturating_mul(64));
-            self.read(address, &mut block)?;
-            sha2::block_api::compress256(state, core::slice::from_ref(&block));
+            self.read(address, &mut block.0)?;
+            self.sha256_block(state, &block);
         }
         Ok(())
     }
+
+    /// The same with a block in RAM.
+    fn sha256_block(&self, state: &mut [u32; 8], block: &Block<64>) {
+        sha2::block_api::compress256(state, core::slice::from_ref(&block.0));
+    }
 }
+
+/// A block of a hash, where words can be read.
+#[derive(Clone)]
+#[repr(align(4))]
+pub struct Block<const N: usize>(pub [u8; N]);
 
 /// The part of a flash that its holder may change: some sectors and no others.
 pub struct Window<'a> {

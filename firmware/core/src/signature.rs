@@ -61,9 +61,9 @@ fn verify(key: &[u8; 32], message: &[u8], signature: &[u8; SIGNATURE_LEN]) -> bo
     }
     let mut hash = Sha512::new();
     for part in [r, key, message] {
-        hash.update(part);
+        hash.update(part, ());
     }
-    let k = Scalar::from(&reduced(&hash.finish()));
+    let k = Scalar::from(&reduced(&hash.finish(())));
     let expected = &(&Scalar::from(s) * &EdwardsPoint::basepoint()) + &(&k * &-&point);
     expected.compressed() == CompressedY::from(r)
 }

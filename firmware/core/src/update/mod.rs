@@ -30,7 +30,7 @@ pub use ring::Ring;
 
 use crate::boot::{self, Start};
 use crate::config::Config;
-use crate::flash::{Flash, FlashError, FlashFault};
+use crate::flash::{Block, Flash, FlashError, FlashFault};
 use crate::intake::{Intake, Outcome, Source, Ticket};
 use crate::record::{Record, RecordState};
 use upload::Upload;
@@ -104,6 +104,10 @@ impl<F: Flash> Flash for Counted<F> {
 
     fn sha256(&self, state: &mut [u32; 8], region: Region) -> Result<(), FlashError> {
         self.flash.sha256(state, region)
+    }
+
+    fn sha256_block(&self, state: &mut [u32; 8], block: &Block<64>) {
+        self.flash.sha256_block(state, block);
     }
 }
 

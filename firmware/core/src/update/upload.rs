@@ -353,7 +353,7 @@ impl Upload {
         self.payload_received = total;
         self.crc = flash.crc32_of(self.crc, bytes);
         if let Some(sha256) = &mut self.sha256 {
-            sha256.update(bytes);
+            sha256.update(bytes, flash);
         }
         if !self.vectors_judged && total as usize >= SYSTEM_VECTORS_LEN {
             let size = match self.sent {
@@ -428,7 +428,7 @@ impl Upload {
                     let (size, crc) = (self.payload_received, self.crc);
                     self.header.set_payload(size, crc);
                 }
-                _ => self.judge_payload()?,
+                _ => self.judge_payload(flash)?,
             }
         }
         self.judge_sectors(flash, ring, config)?;
@@ -436,7 +436,7 @@ impl Upload {
         Ok(())
     }
 
-    fn judge_payload(&self) -> Result<(), Refusal> {
+    fn judge_payload(&self, flash: &dyn Flash) -> Result<(), Refusal> {
         let (expected, crc) = (self.header.payload_crc32(), self.crc);
         if crc != expected {
             return Err(Refusal::with(
@@ -445,7 +445,7 @@ impl Upload {
                 &[expected, crc],
             ));
         }
-        match self.sha256.clone().map(Sha256::finish) {
+        match self.sha256.clone().map(|sha256| sha256.finish(flash)) {
             computed @ Some(_) if computed != self.header.sha256() => {
                 Err(ErrorCode::PayloadDigest.into())
             }

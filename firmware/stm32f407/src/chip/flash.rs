@@ -6,7 +6,7 @@
 use core::ptr;
 use core::sync::atomic::{Ordering, compiler_fence};
 
-use iap_core::flash::{Flash, FlashError, FlashFault};
+use iap_core::flash::{Block, Flash, FlashError, FlashFault};
 use iap_protocol::crc::Crc32;
 use iap_protocol::memory::{Region, Sector};
 use iap_stm32f407::board::{ERASE_MAX_MS, MEMORY_MAP, PROGRAM_MAX_US, PSIZE};
@@ -220,6 +220,11 @@ impl Flash for ChipFlash {
         // SAFETY: flash is always readable, and the region lies in it from a multiple of 4 on.
         unsafe { sha256::compress(state, region.start, region.len / 64) };
         Ok(())
+    }
+
+    fn sha256_block(&self, state: &mut [u32; 8], block: &Block<64>) {
+        // SAFETY: it is one block, and its alignment that of words.
+        unsafe { sha256::compress(state, ptr::from_ref(block) as u32, 1) };
     }
 }
 
