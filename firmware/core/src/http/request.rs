@@ -287,6 +287,8 @@ impl Request {
         Ok(())
     }
 
+    // Not inlined: it has a dozen callers.
+    #[inline(never)]
     /// Bytes of body that follow; without end for a chunked one, whose end this server does not look for.
     pub(super) fn body_len(&self) -> u32 {
         match self.length {

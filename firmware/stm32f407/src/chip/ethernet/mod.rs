@@ -172,11 +172,12 @@ pub(crate) struct TxToken<'a> {
 
 impl phy::TxToken for TxToken<'_> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, write: F) -> R {
-        if !self.up {
-            return self.tx.discard(len, write);
+        let result = self.tx.fill(len, write);
+        // Else it goes nowhere.
+        if self.up {
+            self.tx.send(len);
+            self.mac.resume_transmission();
         }
-        let result = self.tx.send(len, write);
-        self.mac.resume_transmission();
         result
     }
 }

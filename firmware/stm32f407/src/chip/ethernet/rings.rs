@@ -169,19 +169,15 @@ impl TxRing {
         self.descriptors.iter().all(Descriptor::is_free)
     }
 
-    /// Lets `write` fill a frame of `len` bytes and hands it to the DMA. There must be room.
-    pub(super) fn send<R>(&mut self, len: usize, write: impl FnOnce(&mut [u8]) -> R) -> R {
-        let buffer = &mut self.buffers[self.next].0;
-        let len = len.min(FRAME_LEN);
-        let result = write(buffer.get_mut(..len).unwrap_or_default());
-        self.descriptors[self.next].give(TDES0_SEND, tdes1(len));
-        self.next = (self.next + 1) % TX;
-        result
-    }
-
-    /// Lets `write` fill a frame that goes nowhere, because the link is down. There must be room.
-    pub(super) fn discard<R>(&mut self, len: usize, write: impl FnOnce(&mut [u8]) -> R) -> R {
+    /// Lets `write` fill a frame of `len` bytes. There must be room.
+    pub(super) fn fill<R>(&mut self, len: usize, write: impl FnOnce(&mut [u8]) -> R) -> R {
         let buffer = &mut self.buffers[self.next].0;
         write(buffer.get_mut(..len.min(FRAME_LEN)).unwrap_or_default())
+    }
+
+    /// Hands the frame of `len` bytes that [`TxRing::fill`] has filled to the DMA.
+    pub(super) fn send(&mut self, len: usize) {
+        self.descriptors[self.next].give(TDES0_SEND, tdes1(len.min(FRAME_LEN)));
+        self.next = (self.next + 1) % TX;
     }
 }
