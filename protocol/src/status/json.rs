@@ -133,125 +133,97 @@ impl View<'_> {
 
     /// Writes the record as JSON.
     pub fn write_to(&self, out: &mut Writer<'_>) {
-        let mut json = Json(out);
-        json.0.text(b"{");
-        json.number(packed!("status_version"), 1);
-        json.text(packed!("board"), self.board.as_bytes());
-        json.text(packed!("iap_version"), self.iap_version.as_bytes());
-        json.text(packed!("policy"), self.policy.name().as_bytes());
-        json.word(
-            packed!("default_password"),
-            if self.default_password {
-                b"true"
-            } else {
-                b"false"
-            },
-        );
-        json.text(packed!("phase"), self.phase.name().as_bytes());
-        json.text(packed!("iap_reason"), self.iap_reason.name().as_bytes());
-        json.number(
-            packed!("user_flash_first_page_address"),
+        let default_password: &[u8] = match self.default_password {
+            true => b"true",
+            false => b"false",
+        };
+        let texts = [
+            self.board.as_bytes(),
+            self.iap_version.as_bytes(),
+            self.policy.name().as_bytes(),
+            default_password,
+            self.phase.name().as_bytes(),
+            self.iap_reason.name().as_bytes(),
+        ];
+        let numbers = [
             self.user_flash.start,
-        );
-        json.number(packed!("user_flash_size"), self.user_flash.len);
-        json.number(packed!("uptime_ms"), self.uptime_ms);
-        json.number(packed!("security_counter"), self.security_counter);
-        json.object(packed!("application"), self.application.is_some());
-        if let Some(application) = &self.application {
-            json.application(application);
+            self.user_flash.len,
+            self.uptime_ms,
+            self.security_counter,
+        ];
+        out.fill(HEAD, &numbers, &texts);
+        match &self.application {
+            Some(application) => application.write_to(out),
+            None => out.text(NULL),
         }
-        json.object(packed!("update"), self.update.is_some());
-        if let Some(update) = &self.update {
-            json.update(update);
+        out.text(packed!(",\"update\":"));
+        match &self.update {
+            Some(update) => update.write_to(out),
+            None => out.text(NULL),
         }
-        json.object(packed!("last_error"), self.last_error.is_some());
-        if let Some(error) = self.last_error {
-            json.number(packed!("code"), error.code as u32);
-            json.word(packed!("text"), b"\"");
-            error.write(json.0);
-            json.0.text(b"\"}");
+        out.text(packed!(",\"last_error\":"));
+        match self.last_error {
+            Some(error) => {
+                let form = packed!("{\"code\":{d},\"text\":\"");
+                out.fill(form, &[error.code as u32], &[]);
+                error.write(out);
+                out.text(b"\"}");
+            }
+            None => out.text(NULL),
         }
-        json.number(packed!("flash_erases"), self.flash_erases);
-        json.number(packed!("flash_words"), self.flash_words);
-        json.0.text(b"}");
+        let numbers = [self.flash_erases, self.flash_words];
+        out.fill(TAIL, &numbers, &[]);
     }
 }
 
-struct Json<'w, 'a>(&'w mut Writer<'a>);
+const NULL: &[u8] = b"null";
+const HEAD: &[u8] = packed!(
+    "{\"status_version\":1,\"board\":\"{t}\",\"iap_version\":\"{t}\",\"policy\":\"{t}\",\"default_password\":{t},\
+    \"phase\":\"{t}\",\"iap_reason\":\"{t}\",\"user_flash_first_page_address\":{d},\"user_flash_size\":{d},\
+    \"uptime_ms\":{d},\"security_counter\":{d},\"application\":"
+);
+const APPLICATION: &[u8] = packed!(
+    "{\"version\":\"{d}.{d}.{d}{t}\",\"board\":\"{t}\",\"load_address\":{d},\"size\":{d},\"crc32\":{d},\"sector_crc32\":["
+);
+const UPDATE: &[u8] = packed!(
+    "{\"transport\":\"{t}\",\"peer\":\"{a}\",\"received\":{d},\"total\":{d},\"sectors_written\":{d},\
+    \"sectors_skipped\":{d},\"sector\":"
+);
+const TAIL: &[u8] = packed!(",\"flash_erases\":{d},\"flash_words\":{d}}");
 
-impl Json<'_, '_> {
-    fn application(&mut self, application: &ApplicationView<'_>) {
-        self.word(packed!("version"), b"\"");
-        application.version.write(self.0);
-        self.0.text(b"\"");
-        self.text(packed!("board"), application.board);
-        self.number(packed!("load_address"), application.region.start);
-        self.number(packed!("size"), application.region.len);
-        self.number(packed!("crc32"), application.crc32);
-        self.word(packed!("sector_crc32"), b"[");
-        if let Some((header, sectors)) = application.sectors {
+impl ApplicationView<'_> {
+    fn write_to(&self, out: &mut Writer<'_>) {
+        let [major, minor, patch] = self.version.numbers.map(u32::from);
+        let (start, len) = (self.region.start, self.region.len);
+        let numbers = [major, minor, patch, start, len, self.crc32];
+        out.fill(APPLICATION, &numbers, &[self.version.suffix, self.board]);
+        if let Some((header, sectors)) = self.sectors {
             for sector in sectors.iter() {
-                self.separator();
-                self.0.decimal(header.sector_crc32(sector));
+                if out.last() != Some(b'[') {
+                    out.byte(b',');
+                }
+                out.decimal(header.sector_crc32(sector));
             }
         }
-        self.0.text(b"]}");
+        out.text(b"]}");
     }
+}
 
-    fn update(&mut self, update: &UpdateView) {
-        self.text(packed!("transport"), update.transport.as_bytes());
-        self.word(packed!("peer"), b"\"");
-        self.0.address(update.peer);
-        self.0.text(b"\"");
-        self.number(packed!("received"), update.received);
-        self.number(packed!("total"), update.total);
-        self.number(packed!("sectors_written"), update.sectors_written.into());
-        self.number(packed!("sectors_skipped"), update.sectors_skipped.into());
-        match update.sector {
-            Some(sector) => self.number(packed!("sector"), sector.into()),
-            None => self.word(packed!("sector"), b"null"),
+impl UpdateView {
+    fn write_to(&self, out: &mut Writer<'_>) {
+        let numbers = [
+            self.peer,
+            self.received,
+            self.total,
+            self.sectors_written.into(),
+            self.sectors_skipped.into(),
+        ];
+        out.fill(UPDATE, &numbers, &[self.transport.as_bytes()]);
+        match self.sector {
+            Some(sector) => out.decimal(sector.into()),
+            None => out.text(NULL),
         }
-        self.0.text(b"}");
-    }
-
-    /// Opens an object, whose fields and brace follow, or says that there is none.
-    fn object(&mut self, name: &[u8], is_there: bool) {
-        self.word(name, if is_there { b"{" } else { b"null" });
-    }
-
-    #[inline(never)]
-    fn number(&mut self, name: &[u8], value: u32) {
-        self.name(name);
-        self.0.decimal(value);
-    }
-
-    /// A text; what JSON would have to escape is shown as a question mark.
-    #[inline(never)]
-    fn text(&mut self, name: &[u8], value: &[u8]) {
-        self.word(name, b"\"");
-        self.0.plain(value);
-        self.0.text(b"\"");
-    }
-
-    #[inline(never)]
-    fn word(&mut self, name: &[u8], value: &[u8]) {
-        self.name(name);
-        self.0.text(value);
-    }
-
-    #[inline(never)]
-    fn name(&mut self, name: &[u8]) {
-        self.separator();
-        self.0.text(b"\"");
-        self.0.text(name);
-        self.0.text(b"\":");
-    }
-
-    /// A comma, unless the object or list has just been opened.
-    fn separator(&mut self) {
-        if !matches!(self.0.last(), Some(b'{' | b'[')) {
-            self.0.text(b",");
-        }
+        out.byte(b'}');
     }
 }
 
