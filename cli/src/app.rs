@@ -3,8 +3,9 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use clap::builder::Resettable;
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::cmd;
 use crate::failure::{Exit, Failure};
@@ -38,29 +39,60 @@ pub struct Cli {
 #[derive(Subcommand, Debug)]
 pub enum Command {
     /// Checks whether an application would start on a board, and says how to mend what is wrong
-    VerifyImage(cmd::verify_image::VerifyImageArgs),
+    VerifyImage(Lazy<cmd::verify_image::VerifyImageArgs>),
     /// Converts an application to a .bin or .iap file
-    Convert(cmd::convert::ConvertArgs),
+    Convert(Lazy<cmd::convert::ConvertArgs>),
     /// Makes a key for signing images, or shows the public key of one
-    Keygen(cmd::keygen::KeygenArgs),
+    Keygen(Lazy<cmd::keygen::KeygenArgs>),
     /// Converts an application to a signed .iap file
-    Sign(cmd::sign::SignArgs),
+    Sign(Lazy<cmd::sign::SignArgs>),
     /// Checks an application, sends it to boards over TFTP or HTTP, and proves that they hold it
-    Push(cmd::push::PushArgs),
+    Push(Lazy<cmd::push::PushArgs>),
     /// Shows what boards say about themselves
-    Status(cmd::status::StatusArgs),
+    Status(Lazy<cmd::status::StatusArgs>),
     /// Resets boards in IAP mode, so that they start their application
-    Reset(cmd::reset::ResetArgs),
+    Reset(Lazy<cmd::reset::ResetArgs>),
     /// Writes IAP firmware, boot record and application into one file for a production line
-    Factory(cmd::factory::FactoryArgs),
+    Factory(Lazy<cmd::factory::FactoryArgs>),
     /// Shows what is in an image file
-    Inspect(cmd::inspect::InspectArgs),
+    Inspect(Lazy<cmd::inspect::InspectArgs>),
     /// Lists, shows and checks board profiles
     Profiles(cmd::profiles::ProfilesArgs),
     /// Prints a completion script for a shell
-    Completions(cmd::completions::CompletionsArgs),
+    Completions(Lazy<cmd::completions::CompletionsArgs>),
     /// Writes the manual pages into a folder
-    Man(cmd::completions::ManArgs),
+    Man(Lazy<cmd::completions::ManArgs>),
+}
+
+/// Arguments of a command that clap gets to know only when the command is there: all of them together take longer than most commands.
+#[derive(Debug)]
+pub struct Lazy<T>(T);
+
+impl<T: Args> Args for Lazy<T> {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        command.defer(described_as_before::<T>)
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        T::augment_args_for_update(command)
+    }
+}
+
+/// The arguments, without what their struct says about itself.
+fn described_as_before<T: Args>(command: clap::Command) -> clap::Command {
+    let about = Resettable::from(command.get_about().cloned());
+    let long_about = Resettable::from(command.get_long_about().cloned());
+    (T::augment_args(command).about(about)).long_about(long_about)
+}
+
+impl<T: FromArgMatches> FromArgMatches for Lazy<T> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        T::from_arg_matches(matches).map(Self)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        self.0.update_from_arg_matches(matches)
+    }
 }
 
 /// Runs the command line of this process.
@@ -85,18 +117,18 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn dispatch(command: Command, output: &Output) -> Result<ExitCode, Failure> {
     let done = |()| ExitCode::SUCCESS;
     match command {
-        Command::VerifyImage(args) => cmd::verify_image::run(&args, output),
-        Command::Convert(args) => cmd::convert::run(&args, output).map(done),
-        Command::Keygen(args) => cmd::keygen::run(&args, output).map(done),
-        Command::Sign(args) => cmd::sign::run(&args, output).map(done),
-        Command::Push(args) => cmd::push::run(args, output),
-        Command::Status(args) => cmd::status::run(&args, output),
-        Command::Reset(args) => cmd::reset::run(args, output),
-        Command::Factory(args) => cmd::factory::run(&args, output).map(done),
-        Command::Inspect(args) => cmd::inspect::run(&args, output),
+        Command::VerifyImage(args) => cmd::verify_image::run(&args.0, output),
+        Command::Convert(args) => cmd::convert::run(&args.0, output).map(done),
+        Command::Keygen(args) => cmd::keygen::run(&args.0, output).map(done),
+        Command::Sign(args) => cmd::sign::run(&args.0, output).map(done),
+        Command::Push(args) => cmd::push::run(args.0, output),
+        Command::Status(args) => cmd::status::run(&args.0, output),
+        Command::Reset(args) => cmd::reset::run(args.0, output),
+        Command::Factory(args) => cmd::factory::run(&args.0, output).map(done),
+        Command::Inspect(args) => cmd::inspect::run(&args.0, output),
         Command::Profiles(args) => cmd::profiles::run(&args, output).map(done),
-        Command::Completions(args) => cmd::completions::run(&args, output).map(done),
-        Command::Man(args) => cmd::completions::man(&args, output).map(done),
+        Command::Completions(args) => cmd::completions::run(&args.0, output).map(done),
+        Command::Man(args) => cmd::completions::man(&args.0, output).map(done),
     }
 }
 
