@@ -56,7 +56,7 @@ pub struct Profile {
     /// Everything the files say.
     pub settings: Settings,
     map: MemoryMap,
-    resolved: String,
+    sources: Sources,
 }
 
 impl Profile {
@@ -90,15 +90,19 @@ impl Profile {
         let map = check::check(&document, &settings)?;
         Ok(Self {
             name: sources.name().to_owned(),
-            resolved: render::render(&document),
             settings,
             map,
+            sources,
         })
     }
 
     /// The profile as one TOML text without inheritance; a comment after each key names the file and line it comes from.
-    pub fn to_toml(&self) -> &str {
-        &self.resolved
+    pub fn to_toml(&self) -> String {
+        // These files have been merged before.
+        Document::merge(&self.sources).map_or_else(
+            |error| error.to_string(),
+            |document| render::render(&document),
+        )
     }
 
     /// Where everything lies; [`MemoryMap::check`] has accepted it.

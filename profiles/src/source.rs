@@ -13,6 +13,7 @@ use crate::error::{Hint, Location, ProfileError};
 use crate::keys;
 
 /// One file.
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Source {
     /// As messages show it.
     pub(crate) file: String,
@@ -24,6 +25,7 @@ pub(crate) struct Source {
 }
 
 /// The files of one profile, the most general first.
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Sources {
     name: String,
     pub(crate) files: Vec<Source>,

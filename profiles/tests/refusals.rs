@@ -529,7 +529,6 @@ fn damaged_profiles_are_refused_or_read_but_never_panic() {
     let good = Profile::builtin("stm324xg-eval")
         .unwrap()
         .to_toml()
-        .to_owned()
         .into_bytes();
     let mut random = 0x1234_5678u32;
     let mut next = |below: usize| {

@@ -252,12 +252,12 @@ fn mii_has_seventeen_pins_and_rmii_nine() {
 fn the_resolved_view_is_a_profile_again_and_says_where_values_come_from() {
     for name in Profile::builtins() {
         let profile = builtin(name);
-        let again = Profile::from_toml(profile.to_toml(), "resolved.toml")
+        let again = Profile::from_toml(&profile.to_toml(), "resolved.toml")
             .unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(again.settings, profile.settings, "{name}");
         assert_eq!(again.memory_map(), profile.memory_map(), "{name}");
     }
-    let text = builtin("stm324xg-eval-rmii").to_toml().to_owned();
+    let text = builtin("stm324xg-eval-rmii").to_toml();
     for line in [
         "interface = \"rmii\" # boards/stm324xg-eval-rmii.toml:7",
         "phy-address = 1 # boards/stm324xg-eval.toml:20",

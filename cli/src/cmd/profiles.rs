@@ -139,7 +139,7 @@ pub fn run(args: &ProfilesArgs, output: &Output) -> Result<(), Failure> {
             let profile = load(profile)?;
             output.result(&Shown {
                 profile: Entry::of(&profile),
-                toml: profile.to_toml().to_owned(),
+                toml: profile.to_toml(),
                 warnings: warnings(&profile),
             })
         }

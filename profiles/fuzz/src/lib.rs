@@ -22,7 +22,7 @@ fn check(profile: &Profile) {
     for sector in profile.memory_map().flash.sectors() {
         assert!(profile.erase_time(sector.index).is_some());
     }
-    let resolved = Profile::from_toml(profile.to_toml(), "/nonexistent/resolved.toml");
+    let resolved = Profile::from_toml(&profile.to_toml(), "/nonexistent/resolved.toml");
     match resolved {
         Ok(resolved) => assert_eq!(resolved.settings, profile.settings),
         Err(error) => panic!("{error}\n{}", profile.to_toml()),
