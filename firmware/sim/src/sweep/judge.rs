@@ -151,7 +151,8 @@ fn mend(start: &Start, bench: &mut Bench, expected: &Decision) -> Result<Track, 
     if decision != *expected {
         return Err("the same reset decides differently".into());
     }
-    let pushed = bench::push(recorder, &bench.config, &start.file, start.declared)
+    let declared = start.declared.map(|_| start.whole.len() as u32);
+    let pushed = bench::push(recorder, &bench.config, &start.whole, declared)
         .map_err(|error| format!("push: {error}"))?;
     if pushed != Pushed::Committed {
         return Err(format!("the push that mends: {pushed:?}"));

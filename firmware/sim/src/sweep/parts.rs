@@ -74,6 +74,18 @@ pub fn all(seed: u64) -> Vec<(&'static str, Part)> {
         ("real map, chosen operations", real(scaled.clone())),
         ("policy signed, every operation", signed(scaled.clone())),
         (
+            "partial transfer, every operation",
+            partial(scaled.clone(), First::All, Depth::One),
+        ),
+        (
+            "partial transfer, one, two and three cuts, drawn",
+            partial(scaled.clone(), First::Some(100), some),
+        ),
+        (
+            "partial transfer, real map, chosen operations",
+            real(partial(scaled.clone(), First::All, Depth::One)),
+        ),
+        (
             "policy signed, one, two and three cuts, drawn",
             Part {
                 first: First::Some(60),
@@ -92,6 +104,17 @@ pub fn all(seed: u64) -> Vec<(&'static str, Part)> {
             },
         ),
     ]
+}
+
+/// By all rules: there are few of them.
+fn partial(part: Part, first: First, depth: Depth) -> Part {
+    Part {
+        kinds: vec![Kind::Partial],
+        rules: vec![Rules::Open, Rules::Bare, Rules::Signed],
+        first,
+        depth,
+        ..part
+    }
 }
 
 fn signed(part: Part) -> Part {
@@ -114,9 +137,9 @@ fn real(part: Part) -> Part {
 pub fn sample(seed: u64) -> Vec<(&'static str, Part)> {
     let mut parts = all(seed);
     parts.remove(1);
-    // One part with signatures, which take most of the time.
-    parts.truncate(5);
-    let first = [150, 6, 4, 2, 15];
+    // One part with signatures, which take most of the time, and one of partial transfers.
+    parts.truncate(6);
+    let first = [150, 6, 4, 2, 15, 10];
     for ((_, part), count) in parts.iter_mut().zip(first) {
         part.first = First::Some(count);
         if part.rules == [Rules::Signed] {

@@ -4,8 +4,8 @@ use iap_core::boot::{self, BootInputs, Decision};
 use iap_core::record::{Last, Record, RecordState};
 use iap_protocol::ErrorCode;
 use iap_protocol::crc::crc32;
-use iap_protocol::header::{ANY_BOARD, ImageHeader};
-use iap_protocol::memory::MemoryMap;
+use iap_protocol::header::{ANY_BOARD, HEADER_LEN, ImageHeader, Prefix};
+use iap_protocol::memory::{MemoryMap, Region, SectorSet};
 use iap_protocol::record::{
     ENTRY_LEN, Entry, SEAL, SEAL_RUN_LEN, SECTOR_SIZE_BYTES, SectorHeader, log_offset,
 };
@@ -45,10 +45,12 @@ pub enum Kind {
     ActiveDamaged,
     /// The other record sector holds noise.
     OtherDamaged,
+    /// An application was committed, and of the new image only the sectors come that differ.
+    Partial,
 }
 
 impl Kind {
-    /// All of them.
+    /// All of them, but [`Kind::Partial`].
     pub const ALL: [Self; 10] = [
         Self::Blank,
         Self::Application,
@@ -86,6 +88,8 @@ pub struct Start {
     pub file: Vec<u8>,
     /// What the client says of its length.
     pub declared: Option<u32>,
+    /// What is sent after a cut: all of the new image.
+    pub whole: Vec<u8>,
     /// Every payload that may ever be started, with its CRC-32.
     pub complete: Vec<(u32, Vec<u8>)>,
     /// What a reset decides; `None` where it depends on bits that a cut has touched.
@@ -102,7 +106,11 @@ impl Start {
     /// A board with this map in this state.
     pub fn new(kind: Kind, map: &MemoryMap, sizes: Sizes, rules: Rules, seed: u64) -> Self {
         let (old, mut new) = (payload(sizes.old, 1), payload(sizes.new, 2));
-        share_a_sector(&old, &mut new, map);
+        share_a_sector(&old, &mut new, map, 2);
+        if kind == Kind::Partial {
+            // On the real map the third one is not full.
+            share_a_sector(&old, &mut new, map, 1);
+        }
         let third = payload(sizes.new, 3);
         let mut bench = Bench::new(map.clone(), mix(seed));
         rules.apply(&mut bench.config);
@@ -110,6 +118,7 @@ impl Start {
             kind,
             rules,
             file: rules.file(&new, &NEW, map),
+            whole: rules.file(&new, &NEW, map),
             declared: Some(new.len() as u32 + 512),
             complete: [&old, &new, &third]
                 .map(|bytes| (crc32(bytes), bytes.clone()))
@@ -124,6 +133,7 @@ impl Start {
         let installed = rules.file(&old, &OLD, map);
         if kind == Kind::Raw {
             (start.file, start.declared) = (start.new.clone(), None);
+            start.whole.clone_from(&start.new);
             start.bench.produce(0, &installed);
         } else if kind != Kind::Blank {
             start.bench.produce(COUNTER, &installed);
@@ -132,6 +142,11 @@ impl Start {
             start.bench.nor.load(address, &old);
         }
         let [third, fourth] = [THIRD, FOURTH].map(|claim| rules.file(&third, &claim, map));
+        if kind == Kind::Partial {
+            start.file = without_what_is_there(&start.whole, &old, &start.new, map);
+            start.declared = Some(start.file.len() as u32);
+            assert!(start.file.len() < start.whole.len(), "nothing is left out");
+        }
         start.make(&third, &[&fourth, &installed]);
         start.settle();
         start
@@ -140,7 +155,7 @@ impl Start {
     /// Brings the board from "an application was committed" into its state.
     fn make(&mut self, third: &[u8], fillers: &[&[u8]]) {
         match self.kind {
-            Kind::Blank | Kind::Application | Kind::Raw => {}
+            Kind::Blank | Kind::Application | Kind::Raw | Kind::Partial => {}
             Kind::InterruptedOther => self.interrupt(third, in_the_middle),
             Kind::InterruptedSame => self.interrupt(&self.file.clone(), in_the_middle),
             Kind::TornSeal => self.interrupt(third, |ops| ops.len() - 1),
@@ -277,9 +292,9 @@ fn track_of_push(bench: &Bench, file: &[u8], declared: Option<u32>) -> Track {
 }
 
 /// One sector of both images is the same where they are long enough, so that a skip is among what is cut.
-fn share_a_sector(old: &[u8], new: &mut [u8], map: &MemoryMap) {
-    let third = map.application_sectors().iter().nth(2);
-    let Some(sector) = third.and_then(|index| map.flash.sector(index)) else {
+fn share_a_sector(old: &[u8], new: &mut [u8], map: &MemoryMap, number: usize) {
+    let shared = map.application_sectors().iter().nth(number);
+    let Some(sector) = shared.and_then(|index| map.flash.sector(index)) else {
         return;
     };
     let start = (sector.region.start - map.application.start) as usize;
@@ -287,6 +302,23 @@ fn share_a_sector(old: &[u8], new: &mut [u8], map: &MemoryMap) {
     if let (Some(old), Some(new)) = (old.get(range.clone()), new.get_mut(range)) {
         new.copy_from_slice(old);
     }
+}
+
+/// A transfer of the image in `whole` that leaves out the sectors in which `old` and `new` are the same.
+fn without_what_is_there(whole: &[u8], old: &[u8], new: &[u8], map: &MemoryMap) -> Vec<u8> {
+    let payload = Region::new(map.application.start, new.len() as u32);
+    let (mut sectors, mut parts) = (SectorSet::EMPTY, Vec::new());
+    for sector in map.flash.sectors() {
+        let span = sector.region.span_in(payload);
+        let range = span.start as usize..span.end as usize;
+        let part = new.get(range.clone()).unwrap_or_default();
+        if !part.is_empty() && old.get(range) != Some(part) {
+            sectors.insert(sector.index);
+            parts.extend_from_slice(part);
+        }
+    }
+    let header = whole.get(..HEADER_LEN).unwrap_or_default();
+    [&Prefix { sectors }.encode()[..], header, &parts].concat()
 }
 
 /// An `.iap` file with the security counter of all boards here.
