@@ -3,6 +3,7 @@
 //! Views over byte slices on the way in, writers into byte slices on the way out; no sockets, no state.
 
 use core::fmt;
+use core::ops::RangeInclusive;
 
 /// The server's well-known port.
 pub const PORT: u16 = 69;
@@ -207,29 +208,35 @@ impl<'a> Request<'a> {
     }
 }
 
+/// The options this crate knows, and the values they may have.
+const OPTIONS: [(&str, RangeInclusive<u64>); 4] = [
+    ("blksize", MIN_BLOCK_SIZE as u64..=65464),
+    ("tsize", 0..=u64::MAX),
+    ("timeout", 1..=255),
+    ("windowsize", 1..=65535),
+];
+
 fn decode_options(mut bytes: &[u8]) -> Result<Options, PacketError> {
-    let mut options = Options::default();
+    let mut values = [None; OPTIONS.len()];
     while !bytes.is_empty() {
         let (name, rest) = split_text(bytes)?;
         let (value, rest) = split_text(rest)?;
         bytes = rest;
-        let within = |name: &'static str, min: u16, max: u16| {
-            let number = decimal(value).and_then(|number| u16::try_from(number).ok());
-            number
-                .filter(|number| (min..=max).contains(number))
-                .ok_or(PacketError::Option(name))
-        };
-        if name.eq_ignore_ascii_case("blksize") {
-            options.block_size = Some(within("blksize", MIN_BLOCK_SIZE, 65464)?);
-        } else if name.eq_ignore_ascii_case("tsize") {
-            options.transfer_size = Some(decimal(value).ok_or(PacketError::Option("tsize"))?);
-        } else if name.eq_ignore_ascii_case("timeout") {
-            options.timeout_s = Some(within("timeout", 1, 255)? as u8);
-        } else if name.eq_ignore_ascii_case("windowsize") {
-            options.window_size = Some(within("windowsize", 1, 65535)?);
+        for ((known, range), place) in OPTIONS.iter().zip(&mut values) {
+            if name.eq_ignore_ascii_case(known) {
+                let value = decimal(value).filter(|value| range.contains(value));
+                *place = Some(value.ok_or(PacketError::Option(known))?);
+            }
         }
     }
-    Ok(options)
+    // Within their ranges the numbers fit.
+    let [block_size, transfer_size, timeout_s, window_size] = values;
+    Ok(Options {
+        block_size: block_size.map(|size| size as u16),
+        transfer_size,
+        timeout_s: timeout_s.map(|seconds| seconds as u8),
+        window_size: window_size.map(|size| size as u16),
+    })
 }
 
 /// A number of digits alone: what `str::parse` takes, a leading plus sign among it, is more, and more code.
@@ -241,13 +248,13 @@ fn decimal(text: &str) -> Option<u64> {
 }
 
 fn encode_options(options: &Options, writer: &mut Writer<'_>) -> Option<()> {
-    let pairs = [
-        ("blksize", options.block_size.map(u64::from)),
-        ("tsize", options.transfer_size),
-        ("timeout", options.timeout_s.map(u64::from)),
-        ("windowsize", options.window_size.map(u64::from)),
+    let values = [
+        options.block_size.map(u64::from),
+        options.transfer_size,
+        options.timeout_s.map(u64::from),
+        options.window_size.map(u64::from),
     ];
-    for (name, value) in pairs {
+    for ((name, _), value) in OPTIONS.iter().zip(values) {
         if let Some(value) = value {
             writer.text(name)?;
             writer.number(value)?;
