@@ -156,6 +156,7 @@ impl<'a, F: Flash> Iap<'a, F> {
         let now = platform.now();
         // First what the last step brought about: a verdict is told before the next client is heard.
         self.serve(now, platform);
+        self.send_all(now, device);
         let more_frames = self.take_frames(now, device, platform);
         self.assign_address(now);
         self.send_all(now, device);
@@ -185,9 +186,10 @@ impl<'a, F: Flash> Iap<'a, F> {
                 PollIngressSingleResult::None => return false,
                 PollIngressSingleResult::PacketProcessed => {}
                 PollIngressSingleResult::SocketStateChanged => {
-                    // This frame may begin a transfer that takes the socket from the one before.
-                    self.send_all(now, device);
+                    // Served first: what TCP acknowledges then is out of its window already. Sent before the next frame, which may begin
+                    // a transfer that takes the socket from the one before.
                     self.serve(now, platform);
+                    self.send_all(now, device);
                 }
             }
         }

@@ -24,12 +24,12 @@ use crate::http::Connection;
 
 /// HTTP connections at a time.
 pub const HTTP_SOCKETS: usize = if cfg!(feature = "http") { 4 } else { 0 };
-/// Eight segments of 1460 bytes: what a receive ring of the DMA usually holds.
-pub const UPLOAD_RX: usize = 11_680;
+/// Nine segments of 1460 bytes: half of what the receive ring of the DMA holds, and all that there is RAM for.
+pub const UPLOAD_RX: usize = 13_140;
 /// Two segments.
 pub const HTTP_RX: usize = 2920;
-/// A page and a half; the network empties it within a round trip.
-pub const HTTP_TX: usize = 2048;
+/// More than a segment; the network empties it within a round trip.
+pub const HTTP_TX: usize = 1808;
 /// HTTP, TFTP, DHCP.
 pub const SOCKETS: usize = HTTP_SOCKETS + files::SOCKETS + cfg!(feature = "dhcp") as usize;
 
