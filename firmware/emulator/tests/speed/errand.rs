@@ -159,10 +159,10 @@ impl Errand {
                 })
             }
             Step::Post(exchange) => {
+                let answer = exchange.act(host);
                 if exchange.sent > 0 {
                     self.first_block.get_or_insert(now);
                 }
-                let answer = exchange.act(host);
                 self.question(now, host);
                 let answer = answer?;
                 self.verdict = Some(now);
