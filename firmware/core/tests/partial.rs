@@ -222,6 +222,17 @@ fn a_sector_that_is_larger_than_the_ring_and_turns_out_bad_is_never_committed() 
     assert!(starts(&mut board, 2));
 }
 
+/// Found by the fuzz target: nobody judged its vectors, and the board waited for ever.
+#[test]
+fn an_image_shorter_than_its_vectors_is_refused() {
+    let bytes = payload(60, 1);
+    is_refused(
+        &mut board(),
+        &partial(&bytes, 2, &[5]),
+        ErrorCode::VectorTable,
+    );
+}
+
 /// The content is right, but a cut may have left cells that read differently at the next boot.
 #[test]
 fn a_sector_in_doubt_cannot_be_left_out() {

@@ -6,7 +6,8 @@ use iap_core::intake::{Intake, Outcome, Source, Ticket, Transport};
 use iap_core::update::{RING_RESERVE, Ring, Step, Updater};
 use iap_protocol::ErrorCode;
 use iap_protocol::crc::crc32;
-use iap_protocol::header::{HEADER_LEN, ImageHeader};
+use iap_protocol::header::{HEADER_LEN, ImageHeader, PREFIX_LEN, PREFIX_MAGIC, Prefix};
+use iap_protocol::memory::{Region, SectorSet};
 use smoltcp::time::Instant;
 use smoltcp::wire::Ipv4Address;
 
@@ -83,7 +84,21 @@ fn with_header(kind: u8, payload: &[u8], config: &Config, script: &mut Script<'_
     if kind & 16 != 0 {
         header.sector_crc32[usize::from(script.byte()) % 24] ^= script.u32();
     }
-    [&header.encode()[..], payload].concat()
+    let head = header.encode();
+    if kind & 32 == 0 {
+        return [&head[..], payload].concat();
+    }
+    let sectors = SectorSet(script.u32());
+    let mut file = [&Prefix { sectors }.encode()[..], &head].concat();
+    for part in config.map.flash.sectors() {
+        if sectors.contains(part.index) {
+            let span = part
+                .region
+                .span_in(Region::new(start, payload.len() as u32));
+            file.extend_from_slice(&payload[span.start as usize..span.end as usize]);
+        }
+    }
+    file
 }
 
 /// Gives `file` to the update in the pieces and with the steps that the script says, then does all steps that are left.
@@ -157,11 +172,19 @@ fn check(mut flash: Nor, outcome: Outcome, config: &Config, file: &[u8]) -> Nor 
         let Decision::Start(start) = decision else {
             panic!("committed, and not started: {decision:?}");
         };
+        let at = (config.map.application.start - BASE) as usize;
+        let image = file.get(PREFIX_LEN..);
+        if let Some(image) = image.filter(|_| file.starts_with(&PREFIX_MAGIC)) {
+            let header = ImageHeader::decode(image).expect("a header that was accepted");
+            let held = &flash.bytes[at..at + header.payload_size as usize];
+            assert_eq!(crc32(held), header.payload_crc32);
+            assert_eq!(start.image.unwrap().payload_crc32(), header.payload_crc32);
+            return flash;
+        }
         let payload = match ImageHeader::decode(file) {
             Ok(_) => &file[HEADER_LEN..],
             Err(_) => file,
         };
-        let at = (config.map.application.start - BASE) as usize;
         assert!(flash.bytes[at..].starts_with(payload));
         assert_eq!(start.image.unwrap().payload_crc32(), crc32(payload));
     } else {

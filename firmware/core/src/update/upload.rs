@@ -419,10 +419,14 @@ impl Upload {
                 &[size, came],
             ));
         }
+        if !self.writing && self.brings_vectors(&config.map) {
+            let size = match self.sent {
+                Some(_) => self.header.payload_size(),
+                None => self.payload_received,
+            };
+            self.judge_vectors(ring, config, Some(size))?;
+        }
         if self.sent.is_none() {
-            if !self.writing {
-                self.judge_vectors(ring, config, Some(self.payload_received))?;
-            }
             match self.kind {
                 Some(Kind::Raw) if RAW_IMAGES => {
                     let (size, crc) = (self.payload_received, self.crc);
