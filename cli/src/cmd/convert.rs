@@ -146,8 +146,7 @@ pub fn run(args: &ConvertArgs, output: &Output) -> Result<(), Failure> {
     })
 }
 
-/// Writes a temporary file beside `path` and renames it, so that nobody ever sees a part of it. What was there before is removed first:
-/// file systems write the new one to the disk at once where it takes the place of another, which takes as long as all the rest.
+/// Writes a temporary file beside `path` and renames it, so that at any time there is the old file or the new one, never a part of it.
 pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let failed = |error: io::Error| {
         Failure::new(
@@ -162,11 +161,7 @@ pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
         .map_err(failed)?;
     let written = file.write_all(bytes);
     drop(file);
-    let written = written.and_then(|()| {
-        // If that fails the next step says why.
-        let _ = fs::remove_file(path);
-        fs::rename(&temporary, path)
-    });
+    let written = written.and_then(|()| fs::rename(&temporary, path));
     written.map_err(|error| {
         // The first error is the one to report.
         let _ = fs::remove_file(&temporary);

@@ -144,8 +144,12 @@ impl Bench<'_> {
             .arg(profile)
             .arg(elf)
             .arg("-o")
-            .arg(&ours);
-        let objcopy = objcopy.clone().args(["-O", "binary"]).arg(elf).arg(&theirs);
+            .output(&ours);
+        let objcopy = objcopy
+            .clone()
+            .args(["-O", "binary"])
+            .arg(elf)
+            .output(&theirs);
         let series = self.measure(&[convert, objcopy], self.options.runs)?;
         if series.iter().all(Series::is_complete) && fs::read(ours)? != fs::read(theirs)? {
             bail!("iapctl and {OBJCOPY} disagree about {}", elf.display());

@@ -28,6 +28,7 @@ pub(super) struct Program {
     pub(super) name: String,
     pub(super) program: PathBuf,
     pub(super) arguments: Vec<OsString>,
+    output: Option<PathBuf>,
     /// After that it is killed, and has failed.
     pub(super) limit: Duration,
 }
@@ -48,6 +49,7 @@ impl Program {
             name: name.to_owned(),
             program: program.into(),
             arguments: Vec::new(),
+            output: None,
             limit: Duration::from_secs(60),
         }
     }
@@ -61,6 +63,13 @@ impl Program {
         arguments.into_iter().fold(self, Self::arg)
     }
 
+    /// The last argument: a file that it writes. It is removed before each run, because a file system may write at once to the disk what takes
+    /// the place of another file.
+    pub(super) fn output(mut self, path: &Path) -> Self {
+        self.output = Some(path.to_owned());
+        self.arg(path)
+    }
+
     pub(super) fn limit(mut self, limit: Duration) -> Self {
         self.limit = limit;
         self
@@ -68,6 +77,9 @@ impl Program {
 
     /// Runs it; what it says is shown if it fails. `scratch` is a file for the report.
     pub(super) fn run(&self, scratch: &Path) -> Result<Measured> {
+        if let Some(output) = self.output.as_ref().filter(|output| output.exists()) {
+            fs::remove_file(output)?;
+        }
         let mut helper = Command::new(env::current_exe()?);
         helper.arg(MEASURED).arg(scratch);
         helper.arg(self.limit.as_millis().to_string());
