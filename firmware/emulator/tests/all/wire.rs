@@ -216,7 +216,7 @@ fn the_cable_is_out_for_three_seconds_in_the_middle_of_a_transfer() {
     let mut lan = Lan::new(MII, setup);
     let (payload, file) = lan.image((1, 2, 3), LEN);
     lan.begin(lock_step(), file);
-    lan.runs(Time::from_millis(15));
+    lan.runs(Time::from_millis(8));
     let before = lan.board().ethernet_use();
     assert!(
         before.received > 10 && before.received < 60,
