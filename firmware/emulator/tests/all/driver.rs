@@ -1,8 +1,5 @@
 //! The flash driver of the shipped binary: what it promises to the core, and the proof that the tests notice when it does not.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
 use crate::common::built;
 use crate::common::iap::MII;
 use iap_emulator::sweep::Firmware;
@@ -35,35 +32,7 @@ fn an_erased_record_sector_is_not_read_from_the_cache() {
 
 /// The firmware with a mistake in its driver.
 fn with_defect(feature: &str) -> Firmware {
-    Firmware::load(MII, &build(feature)).unwrap()
-}
-
-fn build(feature: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(feature);
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args([
-        "build",
-        "--quiet",
-        "--package",
-        "iap-stm32f407",
-        "--profile",
-        "firmware",
-    ]);
-    cargo.args(["--target", "thumbv7em-none-eabihf", "--features", feature]);
-    cargo
-        .arg("--target-dir")
-        .arg(&folder)
-        .env("IAP_PROFILE", MII);
-    // The flags of the host's build are not for the chip.
-    cargo
-        .env_remove("RUSTFLAGS")
-        .env_remove("CARGO_ENCODED_RUSTFLAGS");
-    let status = cargo.status().expect("cargo can be started");
-    assert!(
-        status.success(),
-        "the firmware does not build with {feature}"
-    );
-    folder.join("thumbv7em-none-eabihf/firmware/iap-stm32f407")
+    Firmware::load(MII, &built::with_mistake(MII, feature)).unwrap()
 }
 
 #[test]

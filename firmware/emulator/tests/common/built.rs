@@ -19,6 +19,23 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
+fn cargo() -> Command {
+    let mut cargo = Command::new(env!("CARGO"));
+    // The flags of the host's build are not for the chip.
+    cargo
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS");
+    cargo
+}
+
+fn succeeds(cargo: &mut Command) {
+    let status = cargo.status().expect("cargo can be started");
+    assert!(
+        status.success(),
+        "{cargo:?} failed; is the target installed? rustup target add thumbv7em-none-eabihf"
+    );
+}
+
 /// A file of the target folder that this cargo command makes out of these sources.
 fn built(file: &str, sources: &[&str], command: &[&str]) -> PathBuf {
     let path = target().join(file);
@@ -27,15 +44,9 @@ fn built(file: &str, sources: &[&str], command: &[&str]) -> PathBuf {
     let newest = sources.iter().map(|source| newest(&root().join(source)));
     let made = fs::metadata(&path).and_then(|made| made.modified()).ok();
     if made < newest.max() {
-        let mut cargo = Command::new(env!("CARGO"));
+        let mut cargo = cargo();
         cargo.args(command).current_dir(root());
-        cargo
-            .env("CARGO_TARGET_DIR", target())
-            // The flags of the host's build are not for the chip.
-            .env_remove("RUSTFLAGS")
-            .env_remove("CARGO_ENCODED_RUSTFLAGS");
-        let status = cargo.status().expect("cargo can be started");
-        assert!(status.success(), "cargo {} failed", command.join(" "));
+        succeeds(cargo.env("CARGO_TARGET_DIR", target()));
         // Cargo leaves a file alone that comes out the same.
         let file = File::options().append(true).open(&path).unwrap();
         file.set_modified(SystemTime::now()).unwrap();
@@ -98,24 +109,28 @@ pub(crate) fn iapctl() -> PathBuf {
     built("debug/iapctl", &sources, &command)
 }
 
+/// A build of the IAP firmware with a mistake in it.
+pub(crate) fn with_mistake(profile: &str, feature: &str) -> PathBuf {
+    let folder = target().join("tmp").join(feature);
+    let mut cargo = cargo();
+    cargo.args(["build", "--quiet", "--package", "iap-stm32f407"]);
+    cargo.args(["--profile", "firmware", "--features", feature]);
+    cargo.args(["--target", "thumbv7em-none-eabihf", "--target-dir"]);
+    succeeds(cargo.arg(&folder).env("IAP_PROFILE", profile));
+    folder.join("thumbv7em-none-eabihf/firmware/iap-stm32f407")
+}
+
 /// Programs of a workspace of their own beside this crate, in release; the folder they are in.
 pub(crate) fn workspace(name: &str) -> PathBuf {
     let folder = format!("firmware/emulator/{name}");
     let lock = File::create(target().join("tmp/built.lock")).unwrap();
     lock.lock().unwrap();
-    let mut cargo = Command::new(env!("CARGO"));
+    let mut cargo = cargo();
     cargo.args(["build", "--release", "--quiet"]);
     cargo.args(["--target", "thumbv7em-none-eabihf", "--manifest-path"]);
     cargo.arg(root().join(folder).join("Cargo.toml"));
     let built = target().join("tmp").join(name);
     cargo.arg("--target-dir").arg(&built);
-    cargo
-        .env_remove("RUSTFLAGS")
-        .env_remove("CARGO_ENCODED_RUSTFLAGS");
-    let status = cargo.status().expect("cargo can be started");
-    assert!(
-        status.success(),
-        "{name} does not build; is the target installed? rustup target add thumbv7em-none-eabihf"
-    );
+    succeeds(&mut cargo);
     built.join("thumbv7em-none-eabihf/release")
 }
