@@ -6,6 +6,7 @@
 use core::ptr;
 use core::sync::atomic::{Ordering, compiler_fence};
 
+use cortex_m::asm;
 use iap_core::flash::{Block, Flash, FlashError, FlashFault};
 use iap_protocol::crc::Crc32;
 use iap_protocol::memory::{Region, Sector};
@@ -96,7 +97,10 @@ impl ChipFlash {
     /// Waits for the operation to end and reads what has become of it (RM0090 sections 3.6.3 to 3.6.5).
     #[inline(always)] // once for every word of the application
     fn finish(&self, tries: u32, address: u32, failure: FlashFault) -> Result<(), FlashError> {
-        // Nearly always: the fetch of what comes here has waited for the flash.
+        // What has started the operation went to the flash over another bus than FLASH_SR is read over: without this the status could be
+        // the one from before it (ARMv7-M ARM A3.7.3).
+        asm::dsb();
+        // Nearly always good: the fetch of what comes here has waited for the flash.
         let mut status = self.flash.sr().read().bits();
         if word::is_good(status) {
             return Ok(());
