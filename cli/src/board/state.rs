@@ -147,12 +147,12 @@ pub fn phase(phase: Phase) -> &'static str {
     }
 }
 
-/// Why a board is in IAP mode.
+/// Why a board came into IAP mode: how things were at its last reset.
 pub fn reason(reason: IapReason) -> &'static str {
     match reason {
-        IapReason::NoApplication => "no application is installed",
-        IapReason::UpdateUnfinished => "an update began and did not end",
-        IapReason::ApplicationDamaged => "the application in flash is not the one committed",
+        IapReason::NoApplication => "no application was installed",
+        IapReason::UpdateUnfinished => "an update had begun and not ended",
+        IapReason::ApplicationDamaged => "the application in flash was not the one committed",
         IapReason::KeyHeld => "the IAP key was held at reset",
         IapReason::Requested => "the application asked for it",
         IapReason::NotConfirmed => "the application never confirmed its start",

@@ -135,7 +135,7 @@ fn a_push_over_http_logs_in_and_resets() {
     assert_eq!(board.state.lock().unwrap().resets, 1);
     let text = stdout(&output);
     assert!(
-        text.contains("reset: it is in IAP mode again (no application is installed)"),
+        text.contains("reset: it is in IAP mode again (no application was installed)"),
         "{text}"
     );
 }
