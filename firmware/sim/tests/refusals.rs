@@ -258,6 +258,35 @@ fn a_full_raw_image_must_be_the_last_of_its_form_and_one_with_a_header_need_not_
     assert_eq!(sim.flash_bytes()[0x2_0000..], raw);
 }
 
+/// A line end behind the last boundary may be there or not (RFC 2046 section 5.1.1), so the two bytes that nearly every client sends there
+/// could be the image's as well. Until they have come, an image of all of user flash and one too long by them look the same, and the old
+/// application is erased for either: a full image must not be refused because of clients that leave the line end out.
+#[test]
+fn only_a_form_without_its_last_line_end_hides_one_or_two_bytes_too_many_until_they_come() {
+    let sim = board();
+    let fields = format!("{LOGIN}content-type: multipart/form-data; boundary=B\r\n");
+    let head = "--B\r\ncontent-disposition: form-data; name=datafile; filename=a\r\n\r\n";
+    let post = |len: usize| {
+        let (raw, _) = application((2, 0, 0), len);
+        let body = [head.as_bytes(), &raw, b"\r\n--B--"].concat();
+        request(sim.http(), "/upload.cgi", &fields, &body)
+    };
+    let user_flash = 896 * 1024;
+    let before = operations(&sim);
+    let (status, told) = post(user_flash + 3);
+    assert_eq!(status, ErrorCode::TooLarge.http_status(), "{told}");
+    assert_eq!(operations(&sim), before);
+    assert_eq!(starts(&sim).as_deref(), Some("1.0.0"));
+    for too_many in [1, 2] {
+        let (status, told) = post(user_flash + too_many);
+        assert_eq!(status, ErrorCode::TooLarge.http_status(), "{told}");
+        assert_eq!(starts(&sim), None, "the board stays in IAP mode");
+        let (status, told) = post(user_flash);
+        assert_eq!(status, 200, "{told}");
+        assert!(starts(&sim).is_some(), "the next push mends it");
+    }
+}
+
 #[test]
 fn files_of_a_few_bytes_are_refused_without_a_flash_operation() {
     let sim = board();
