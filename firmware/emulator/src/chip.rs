@@ -13,7 +13,7 @@ use crate::flash::Flash;
 use crate::gpio::Gpio;
 use crate::pwr::Pwr;
 use crate::rcc::{self, Oscillator, Rcc, ResetCause};
-use crate::register::{Context, Refusal, Registers};
+use crate::register::{Context, Registers, Result};
 use crate::report::Reports;
 use crate::system::{Backup, Crc, Debug, Random, Signature, Syscfg};
 use crate::time::Time;
@@ -189,8 +189,8 @@ impl Chip {
         now: Time,
         pc: u32,
         block: &Block,
-        f: impl FnOnce(&mut dyn Registers, &mut Context<'_>) -> Result<T, Refusal>,
-    ) -> Result<Option<T>, Refusal> {
+        f: impl FnOnce(&mut dyn Registers, &mut Context<'_>) -> Result<T>,
+    ) -> Result<Option<T>> {
         let mut context = Context {
             now,
             pc,
@@ -362,7 +362,7 @@ impl Chip {
     }
 
     /// The word at `offset` from 0x1FFF_7800.
-    pub(crate) fn signature_word(&self, offset: u32) -> Result<u32, Refusal> {
+    pub(crate) fn signature_word(&self, offset: u32) -> Result<u32> {
         self.signature.read(offset)
     }
 }

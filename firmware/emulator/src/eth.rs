@@ -27,7 +27,7 @@ use std::sync::Arc;
 use iap_profile::Profile;
 use rsemu::core::space::RamStore;
 
-use crate::register::{Context, Refusal, Registers, Write};
+use crate::register::{Context, Refusal, Registers, Result, Write};
 use crate::time::Time;
 use crate::wires::Wires;
 use bits::*;
@@ -239,12 +239,7 @@ impl Ethernet {
         }
     }
 
-    fn write_dma(
-        &mut self,
-        offset: u32,
-        write: Write,
-        context: &mut Context<'_>,
-    ) -> Result<(), Refusal> {
+    fn write_dma(&mut self, offset: u32, write: Write, context: &mut Context<'_>) -> Result<()> {
         if self.resetting.is_some() && offset != DMABMR {
             context.guest_error(
                 "a DMA register is written before DMABMR.SR reads 0 (RM0090 section 33.8.4)",
@@ -312,7 +307,7 @@ impl Ethernet {
         }
     }
 
-    fn write_omr(&mut self, write: Write, context: &mut Context<'_>) -> Result<(), Refusal> {
+    fn write_omr(&mut self, write: Write, context: &mut Context<'_>) -> Result<()> {
         let new = write.over(self.dma.omr);
         if new & !omr::KNOWN != 0 {
             return Err(Refusal::NotModelled);
@@ -337,7 +332,7 @@ impl Ethernet {
 }
 
 impl Registers for Ethernet {
-    fn read(&mut self, offset: u32, context: &mut Context<'_>) -> Result<u32, Refusal> {
+    fn read(&mut self, offset: u32, context: &mut Context<'_>) -> Result<u32> {
         self.advance(context);
         Ok(match offset {
             MACCR => self.mac.cr,
@@ -363,12 +358,7 @@ impl Registers for Ethernet {
         })
     }
 
-    fn write(
-        &mut self,
-        offset: u32,
-        write: Write,
-        context: &mut Context<'_>,
-    ) -> Result<(), Refusal> {
+    fn write(&mut self, offset: u32, write: Write, context: &mut Context<'_>) -> Result<()> {
         self.advance(context);
         match offset {
             MACCR => self.write_maccr(write, context),

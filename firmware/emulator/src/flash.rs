@@ -24,7 +24,7 @@ use iap_sim::nor::{Cut, FlashTimes, Moment, Nor};
 use rsemu::core::space::RamStore;
 
 use crate::board::BoardOptions;
-use crate::register::{Context, Refusal};
+use crate::register::{Context, Refusal, Result};
 use crate::time::Time;
 use cache::{Cache, LINE_BYTES};
 use registers::{Control, Status};
@@ -186,7 +186,7 @@ impl Flash {
     }
 
     /// A read of the array by the core's data port.
-    pub(crate) fn read(&mut self, offset: u32, bytes: &mut [u8], now: Time) -> Result<(), Refusal> {
+    pub(crate) fn read(&mut self, offset: u32, bytes: &mut [u8], now: Time) -> Result<()> {
         self.stall(now);
         self.store
             .read_at(offset.into(), bytes)
@@ -209,7 +209,7 @@ impl Flash {
         offset: u32,
         bytes: &[u8],
         context: &mut Context<'_>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<()> {
         let start = self.stall(context.now);
         if !self.may_program(offset, bytes, context) {
             return Ok(());

@@ -5,7 +5,7 @@
 
 use iap_profile::{Level, Pin, PinSettings};
 
-use crate::register::{Context, Refusal, Registers, Write};
+use crate::register::{Context, Refusal, Registers, Result, Write};
 use crate::time::Time;
 
 /// Ports A to I.
@@ -84,7 +84,7 @@ impl Port {
 }
 
 impl Registers for Port {
-    fn read(&mut self, offset: u32, _: &mut Context<'_>) -> Result<u32, Refusal> {
+    fn read(&mut self, offset: u32, _: &mut Context<'_>) -> Result<u32> {
         Ok(match offset {
             MODER..=PUPDR => self.config[(offset / 4) as usize],
             IDR => (0..16).map(|pin| u32::from(self.level(pin)) << pin).sum(),
@@ -96,7 +96,7 @@ impl Registers for Port {
         })
     }
 
-    fn write(&mut self, offset: u32, write: Write, _: &mut Context<'_>) -> Result<(), Refusal> {
+    fn write(&mut self, offset: u32, write: Write, _: &mut Context<'_>) -> Result<()> {
         let slot = match offset {
             MODER..=PUPDR => &mut self.config[(offset / 4) as usize],
             ODR => &mut self.odr,

@@ -1,6 +1,6 @@
 //! PWR: access to the backup domain, voltage scaling, the supply monitor (RM0090 section 5). Stop and standby modes are not modelled.
 
-use crate::register::{Context, Refusal, Registers, Write};
+use crate::register::{Context, Refusal, Registers, Result, Write};
 
 const CR: u32 = 0;
 const CSR: u32 = 4;
@@ -40,7 +40,7 @@ impl Pwr {
 }
 
 impl Registers for Pwr {
-    fn read(&mut self, offset: u32, context: &mut Context<'_>) -> Result<u32, Refusal> {
+    fn read(&mut self, offset: u32, context: &mut Context<'_>) -> Result<u32> {
         match offset {
             CR => Ok(self.cr),
             CSR => {
@@ -51,7 +51,7 @@ impl Registers for Pwr {
         }
     }
 
-    fn write(&mut self, offset: u32, write: Write, _: &mut Context<'_>) -> Result<(), Refusal> {
+    fn write(&mut self, offset: u32, write: Write, _: &mut Context<'_>) -> Result<()> {
         match offset {
             // The two bits choose what deep sleep does; deep sleep itself is what is not modelled. CWUF and CSBF read as 0.
             CR => self.cr = write.over(self.cr) & (0xC3F3 | LPDS_PDDS) & !0xC,

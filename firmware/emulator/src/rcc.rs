@@ -9,7 +9,7 @@ mod hse;
 mod limits;
 mod prescaler;
 
-use crate::register::{Context, Refusal, Registers, Write};
+use crate::register::{Context, Refusal, Registers, Result, Write};
 use crate::time::Time;
 use crate::wires::Clocks;
 pub use cause::ResetCause;
@@ -65,6 +65,13 @@ enum Source {
 pub(crate) struct Gate {
     pub(crate) bus: usize,
     pub(crate) bit: u32,
+}
+
+impl Gate {
+    fn is_set_in(self, registers: &[u32; 6]) -> bool {
+        let register = registers.get(self.bus);
+        register.is_some_and(|bits| bits >> self.bit & 1 != 0)
+    }
 }
 
 #[derive(Debug)]
@@ -123,15 +130,11 @@ impl Rcc {
     }
 
     pub(crate) fn is_enabled(&self, gate: Gate) -> bool {
-        self.enables
-            .get(gate.bus)
-            .is_some_and(|bits| bits >> gate.bit & 1 != 0)
+        gate.is_set_in(&self.enables)
     }
 
     pub(crate) fn is_held_in_reset(&self, gate: Gate) -> bool {
-        self.resets
-            .get(gate.bus)
-            .is_some_and(|bits| bits >> gate.bit & 1 != 0)
+        gate.is_set_in(&self.resets)
     }
 
     /// BDCR.BDRST: the backup domain is held in reset.
@@ -192,22 +195,20 @@ impl Rcc {
         }
     }
 
-    fn pll_input_hz(&self) -> u64 {
-        let source = if self.pllcfgr >> 22 & 1 != 0 {
-            self.hse.hz
-        } else {
-            HSI_HZ
-        };
-        source / u64::from(self.pllcfgr & 0x3F).max(1)
+    fn pll_source_hz(&self) -> u64 {
+        match self.pllcfgr >> 22 & 1 {
+            0 => HSI_HZ,
+            _ => self.hse.hz,
+        }
+    }
+
+    /// PLLM.
+    fn pll_m(&self) -> u64 {
+        u64::from(self.pllcfgr & 0x3F).max(1)
     }
 
     fn vco_hz(&self) -> u64 {
-        let source = if self.pllcfgr >> 22 & 1 != 0 {
-            self.hse.hz
-        } else {
-            HSI_HZ
-        };
-        source * u64::from(self.pllcfgr >> 6 & 0x1FF) / u64::from(self.pllcfgr & 0x3F).max(1)
+        self.pll_source_hz() * u64::from(self.pllcfgr >> 6 & 0x1FF) / self.pll_m()
     }
 
     fn pll_p(&self) -> u64 {
@@ -243,7 +244,7 @@ impl Rcc {
             | flag(self.is_ready(Source::Pll, now), PLLRDY)
     }
 
-    fn write_control(&mut self, write: Write, context: &mut Context<'_>) -> Result<(), Refusal> {
+    fn write_control(&mut self, write: Write, context: &mut Context<'_>) -> Result<()> {
         let new = write.over(self.cr) & !(HSIRDY | HSERDY | PLLRDY);
         if new & PLLI2SON != 0 {
             return Err(Refusal::NotModelled);
@@ -282,7 +283,7 @@ impl Rcc {
 
     /// RM0090 section 7.3.2.
     fn check_pll(&self, context: &mut Context<'_>) {
-        let (input, vco) = (self.pll_input_hz(), self.vco_hz());
+        let (input, vco) = (self.pll_source_hz() / self.pll_m(), self.vco_hz());
         if !(950_000..=2_100_000).contains(&input) {
             context.guest_error(format!("RCC_PLLCFGR: the VCO's input is {input} Hz, expected 1 to 2 MHz (RM0090 section 7.3.2)"));
         }
@@ -316,7 +317,7 @@ impl Rcc {
 }
 
 impl Registers for Rcc {
-    fn read(&mut self, offset: u32, context: &mut Context<'_>) -> Result<u32, Refusal> {
+    fn read(&mut self, offset: u32, context: &mut Context<'_>) -> Result<u32> {
         self.switch(context.now);
         let bank = |first, values: &[u32; 6]| {
             Self::bank(offset, first).and_then(|i| values.get(i).copied())
@@ -340,12 +341,7 @@ impl Registers for Rcc {
         })
     }
 
-    fn write(
-        &mut self,
-        offset: u32,
-        write: Write,
-        context: &mut Context<'_>,
-    ) -> Result<(), Refusal> {
+    fn write(&mut self, offset: u32, write: Write, context: &mut Context<'_>) -> Result<()> {
         self.switch(context.now);
         let bank = |first, values: &mut [u32; 6]| {
             let slot = Self::bank(offset, first).and_then(|i| values.get_mut(i));

@@ -40,6 +40,9 @@ pub(crate) enum Refusal {
     BusError,
 }
 
+/// What an access comes to.
+pub(crate) type Result<T, E = Refusal> = std::result::Result<T, E>;
+
 /// What a peripheral knows while it is accessed.
 pub(crate) struct Context<'a> {
     pub(crate) now: Time,
@@ -64,11 +67,6 @@ impl Context<'_> {
 
 /// A peripheral's registers. Offsets are multiples of 4.
 pub(crate) trait Registers {
-    fn read(&mut self, offset: u32, context: &mut Context<'_>) -> Result<u32, Refusal>;
-    fn write(
-        &mut self,
-        offset: u32,
-        write: Write,
-        context: &mut Context<'_>,
-    ) -> Result<(), Refusal>;
+    fn read(&mut self, offset: u32, context: &mut Context<'_>) -> Result<u32>;
+    fn write(&mut self, offset: u32, write: Write, context: &mut Context<'_>) -> Result<()>;
 }

@@ -3,7 +3,7 @@
 
 use iap_sim::rng::Rng;
 
-use crate::register::{Context, Refusal, Registers, Write};
+use crate::register::{Context, Refusal, Registers, Result, Write};
 use crate::time::Time;
 
 /// SYSCFG.
@@ -22,7 +22,7 @@ impl Syscfg {
 }
 
 impl Registers for Syscfg {
-    fn read(&mut self, offset: u32, _: &mut Context<'_>) -> Result<u32, Refusal> {
+    fn read(&mut self, offset: u32, _: &mut Context<'_>) -> Result<u32> {
         match offset {
             0 => Ok(0), // MEMRMP: flash at 0
             4 => Ok(self.pmc),
@@ -31,12 +31,7 @@ impl Registers for Syscfg {
         }
     }
 
-    fn write(
-        &mut self,
-        offset: u32,
-        write: Write,
-        context: &mut Context<'_>,
-    ) -> Result<(), Refusal> {
+    fn write(&mut self, offset: u32, write: Write, context: &mut Context<'_>) -> Result<()> {
         match offset {
             0 if write.ones() == 0 => {}
             4 => {
@@ -86,7 +81,7 @@ impl Crc {
 }
 
 impl Registers for Crc {
-    fn read(&mut self, offset: u32, _: &mut Context<'_>) -> Result<u32, Refusal> {
+    fn read(&mut self, offset: u32, _: &mut Context<'_>) -> Result<u32> {
         match offset {
             0 => Ok(self.value),
             4 => Ok(self.independent.into()),
@@ -95,12 +90,7 @@ impl Registers for Crc {
         }
     }
 
-    fn write(
-        &mut self,
-        offset: u32,
-        write: Write,
-        context: &mut Context<'_>,
-    ) -> Result<(), Refusal> {
+    fn write(&mut self, offset: u32, write: Write, context: &mut Context<'_>) -> Result<()> {
         match offset {
             0 => {
                 if write.mask != u32::MAX {
@@ -163,7 +153,7 @@ impl Random {
 }
 
 impl Registers for Random {
-    fn read(&mut self, offset: u32, context: &mut Context<'_>) -> Result<u32, Refusal> {
+    fn read(&mut self, offset: u32, context: &mut Context<'_>) -> Result<u32> {
         let done = self.cr & 4 != 0 && self.ready_at <= context.now;
         let ready = done && !self.broken;
         match offset {
@@ -183,12 +173,7 @@ impl Registers for Random {
         }
     }
 
-    fn write(
-        &mut self,
-        offset: u32,
-        write: Write,
-        context: &mut Context<'_>,
-    ) -> Result<(), Refusal> {
+    fn write(&mut self, offset: u32, write: Write, context: &mut Context<'_>) -> Result<()> {
         match offset {
             0 if write.ones() & 8 != 0 => return Err(Refusal::NotModelled), // IE
             0 => {
@@ -220,7 +205,7 @@ impl Backup {
         self.words.get(index).copied()
     }
 
-    fn index(offset: u32) -> Result<usize, Refusal> {
+    fn index(offset: u32) -> Result<usize> {
         match offset {
             0x50..=0x9C => Ok((offset as usize - 0x50) / 4),
             _ => Err(Refusal::NotModelled), // clock, calendar, alarms
@@ -229,16 +214,11 @@ impl Backup {
 }
 
 impl Registers for Backup {
-    fn read(&mut self, offset: u32, _: &mut Context<'_>) -> Result<u32, Refusal> {
+    fn read(&mut self, offset: u32, _: &mut Context<'_>) -> Result<u32> {
         Ok(self.words[Self::index(offset)?])
     }
 
-    fn write(
-        &mut self,
-        offset: u32,
-        write: Write,
-        context: &mut Context<'_>,
-    ) -> Result<(), Refusal> {
+    fn write(&mut self, offset: u32, write: Write, context: &mut Context<'_>) -> Result<()> {
         let word = &mut self.words[Self::index(offset)?];
         if context.wires.backup_writable {
             *word = write.over(*word);
@@ -256,7 +236,7 @@ pub(crate) struct Debug {
 }
 
 impl Registers for Debug {
-    fn read(&mut self, offset: u32, _: &mut Context<'_>) -> Result<u32, Refusal> {
+    fn read(&mut self, offset: u32, _: &mut Context<'_>) -> Result<u32> {
         match offset {
             0 => Ok(0x1007_6413), // RM0090 section 38.6.1: device 0x413; ES0182: 0x1007 is revision Y
             4..=0xC => Ok(self.words[(offset / 4 - 1) as usize]),
@@ -264,7 +244,7 @@ impl Registers for Debug {
         }
     }
 
-    fn write(&mut self, offset: u32, write: Write, _: &mut Context<'_>) -> Result<(), Refusal> {
+    fn write(&mut self, offset: u32, write: Write, _: &mut Context<'_>) -> Result<()> {
         match offset {
             4..=0xC => {
                 let word = &mut self.words[(offset / 4 - 1) as usize];
@@ -285,7 +265,7 @@ pub(crate) struct Signature {
 
 impl Signature {
     /// Offset from 0x1FFF_7800: OTP, then the signature.
-    pub(crate) fn read(&self, offset: u32) -> Result<u32, Refusal> {
+    pub(crate) fn read(&self, offset: u32) -> Result<u32> {
         match offset {
             0x000..0x210 => Ok(u32::MAX), // OTP, as shipped
             0x210..=0x218 => Ok(self.unique_id[(offset as usize - 0x210) / 4]),

@@ -3,7 +3,7 @@
 //! The counter is computed from the time that passed, so it costs nothing while nobody looks; it counts on while the flash stalls the core.
 //! Not modelled: inputs, outputs on pins, DMA, slave modes, counting down: setting one of these up is reported.
 
-use crate::register::{Context, Refusal, Registers, Write};
+use crate::register::{Context, Refusal, Registers, Result, Write};
 use crate::time::Time;
 
 const CR1: u32 = 0x00;
@@ -177,7 +177,7 @@ fn distance(start: u64, compare: u64, period: u64) -> Option<u64> {
 }
 
 impl Registers for Timer {
-    fn read(&mut self, offset: u32, context: &mut Context<'_>) -> Result<u32, Refusal> {
+    fn read(&mut self, offset: u32, context: &mut Context<'_>) -> Result<u32> {
         self.advance(context.now, context.wires.clocks.timers1_hz);
         Ok(match offset {
             CR1 => self.cr1,
@@ -200,12 +200,7 @@ impl Registers for Timer {
         })
     }
 
-    fn write(
-        &mut self,
-        offset: u32,
-        write: Write,
-        context: &mut Context<'_>,
-    ) -> Result<(), Refusal> {
+    fn write(&mut self, offset: u32, write: Write, context: &mut Context<'_>) -> Result<()> {
         self.advance(context.now, context.wires.clocks.timers1_hz);
         match offset {
             CR1 if write.ones() & !CR1_KNOWN != 0 => return Err(Refusal::NotModelled),

@@ -3,7 +3,7 @@
 //! Both say when they expire; the board turns that into a reset of the whole chip. LSI runs at its nominal 32 kHz; the chip's may be
 //! anything from 17 to 47 kHz (DS8626 section 5.3.9), so a refresh should come three times as often as this model asks for.
 
-use crate::register::{Context, Refusal, Registers, Write};
+use crate::register::{Context, Refusal, Registers, Result, Write};
 use crate::time::Time;
 
 const LSI_HZ: u64 = 32_000;
@@ -56,7 +56,7 @@ impl Independent {
 }
 
 impl Registers for Independent {
-    fn read(&mut self, offset: u32, context: &mut Context<'_>) -> Result<u32, Refusal> {
+    fn read(&mut self, offset: u32, context: &mut Context<'_>) -> Result<u32> {
         match offset {
             0 => Ok(0),
             4 => Ok(self.prescaler),
@@ -70,12 +70,7 @@ impl Registers for Independent {
         }
     }
 
-    fn write(
-        &mut self,
-        offset: u32,
-        write: Write,
-        context: &mut Context<'_>,
-    ) -> Result<(), Refusal> {
+    fn write(&mut self, offset: u32, write: Write, context: &mut Context<'_>) -> Result<()> {
         match offset {
             0 => self.key(write.value & 0xFFFF, context.now),
             4 | 8 if !self.unlocked => {
@@ -151,7 +146,7 @@ impl Window {
 }
 
 impl Registers for Window {
-    fn read(&mut self, offset: u32, context: &mut Context<'_>) -> Result<u32, Refusal> {
+    fn read(&mut self, offset: u32, context: &mut Context<'_>) -> Result<u32> {
         match offset {
             0 => Ok(self.count(context.now) | u32::from(self.active) << 7),
             4 => Ok(self.config),
@@ -160,12 +155,7 @@ impl Registers for Window {
         }
     }
 
-    fn write(
-        &mut self,
-        offset: u32,
-        write: Write,
-        context: &mut Context<'_>,
-    ) -> Result<(), Refusal> {
+    fn write(&mut self, offset: u32, write: Write, context: &mut Context<'_>) -> Result<()> {
         match offset {
             0 => {
                 let early = self.active && self.count(context.now) > self.config & 0x7F;

@@ -1,7 +1,7 @@
 //! The management counters (RM0090 section 33.5.7): those four that the STM32F407 has and that can move here.
 
 use super::bits::MMC_FIRST;
-use crate::register::{Refusal, Write};
+use crate::register::{Refusal, Result, Write};
 
 const CONTROL: u32 = 0x100;
 const RECEIVE_FLAGS: u32 = 0x104;
@@ -43,7 +43,7 @@ impl Mmc {
         self.unicast = self.unicast.wrapping_add(self.step());
     }
 
-    pub(super) fn read(&mut self, offset: u32) -> Result<u32, Refusal> {
+    pub(super) fn read(&mut self, offset: u32) -> Result<u32> {
         let counter = match offset {
             CONTROL => return Ok(self.control),
             // A counter at its half or its end raises a flag; none gets there.
@@ -66,7 +66,7 @@ impl Mmc {
         Ok(value)
     }
 
-    pub(super) fn write(&mut self, offset: u32, write: Write) -> Result<(), Refusal> {
+    pub(super) fn write(&mut self, offset: u32, write: Write) -> Result<()> {
         debug_assert!(offset >= MMC_FIRST);
         match offset {
             CONTROL => {

@@ -1,7 +1,7 @@
 //! FLASH_ACR, KEYR, OPTKEYR, SR, CR and OPTCR (RM0090 section 3.9).
 
 use super::Flash;
-use crate::register::{Context, Refusal, Registers, Write};
+use crate::register::{Context, Refusal, Registers, Result, Write};
 
 const ACR: u32 = 0x00;
 const KEYR: u32 = 0x04;
@@ -128,7 +128,7 @@ impl Control {
         self.cr | if self.is_locked() { LOCK } else { 0 }
     }
 
-    fn key(&mut self, key: u32) -> Result<(), Refusal> {
+    fn key(&mut self, key: u32) -> Result<()> {
         self.keys = match (self.keys, key) {
             (Keys::None, key) if key == KEYS[0] => Keys::First,
             (Keys::First, key) if key == KEYS[1] => Keys::Open,
@@ -176,7 +176,7 @@ impl Flash {
 }
 
 impl Registers for Flash {
-    fn read(&mut self, offset: u32, context: &mut Context<'_>) -> Result<u32, Refusal> {
+    fn read(&mut self, offset: u32, context: &mut Context<'_>) -> Result<u32> {
         self.advance(context.now);
         Ok(match offset {
             ACR => self.control.acr,
@@ -199,12 +199,7 @@ impl Registers for Flash {
         })
     }
 
-    fn write(
-        &mut self,
-        offset: u32,
-        write: Write,
-        context: &mut Context<'_>,
-    ) -> Result<(), Refusal> {
+    fn write(&mut self, offset: u32, write: Write, context: &mut Context<'_>) -> Result<()> {
         self.advance(context.now);
         match offset {
             ACR => self.write_acr(write, context),

@@ -8,7 +8,7 @@ use rsemu::core::space::RamStore;
 use super::super::bits::*;
 use super::super::{Ethernet, EthernetUse};
 use crate::memory::{SRAM, SRAM_LEN};
-use crate::register::{Context, Refusal, Registers, Write};
+use crate::register::{Context, Registers, Result, Write};
 use crate::report::Reports;
 use crate::time::Time;
 use crate::wires::{Clocks, Wires};
@@ -67,7 +67,7 @@ impl Bench {
             .unwrap();
     }
 
-    pub(super) fn try_write(&mut self, offset: u32, value: u32) -> Result<(), Refusal> {
+    pub(super) fn try_write(&mut self, offset: u32, value: u32) -> Result<()> {
         self.with(|eth, context| eth.write(offset, Write::word(value), context))
     }
 
