@@ -2,6 +2,9 @@
 //!
 //! A [`Refusal`] is a code with the values that explain it; its `Display` is the sentence that TFTP's ERROR, HTTP's answer and
 //! `status.json` carry: what is wrong, what was expected, what to do.
+//!
+//! It is a hundred bytes, too many to be handed from function to function on a board. So whoever judges is lent one to be filled in, `why`,
+//! and returns [`Refused`], which takes no place and cannot be had without one.
 
 use core::fmt::{self, Write};
 
@@ -188,8 +191,12 @@ pub const DETAIL_LEN: usize = 96;
 /// Bytes of a refusal's sentence, at most.
 pub const SENTENCE_LEN: usize = 240;
 
+/// Something was refused, and the [`Refusal`] that was lent for it says why.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Refused(());
+
 /// A refusal with the values that explain it.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Refusal {
     /// What went wrong.
     pub code: ErrorCode,
@@ -209,30 +216,73 @@ impl Refusal {
         }
     }
 
-    /// A refusal with numbers; `form` as [`Writer::fill`] takes it. What does not fit is cut off.
-    #[inline(never)]
+    /// A refusal with numbers, as [`Refusal::refuse_with`] fills it in.
     pub fn with(code: ErrorCode, form: &[u8], numbers: &[u32]) -> Self {
-        Self::filled(code, b"", form, numbers, &[])
-    }
-
-    /// As [`Refusal::with`], with a hint before the form.
-    pub fn hinting(code: ErrorCode, hint: &[u8], form: &[u8], numbers: &[u32]) -> Self {
-        Self::filled(code, hint, form, numbers, &[])
-    }
-
-    /// A refusal with somebody else's texts, in which what needs escaping is replaced.
-    #[inline(never)]
-    pub fn quoting(code: ErrorCode, form: &[u8], texts: &[&[u8]]) -> Self {
-        Self::filled(code, b"", form, &[], texts)
-    }
-
-    fn filled(code: ErrorCode, hint: &[u8], form: &[u8], numbers: &[u32], texts: &[&[u8]]) -> Self {
         let mut refusal = Self::new(code);
-        let mut detail = Writer::new(&mut refusal.detail);
+        refusal.refuse_with(code, form, numbers);
+        refusal
+    }
+
+    /// To be lent to those who judge; what it says before one of them has refused means nothing.
+    pub const fn unsaid() -> Self {
+        Self::new(ErrorCode::TryLater)
+    }
+
+    /// Refuses without values.
+    #[inline(never)]
+    pub fn refuse(&mut self, code: ErrorCode) -> Refused {
+        self.code = code;
+        self.len = 0;
+        Refused(())
+    }
+
+    /// Refuses with numbers; `form` as [`Writer::fill`] takes it. What does not fit is cut off.
+    #[inline(never)]
+    pub fn refuse_with(&mut self, code: ErrorCode, form: &[u8], numbers: &[u32]) -> Refused {
+        self.refuse_hinting(code, b"", form, numbers)
+    }
+
+    /// As [`Refusal::refuse_with`], with a hint before the form.
+    pub fn refuse_hinting(
+        &mut self,
+        code: ErrorCode,
+        hint: &[u8],
+        form: &[u8],
+        numbers: &[u32],
+    ) -> Refused {
+        self.fill(code, hint, form, numbers, &[])
+    }
+
+    /// Refuses with somebody else's texts, in which what needs escaping is replaced.
+    #[inline(never)]
+    pub fn refuse_quoting(&mut self, code: ErrorCode, form: &[u8], texts: &[&[u8]]) -> Refused {
+        self.fill(code, b"", form, &[], texts)
+    }
+
+    /// Refuses as somebody else has.
+    pub fn refuse_as(&mut self, other: &Refusal) -> Refused {
+        self.clone_from(other);
+        Refused(())
+    }
+
+    fn fill(
+        &mut self,
+        code: ErrorCode,
+        hint: &[u8],
+        form: &[u8],
+        numbers: &[u32],
+        texts: &[&[u8]],
+    ) -> Refused {
+        let mut detail = Writer::new(&mut self.detail);
         detail.text(hint);
         detail.fill(form, numbers, texts);
-        refusal.len = detail.len() as u8;
-        refusal
+        self.len = detail.len() as u8;
+        self.code = code;
+        Refused(())
+    }
+
+    fn detail(&self) -> &[u8] {
+        self.detail.get(..self.len.into()).unwrap_or_default()
     }
 
     /// Writes the whole sentence, as it goes over the wire.
@@ -240,7 +290,7 @@ impl Refusal {
         out.text(self.code.packed_sentence());
         if self.len > 0 {
             out.text(b" (");
-            out.plain(self.detail.get(..self.len.into()).unwrap_or_default());
+            out.plain(self.detail());
             out.text(b")");
         }
     }
@@ -252,6 +302,15 @@ impl Refusal {
         out.into_written()
     }
 }
+
+// Not derived: what is behind the detail does not count.
+impl PartialEq for Refusal {
+    fn eq(&self, other: &Self) -> bool {
+        (self.code, self.detail()) == (other.code, other.detail())
+    }
+}
+
+impl Eq for Refusal {}
 
 impl From<ErrorCode> for Refusal {
     #[inline(never)]
@@ -325,7 +384,8 @@ mod tests {
 
     #[test]
     fn values_are_shown_and_cut_where_they_do_not_fit() {
-        let refusal = Refusal::quoting(
+        let mut refusal = Refusal::unsaid();
+        refusal.refuse_quoting(
             ErrorCode::WrongBoard,
             packed!("expected {t}, image says {t}"),
             &[b"sim", b"a\"b"],
@@ -336,7 +396,8 @@ mod tests {
         );
         let plain = ErrorCode::WrongBoard.sentence();
         assert_eq!(Refusal::new(ErrorCode::WrongBoard).to_string(), plain);
-        let long = Refusal::quoting(ErrorCode::WrongBoard, packed!("{t}"), &[&[b'x'; 200]]);
+        let mut long = Refusal::unsaid();
+        long.refuse_quoting(ErrorCode::WrongBoard, packed!("{t}"), &[&[b'x'; 200]]);
         assert_eq!(long.to_string().len(), plain.len() + 3 + DETAIL_LEN);
     }
 }

@@ -1,5 +1,6 @@
 //! What a reset starts: the application, if and only if the record says that it is complete and the flash agrees; else IAP mode.
 
+use iap_protocol::error::Refusal;
 use iap_protocol::header::{Flags, HeaderBytes};
 use iap_protocol::memory::{MemoryMap, Region};
 use iap_protocol::status::IapReason;
@@ -134,7 +135,7 @@ pub fn committed_application<'s>(
 /// committed by, and whoever could forge the record could leave a revocation out.
 fn is_genuine(image: &HeaderBytes, config: &Config, flash: &dyn Flash) -> bool {
     image.security_counter() >= config.security_counter
-        && signature::check(image, config, 0).is_ok()
+        && signature::check(image, config, 0, &mut Refusal::unsaid()).is_ok()
         && digest::holds(flash, image) == Ok(true)
 }
 

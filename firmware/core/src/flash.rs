@@ -7,7 +7,7 @@ use core::fmt;
 
 use iap_protocol::ErrorCode;
 use iap_protocol::crc::Crc32;
-use iap_protocol::error::Refusal;
+use iap_protocol::error::{Refusal, Refused};
 use iap_protocol::memory::{FlashMap, Region, Sector, SectorSet};
 use iap_protocol::packed;
 
@@ -71,9 +71,11 @@ impl fmt::Display for FlashError {
     }
 }
 
-impl From<FlashError> for Refusal {
-    fn from(error: FlashError) -> Self {
-        let code = match error.fault {
+impl FlashError {
+    /// Refuses what the flash does not do.
+    #[inline(never)]
+    pub fn refuse(self, why: &mut Refusal) -> Refused {
+        let code = match self.fault {
             FlashFault::Erase => ErrorCode::FlashErase,
             FlashFault::Program
             | FlashFault::Alignment
@@ -83,7 +85,7 @@ impl From<FlashError> for Refusal {
             FlashFault::SupplyLow => ErrorCode::SupplyLow,
             FlashFault::Read => ErrorCode::FlashRead,
         };
-        Refusal::with(code, error.fault.form(), &[error.address])
+        why.refuse_with(code, self.fault.form(), &[self.address])
     }
 }
 
@@ -195,12 +197,13 @@ mod tests {
 
     #[test]
     fn a_refusal_names_the_address_and_the_status_bit() {
-        let refusal = Refusal::from(FlashError::new(FlashFault::Sequence, 0x0802_0000));
+        let mut refusal = Refusal::unsaid();
+        FlashError::new(FlashFault::Sequence, 0x0802_0000).refuse(&mut refusal);
         assert_eq!(
             refusal.to_string(),
             "flash word was not programmed (at 0x08020000 PGSERR)"
         );
-        let refusal = Refusal::from(FlashError::new(FlashFault::Erase, 0x0802_0000));
+        FlashError::new(FlashFault::Erase, 0x0802_0000).refuse(&mut refusal);
         assert_eq!(
             refusal.to_string(),
             "flash sector did not erase (at 0x08020000)"

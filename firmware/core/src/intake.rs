@@ -5,7 +5,7 @@
 
 use core::fmt;
 
-use iap_protocol::error::Refusal;
+use iap_protocol::error::{Refusal, Refused};
 use smoltcp::time::Instant;
 use smoltcp::wire::Ipv4Address;
 
@@ -56,9 +56,11 @@ pub enum Outcome {
     Committed,
     /// It failed.
     Failed(Refusal),
+    /// Another one has taken its place.
+    TakenOver,
 }
 
-/// The one place where images come in.
+/// The one place where images come in. `why` says, after a refusal, what was refused.
 pub trait Intake {
     /// Starts an upload of `declared` bytes (TFTP's tsize, HTTP's length of the file; `None` where unknown). Refused with
     /// [`iap_protocol::ErrorCode::Busy`], and who holds it, while another one runs.
@@ -67,7 +69,8 @@ pub trait Intake {
         now: Instant,
         source: Source,
         declared: Option<u32>,
-    ) -> Result<Ticket, Refusal>;
+        why: &mut Refusal,
+    ) -> Result<Ticket, Refused>;
 
     /// Says that no more than `at_most` bytes will come: all that a form tells of the length of the file in it.
     fn bound(&mut self, ticket: Ticket, at_most: u32) {
@@ -78,17 +81,17 @@ pub trait Intake {
     fn room(&self) -> usize;
 
     /// Takes `bytes`, at most [`Intake::room`] of them, in order. An error ends the upload: the image was judged and refused.
-    fn accept(&mut self, ticket: Ticket, bytes: &[u8]) -> Result<(), Refusal>;
+    fn accept(&mut self, ticket: Ticket, bytes: &[u8], why: &mut Refusal) -> Result<(), Refused>;
 
     /// Says that there are no more bytes. The verdict follows in [`Intake::outcome`], at the earliest at once, at the latest when the
     /// last sector is verified.
-    fn finish(&mut self, ticket: Ticket) -> Result<(), Refusal>;
+    fn finish(&mut self, ticket: Ticket, why: &mut Refusal) -> Result<(), Refused>;
 
     /// Gives the upload up, for the reason given.
-    fn abort(&mut self, ticket: Ticket, reason: Refusal);
+    fn abort(&mut self, ticket: Ticket, reason: &Refusal);
 
-    /// What has become of the upload; of one that was taken over by another: failed.
-    fn outcome(&self, ticket: Ticket) -> Outcome;
+    /// What has become of the upload.
+    fn outcome(&self, ticket: Ticket) -> &Outcome;
 
     /// Whether an upload runs.
     fn is_busy(&self) -> bool;

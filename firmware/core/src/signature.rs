@@ -5,7 +5,7 @@
 //! order of the group is 2.5 KiB there and a few bytes here, where nobody minds 2 ms. Nothing here is secret, so nothing needs constant time.
 
 use iap_protocol::ErrorCode;
-use iap_protocol::error::Refusal;
+use iap_protocol::error::{Refusal, Refused};
 use iap_protocol::header::{HeaderBytes, SIGNATURE_LEN};
 use iap_protocol::packed;
 use salty::{CompressedY, EdwardsPoint, Scalar};
@@ -16,30 +16,35 @@ use crate::sha::Sha512;
 /// Judges the signature of an image whose header says `revoked` of nothing but itself: the keys revoked so far come from the record.
 // Not inlined: the stack of a packet's whole way would hold what one signature needs.
 #[inline(never)]
-pub(crate) fn check(image: &HeaderBytes, config: &Config, revoked: u32) -> Result<(), Refusal> {
+pub(crate) fn check(
+    image: &HeaderBytes,
+    config: &Config,
+    revoked: u32,
+    why: &mut Refusal,
+) -> Result<(), Refused> {
     if !image.is_signed() {
-        return Err(ErrorCode::NotSigned.into());
+        return Err(why.refuse(ErrorCode::NotSigned));
     }
     let id = image.key_id();
-    let refusal = |code, note| Err(Refusal::with(code, note, &[id]));
+    let mut refused = |code, note| Err(why.refuse_with(code, note, &[id]));
     let Some(key) = config.public_keys.get(id as usize) else {
-        return refusal(ErrorCode::UnknownKey, packed!("key {d}"));
+        return refused(ErrorCode::UnknownKey, packed!("key {d}"));
     };
     if revoked.checked_shr(id).is_none_or(|bits| bits & 1 != 0) {
-        return refusal(ErrorCode::KeyRevoked, packed!("key {d}"));
+        return refused(ErrorCode::KeyRevoked, packed!("key {d}"));
     }
     if !verify(key, image.signed(), &image.signature()) {
-        return refusal(ErrorCode::BadSignature, packed!("key {d}"));
+        return refused(ErrorCode::BadSignature, packed!("key {d}"));
     }
     // What follows was signed all the same: it is a mistake of the signer, and nothing that a stranger can make up.
     if image.sha256().is_none() {
-        return refusal(
+        return refused(
             ErrorCode::BadSignature,
             packed!("without a digest it covers no payload"),
         );
     }
     if !image.may_revoke_its_keys() {
-        return refusal(
+        return refused(
             ErrorCode::HeaderField,
             packed!("key {d} may revoke higher ones only"),
         );

@@ -122,13 +122,14 @@ fn a_low_supply_pauses_the_update_without_an_operation() {
     let (mut sram, mut ccm) = (vec![0; RING[0]], vec![0; RING[1]]);
     let ring = Ring::new([&mut sram, &mut ccm]);
     let mut updater = Updater::new(&mut board.nor, &board.config, ring).unwrap();
+    let (declared, why) = (Some(file.len() as u32), &mut Refusal::unsaid());
     let ticket = updater
-        .begin(Instant::ZERO, source(), Some(file.len() as u32))
+        .begin(Instant::ZERO, source(), declared, why)
         .unwrap();
-    feed(&mut updater, ticket, &file).unwrap();
-    updater.finish(ticket).unwrap();
+    feed(&mut updater, ticket, &file, why).unwrap();
+    updater.finish(ticket, why).unwrap();
     let (mut steps, mut low) = (0, 0);
-    while updater.outcome(ticket) == Outcome::Running {
+    while *updater.outcome(ticket) == Outcome::Running {
         steps += 1;
         assert!(steps < 100_000, "the update never ends");
         if steps % 10 == 0 {
@@ -143,7 +144,7 @@ fn a_low_supply_pauses_the_update_without_an_operation() {
         }
     }
     assert!(low > 9, "{low} steps found the supply low");
-    assert_eq!(updater.outcome(ticket), Outcome::Committed);
+    assert_eq!(updater.outcome(ticket), &Outcome::Committed);
     assert!(starts(&mut board, "2.0.0"));
 }
 
@@ -208,12 +209,13 @@ fn a_client_that_vanishes_before_the_ring_was_full_costs_nothing() {
             let (mut sram, mut ccm) = (vec![0; RING[0]], vec![0; RING[1]]);
             let ring = Ring::new([&mut sram, &mut ccm]);
             let mut updater = Updater::new(&mut board.nor, &board.config, ring).unwrap();
+            let (declared, why) = (Some(file.len() as u32), &mut Refusal::unsaid());
             let ticket = updater
-                .begin(Instant::ZERO, source(), Some(file.len() as u32))
+                .begin(Instant::ZERO, source(), declared, why)
                 .unwrap();
-            feed(&mut updater, ticket, &file[..sent]).unwrap();
+            feed(&mut updater, ticket, &file[..sent], why).unwrap();
             assert_eq!(updater.step(), Step::Idle);
-            updater.abort(ticket, Refusal::from(ErrorCode::ClientSilent));
+            updater.abort(ticket, &Refusal::from(ErrorCode::ClientSilent));
             assert_eq!(updater.step(), Step::Idle);
         }
         assert_eq!(board.nor.counters().operations(), before);

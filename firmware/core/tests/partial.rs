@@ -8,6 +8,7 @@ use iap_core::boot::Decision;
 use iap_core::intake::{Intake, Outcome};
 use iap_core::update::{Ring, Updater};
 use iap_protocol::ErrorCode;
+use iap_protocol::error::Refusal;
 use iap_protocol::header::{HEADER_LEN, ImageHeader, PREFIX_LEN, Prefix};
 use iap_protocol::memory::SectorSet;
 use iap_protocol::version::Version;
@@ -269,15 +270,16 @@ fn a_sector_that_changes_behind_the_board_s_back_is_noticed_before_the_commit() 
         let (mut sram, mut ccm) = (vec![0; RING[0]], vec![0; RING[1]]);
         let ring = Ring::new([&mut sram, &mut ccm]);
         let mut updater = Updater::new(&mut board.nor, &board.config, ring).unwrap();
-        let ticket = updater.begin(Instant::ZERO, source(), Some(file.len() as u32));
+        let (declared, why) = (Some(file.len() as u32), &mut Refusal::unsaid());
+        let ticket = updater.begin(Instant::ZERO, source(), declared, why);
         let ticket = ticket.unwrap();
-        feed(&mut updater, ticket, &file[..fed]).unwrap();
+        feed(&mut updater, ticket, &file[..fed], why).unwrap();
         // Sector 7, which comes last.
         updater.flash_mut().load(0x0806_0000, &[0; 64]);
-        let verdict =
-            feed(&mut updater, ticket, &file[fed..]).and_then(|()| updater.finish(ticket));
+        let verdict = feed(&mut updater, ticket, &file[fed..], why)
+            .and_then(|()| updater.finish(ticket, why));
         for _ in 0..100_000 {
-            if updater.outcome(ticket) != Outcome::Running {
+            if *updater.outcome(ticket) != Outcome::Running {
                 break;
             }
             updater.step();
@@ -286,7 +288,6 @@ fn a_sector_that_changes_behind_the_board_s_back_is_noticed_before_the_commit() 
             panic!("{verdict:?}, {:?}", updater.outcome(ticket));
         };
         assert_eq!(refusal.code, code, "{refusal}");
-        drop(updater);
         assert!(matches!(board.boot(), Some(Decision::Stay(_))));
     }
 }

@@ -10,7 +10,7 @@ use iap_core::record::{Last, Record, RecordState};
 use iap_core::update::{Ring, Updater};
 use iap_protocol::ErrorCode;
 use iap_protocol::crc::crc32;
-use iap_protocol::error::Refusal;
+use iap_protocol::error::{Refusal, Refused};
 use iap_protocol::header::{Flags, HEADER_LEN, ImageHeader, PayloadDigest, Prefix, SIGNED_LEN};
 use iap_protocol::memory::SectorSet;
 use iap_protocol::status::{IapReason, Policy};
@@ -133,10 +133,19 @@ fn five_thousand_damaged_payloads_that_fit_the_ring_cost_nothing() {
 
 /// A push to a board with a ring of 26 KiB, of which [`iap_core::update::RING_RESERVE`] are spare: the first erase comes early.
 fn push_with_small_ring(board: &mut Board, file: &[u8]) -> Result<(), Refusal> {
+    let mut why = Refusal::unsaid();
+    hand_over_with_small_ring(board, file, &mut why).map_err(|_| why)
+}
+
+fn hand_over_with_small_ring(
+    board: &mut Board,
+    file: &[u8],
+    why: &mut Refusal,
+) -> Result<(), Refused> {
     let (mut sram, mut ccm) = (vec![0; 16 * 1024], vec![0; 10 * 1024]);
     let ring = Ring::new([&mut sram, &mut ccm]);
     let mut updater = Updater::new(&mut board.nor, &board.config, ring).unwrap();
-    let ticket = updater.begin(Instant::ZERO, source(), Some(file.len() as u32))?;
+    let ticket = updater.begin(Instant::ZERO, source(), Some(file.len() as u32), why)?;
     for block in file.chunks(1024) {
         for _ in 0..1_000_000 {
             if updater.room() >= block.len() {
@@ -144,13 +153,14 @@ fn push_with_small_ring(board: &mut Board, file: &[u8]) -> Result<(), Refusal> {
             }
             updater.step();
         }
-        updater.accept(ticket, block)?;
+        updater.accept(ticket, block, why)?;
     }
-    updater.finish(ticket)?;
+    updater.finish(ticket, why)?;
     for _ in 0..1_000_000 {
         match updater.outcome(ticket) {
             Outcome::Committed => return Ok(()),
-            Outcome::Failed(refusal) => return Err(refusal),
+            Outcome::Failed(refusal) => return Err(why.refuse_as(refusal)),
+            Outcome::TakenOver => panic!("by whom"),
             Outcome::Running => updater.step(),
         };
     }

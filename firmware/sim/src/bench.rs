@@ -9,7 +9,7 @@ use iap_core::flash::{Flash, FlashError};
 use iap_core::intake::{Intake, Outcome, Source, Ticket, Transport};
 use iap_core::update::{Ring, Step, Updater};
 use iap_profile::Profile;
-use iap_protocol::error::Refusal;
+use iap_protocol::error::{Refusal, Refused};
 use iap_protocol::header::ImageHeader;
 use iap_protocol::memory::{FlashMap, MemoryMap, Region, Sector};
 use iap_protocol::version::Version;
@@ -190,18 +190,20 @@ pub fn transfer<F: Flash>(
     file: &[u8],
     declared: Option<u32>,
 ) -> Pushed {
-    let ticket = match updater.begin(Instant::ZERO, source(), declared) {
-        Ok(ticket) => ticket,
-        Err(refusal) => return Pushed::Refused(refusal),
+    let mut why = Refusal::unsaid();
+    let Ok(ticket) = updater.begin(Instant::ZERO, source(), declared, &mut why) else {
+        return Pushed::Refused(why);
     };
-    let handed_over = feed(updater, ticket, file).and_then(|()| updater.finish(ticket));
-    if let Err(refusal) = handed_over {
-        return Pushed::Refused(refusal);
+    let handed_over =
+        feed(updater, ticket, file, &mut why).and_then(|()| updater.finish(ticket, &mut why));
+    if handed_over.is_err() {
+        return Pushed::Refused(why);
     }
     for _ in 0..MAX_STEPS {
         match updater.outcome(ticket) {
             Outcome::Committed => return Pushed::Committed,
-            Outcome::Failed(refusal) => return Pushed::Refused(refusal),
+            Outcome::Failed(refusal) => return Pushed::Refused(refusal.clone()),
+            Outcome::TakenOver => panic!("by whom"),
             Outcome::Running => updater.step(),
         };
     }
@@ -213,7 +215,8 @@ pub fn feed<F: Flash>(
     updater: &mut Updater<'_, F>,
     ticket: Ticket,
     file: &[u8],
-) -> Result<(), Refusal> {
+    why: &mut Refusal,
+) -> Result<(), Refused> {
     for block in file.chunks(1428) {
         let mut steps = 0;
         while updater.room() < block.len() {
@@ -221,10 +224,10 @@ pub fn feed<F: Flash>(
             steps += 1;
             assert!(steps < MAX_STEPS, "room never comes");
             if let Outcome::Failed(refusal) = updater.outcome(ticket) {
-                return Err(refusal);
+                return Err(why.refuse_as(refusal));
             }
         }
-        updater.accept(ticket, block)?;
+        updater.accept(ticket, block, why)?;
     }
     Ok(())
 }

@@ -339,7 +339,9 @@ mod tests {
 
     fn refusal() -> Refusal {
         let form = packed!("image says {t}, this is {t}");
-        Refusal::quoting(ErrorCode::WrongBoard, form, &[b"a", b"b"])
+        let mut refusal = Refusal::unsaid();
+        refusal.refuse_quoting(ErrorCode::WrongBoard, form, &[b"a", b"b"]);
+        refusal
     }
 
     fn written(view: &View<'_>) -> String {

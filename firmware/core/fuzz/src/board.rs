@@ -7,7 +7,7 @@ use iap_core::flash::{Flash, FlashError, FlashFault};
 use iap_core::intake::{Intake, Outcome, Source, Ticket};
 use iap_protocol::ErrorCode;
 use iap_protocol::crc::Crc32;
-use iap_protocol::error::Refusal;
+use iap_protocol::error::{Refusal, Refused};
 use iap_protocol::http::{DEFAULT_PASSWORD, DEFAULT_USER};
 use iap_protocol::memory::{FlashMap, MemoryMap, Region, Sector, SectorSet};
 use iap_protocol::status::Policy;
@@ -149,19 +149,25 @@ impl Upload {
         }
     }
 
-    fn running(&mut self, ticket: Ticket) -> Result<(), Refusal> {
-        match &self.outcome {
-            Some(Outcome::Running) if ticket.0 == self.tickets => Ok(()),
-            Some(Outcome::Failed(refusal)) if ticket.0 == self.tickets => Err(refusal.clone()),
-            _ => Err(ErrorCode::TakenOver.into()),
+    fn running(&mut self, ticket: Ticket, why: &mut Refusal) -> Result<(), Refused> {
+        match self.outcome(ticket) {
+            Outcome::Running => Ok(()),
+            Outcome::Failed(refusal) => Err(why.refuse_as(refusal)),
+            _ => Err(why.refuse(ErrorCode::TakenOver)),
         }
     }
 }
 
 impl Intake for Upload {
-    fn begin(&mut self, _: Instant, source: Source, _: Option<u32>) -> Result<Ticket, Refusal> {
+    fn begin(
+        &mut self,
+        _: Instant,
+        source: Source,
+        _: Option<u32>,
+        why: &mut Refusal,
+    ) -> Result<Ticket, Refused> {
         if self.is_busy() {
-            return Err(ErrorCode::Busy.into());
+            return Err(why.refuse(ErrorCode::Busy));
         }
         self.tickets += 1;
         (self.taken, self.finished) = (0, false);
@@ -174,36 +180,36 @@ impl Intake for Upload {
         self.room
     }
 
-    fn accept(&mut self, ticket: Ticket, bytes: &[u8]) -> Result<(), Refusal> {
-        self.running(ticket)?;
+    fn accept(&mut self, ticket: Ticket, bytes: &[u8], why: &mut Refusal) -> Result<(), Refused> {
+        self.running(ticket, why)?;
         assert!(bytes.len() <= self.room, "more than there was room for");
         assert!(!self.finished, "bytes after the end");
         self.taken += bytes.len();
         if self.refuses {
-            let refusal = Refusal::new(ErrorCode::WrongBoard);
-            self.outcome = Some(Outcome::Failed(refusal.clone()));
-            return Err(refusal);
+            let refused = why.refuse(ErrorCode::WrongBoard);
+            self.outcome = Some(Outcome::Failed(why.clone()));
+            return Err(refused);
         }
         Ok(())
     }
 
-    fn finish(&mut self, ticket: Ticket) -> Result<(), Refusal> {
-        self.running(ticket)?;
+    fn finish(&mut self, ticket: Ticket, why: &mut Refusal) -> Result<(), Refused> {
+        self.running(ticket, why)?;
         assert!(!self.finished, "an end after the end");
         self.finished = true;
         Ok(())
     }
 
-    fn abort(&mut self, ticket: Ticket, reason: Refusal) {
-        if self.running(ticket).is_ok() {
-            self.outcome = Some(Outcome::Failed(reason));
+    fn abort(&mut self, ticket: Ticket, reason: &Refusal) {
+        if *self.outcome(ticket) == Outcome::Running {
+            self.outcome = Some(Outcome::Failed(reason.clone()));
         }
     }
 
-    fn outcome(&self, ticket: Ticket) -> Outcome {
+    fn outcome(&self, ticket: Ticket) -> &Outcome {
         match &self.outcome {
-            Some(outcome) if ticket.0 == self.tickets => outcome.clone(),
-            _ => Outcome::Failed(ErrorCode::TakenOver.into()),
+            Some(outcome) if ticket.0 == self.tickets => outcome,
+            _ => &Outcome::TakenOver,
         }
     }
 

@@ -6,6 +6,7 @@ use iap_core::intake::{Intake, Outcome, Source, Ticket, Transport};
 use iap_core::update::{RING_RESERVE, Ring, Step, Updater};
 use iap_protocol::ErrorCode;
 use iap_protocol::crc::crc32;
+use iap_protocol::error::Refusal;
 use iap_protocol::header::{HEADER_LEN, ImageHeader, PREFIX_LEN, PREFIX_MAGIC, Prefix};
 use iap_protocol::memory::{Region, SectorSet};
 use smoltcp::time::Instant;
@@ -111,9 +112,10 @@ fn run(flash: Nor, config: &Config, script: &mut Script<'_>, file: &[u8]) -> (No
         peer: Ipv4Address::new(192, 168, 0, 1),
     };
     let declared = (script.byte() & 1 != 0).then_some(file.len() as u32);
-    let outcome = match updater.begin(Instant::ZERO, source, declared) {
+    let mut why = Refusal::unsaid();
+    let outcome = match updater.begin(Instant::ZERO, source, declared, &mut why) {
         Ok(ticket) => send(&mut updater, ticket, script, file),
-        Err(refusal) => Outcome::Failed(refusal),
+        Err(_) => Outcome::Failed(why),
     };
     assert!(!updater.is_busy(), "the board is not free");
     (updater.into_flash(), outcome)
@@ -125,7 +127,7 @@ fn send(
     script: &mut Script<'_>,
     file: &[u8],
 ) -> Outcome {
-    let mut rest = file;
+    let (mut rest, mut why) = (file, Refusal::unsaid());
     for _ in 0..MAX_STEPS {
         if rest.is_empty() {
             break;
@@ -139,7 +141,7 @@ fn send(
         let len = len.min(rest.len()).min(updater.room());
         let (piece, later) = rest.split_at(len);
         rest = later;
-        if updater.accept(ticket, piece).is_err() {
+        if updater.accept(ticket, piece, &mut why).is_err() {
             break;
         }
         for _ in 0..script.byte() % 8 {
@@ -147,7 +149,7 @@ fn send(
         }
         match script.byte() {
             0xFF => {
-                updater.abort(ticket, ErrorCode::ClientSilent.into());
+                updater.abort(ticket, &ErrorCode::ClientSilent.into());
                 break;
             }
             _ if len == 0 => assert_ne!(updater.step(), Step::Idle, "no room and nothing to do"),
@@ -155,11 +157,11 @@ fn send(
         }
     }
     if rest.is_empty() {
-        let _ = updater.finish(ticket);
+        let _ = updater.finish(ticket, &mut why);
     }
     for _ in 0..MAX_STEPS {
         if updater.step() == Step::Idle {
-            return updater.outcome(ticket);
+            return updater.outcome(ticket).clone();
         }
     }
     panic!("the update never ends");

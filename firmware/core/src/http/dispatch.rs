@@ -1,6 +1,7 @@
 //! From a complete head to what is done about it: who may do what, the login, the reset.
 
 use iap_protocol::ErrorCode;
+use iap_protocol::error::Refusal;
 use iap_protocol::http::{FIELD_PASSWORD, FIELD_USER};
 
 use super::Context;
@@ -97,9 +98,10 @@ impl Connection {
 
     /// An upload or a reset by somebody who may.
     fn admitted(&mut self, context: &mut Context<'_>) {
+        let mut why = Refusal::unsaid();
         let begun = match self.request.route() {
-            Ok(Route::Upload) => self.begin_upload(context),
-            _ if context.intake.is_busy() => Err(ErrorCode::Busy.into()),
+            Ok(Route::Upload) => self.begin_upload(context, &mut why),
+            _ if context.intake.is_busy() => Err(why.refuse(ErrorCode::Busy)),
             _ => {
                 self.reset = true;
                 self.request.keep_alive = false;
@@ -109,8 +111,8 @@ impl Connection {
                 Ok(())
             }
         };
-        if let Err(refusal) = begun {
-            self.refuse(&refusal, self.request.body_len(), context);
+        if begun.is_err() {
+            self.refuse(&why, self.request.body_len(), context);
         }
     }
 

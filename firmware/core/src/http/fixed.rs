@@ -1,6 +1,6 @@
 //! A [`Site`] made of an intake and a status that stands still: for tests and fuzz targets, which bring their own intakes.
 
-use iap_protocol::error::Refusal;
+use iap_protocol::error::{Refusal, Refused};
 use iap_protocol::status::View;
 use smoltcp::time::Instant;
 
@@ -28,8 +28,9 @@ impl Intake for Fixed<'_> {
         now: Instant,
         source: Source,
         declared: Option<u32>,
-    ) -> Result<Ticket, Refusal> {
-        self.intake.begin(now, source, declared)
+        why: &mut Refusal,
+    ) -> Result<Ticket, Refused> {
+        self.intake.begin(now, source, declared, why)
     }
 
     fn bound(&mut self, ticket: Ticket, at_most: u32) {
@@ -40,19 +41,19 @@ impl Intake for Fixed<'_> {
         self.intake.room()
     }
 
-    fn accept(&mut self, ticket: Ticket, bytes: &[u8]) -> Result<(), Refusal> {
-        self.intake.accept(ticket, bytes)
+    fn accept(&mut self, ticket: Ticket, bytes: &[u8], why: &mut Refusal) -> Result<(), Refused> {
+        self.intake.accept(ticket, bytes, why)
     }
 
-    fn finish(&mut self, ticket: Ticket) -> Result<(), Refusal> {
-        self.intake.finish(ticket)
+    fn finish(&mut self, ticket: Ticket, why: &mut Refusal) -> Result<(), Refused> {
+        self.intake.finish(ticket, why)
     }
 
-    fn abort(&mut self, ticket: Ticket, reason: Refusal) {
+    fn abort(&mut self, ticket: Ticket, reason: &Refusal) {
         self.intake.abort(ticket, reason);
     }
 
-    fn outcome(&self, ticket: Ticket) -> Outcome {
+    fn outcome(&self, ticket: Ticket) -> &Outcome {
         self.intake.outcome(ticket)
     }
 

@@ -11,7 +11,7 @@
 
 use heapless::Vec;
 use iap_protocol::ErrorCode;
-use iap_protocol::error::Refusal;
+use iap_protocol::error::{Refusal, Refused};
 use iap_protocol::http::{FIELD_FILE, MAX_BOUNDARY_LEN};
 use iap_protocol::packed;
 
@@ -94,13 +94,14 @@ impl Multipart {
         line: &mut Buffer,
         intake: &mut dyn Intake,
         ticket: Ticket,
-    ) -> Result<usize, Refusal> {
+        why: &mut Refusal,
+    ) -> Result<usize, Refused> {
         let mut rest = bytes;
-        while self.settle(intake, ticket)? && !rest.is_empty() {
+        while self.settle(intake, ticket, why)? && !rest.is_empty() {
             let used = match self.state {
-                State::Content => self.content(rest, intake, ticket)?,
+                State::Content => self.content(rest, intake, ticket, why)?,
                 State::Headers => {
-                    let used = self.header(rest, line)?;
+                    let used = self.header(rest, line).map_err(|code| why.refuse(code))?;
                     if self.state == State::Content && self.part != Part::Ignored {
                         // Behind the file there are at least the delimiter and two dashes.
                         let so_far = bytes.len().wrapping_sub(rest.len()).wrapping_add(used);
@@ -109,7 +110,7 @@ impl Multipart {
                     }
                     Some(used)
                 }
-                _ => Some(self.after_delimiter(rest)?),
+                _ => Some(self.after_delimiter(rest, why)?),
             };
             let Some(used) = used else { break };
             rest = rest.get(used..).unwrap_or_default();
@@ -127,9 +128,21 @@ impl Multipart {
     }
 
     /// Gives out content that had been held back; whether all of it is gone.
-    fn settle(&mut self, intake: &mut dyn Intake, ticket: Ticket) -> Result<bool, Refusal> {
+    fn settle(
+        &mut self,
+        intake: &mut dyn Intake,
+        ticket: Ticket,
+        why: &mut Refusal,
+    ) -> Result<bool, Refused> {
         let owed = self.delimiter.get(self.owed.clone()).unwrap_or_default();
-        let given = give(&mut self.part, &mut self.has_file, owed, intake, ticket)?;
+        let given = give(
+            &mut self.part,
+            &mut self.has_file,
+            owed,
+            intake,
+            ticket,
+            why,
+        )?;
         self.owed.start = self.owed.start.wrapping_add(given);
         Ok(self.owed.is_empty())
     }
@@ -140,7 +153,8 @@ impl Multipart {
         rest: &[u8],
         intake: &mut dyn Intake,
         ticket: Ticket,
-    ) -> Result<Option<usize>, Refusal> {
+        why: &mut Refusal,
+    ) -> Result<Option<usize>, Refused> {
         let next = rest.first();
         if self.delimiter.get(self.matched) == next {
             self.matched = self.matched.wrapping_add(1);
@@ -157,7 +171,7 @@ impl Multipart {
         // The boundary holds no CR, so a delimiter can begin at a CR only.
         let run = rest.iter().position(|&byte| byte == b'\r');
         let run = rest.get(..run.unwrap_or(rest.len())).unwrap_or_default();
-        let given = give(&mut self.part, &mut self.has_file, run, intake, ticket)?;
+        let given = give(&mut self.part, &mut self.has_file, run, intake, ticket, why)?;
         Ok((given > 0).then_some(given))
     }
 
@@ -169,7 +183,7 @@ impl Multipart {
         self.state = State::Content;
     }
 
-    fn after_delimiter(&mut self, rest: &[u8]) -> Result<usize, Refusal> {
+    fn after_delimiter(&mut self, rest: &[u8], why: &mut Refusal) -> Result<usize, Refused> {
         let byte = rest.first().copied().unwrap_or_default();
         let undecided = self.delimiter.get(self.whole).copied();
         match (self.state, undecided, byte) {
@@ -184,7 +198,7 @@ impl Multipart {
                 self.state = State::Closed;
             }
             (State::Delimiter, Some(b'\r'), b'\n') | (State::Padding, _, b'\n') => {
-                self.begin_headers()?
+                self.begin_headers(why)?
             }
             (State::Closed, _, b'\n') => self.begin_content(Part::Epilogue),
             (State::Padding | State::Closed, _, b' ' | b'\t' | b'\r') => {}
@@ -192,15 +206,18 @@ impl Multipart {
                 self.mismatch();
                 return Ok(0);
             }
-            _ => return Err(malformed(packed!("text behind a boundary"))),
+            _ => return Err(malformed(packed!("text behind a boundary"), why)),
         }
         self.delimiter.truncate(self.whole);
         Ok(1)
     }
 
-    fn begin_headers(&mut self) -> Result<(), Refusal> {
+    fn begin_headers(&mut self, why: &mut Refusal) -> Result<(), Refused> {
         if self.part == Part::Epilogue {
-            return Err(malformed(packed!("a part behind the closing boundary")));
+            return Err(malformed(
+                packed!("a part behind the closing boundary"),
+                why,
+            ));
         }
         self.lines = Lines::default();
         self.part = Part::Ignored;
@@ -215,7 +232,7 @@ impl Multipart {
         (self.matched, self.leading) = (2, 2);
     }
 
-    fn header(&mut self, rest: &[u8], line: &mut Buffer) -> Result<usize, Refusal> {
+    fn header(&mut self, rest: &[u8], line: &mut Buffer) -> Result<usize, ErrorCode> {
         let (used, complete) = self.lines.take(rest, line)?;
         if !complete {
             return Ok(used);
@@ -231,7 +248,7 @@ impl Multipart {
         let (name, value) = field(line)?;
         if name == b"content-disposition" {
             if cut {
-                return Err(ErrorCode::HeadersTooLarge.into());
+                return Err(ErrorCode::HeadersTooLarge);
             }
             self.part = part(value);
         }
@@ -247,17 +264,18 @@ fn give(
     content: &[u8],
     intake: &mut dyn Intake,
     ticket: Ticket,
-) -> Result<usize, Refusal> {
+    why: &mut Refusal,
+) -> Result<usize, Refused> {
     if content.is_empty() || matches!(part, Part::Ignored | Part::Epilogue) {
         return Ok(content.len());
     }
     if *part == Part::Unnamed {
-        only_file(has_file)?;
+        only_file(has_file).map_err(|code| why.refuse(code))?;
         *part = Part::File;
     }
     let fitting = content.get(..intake.room()).unwrap_or(content);
     if !fitting.is_empty() {
-        intake.accept(ticket, fitting)?;
+        intake.accept(ticket, fitting, why)?;
     }
     Ok(fitting.len())
 }
@@ -288,6 +306,6 @@ fn part(disposition: &[u8]) -> Part {
     part
 }
 
-fn malformed(what: &[u8]) -> Refusal {
-    Refusal::with(ErrorCode::BadRequest, what, &[])
+fn malformed(what: &[u8], why: &mut Refusal) -> Refused {
+    why.refuse_with(ErrorCode::BadRequest, what, &[])
 }

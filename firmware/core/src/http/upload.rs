@@ -1,7 +1,7 @@
 //! An image on its way from a request's body to the intake.
 
 use iap_protocol::ErrorCode;
-use iap_protocol::error::Refusal;
+use iap_protocol::error::{Refusal, Refused};
 use iap_protocol::header::HEADER_LEN;
 use iap_protocol::packed;
 
@@ -34,32 +34,39 @@ impl Upload {
         bytes: &[u8],
         line: &mut Buffer,
         intake: &mut dyn Intake,
-    ) -> Result<usize, Refusal> {
+        why: &mut Refusal,
+    ) -> Result<usize, Refused> {
         if let Some(form) = &mut self.form {
-            return form.take(bytes, self.left, line, intake, self.ticket);
+            return form.take(bytes, self.left, line, intake, self.ticket, why);
         }
         let fitting = bytes.get(..intake.room()).unwrap_or(bytes);
         if !fitting.is_empty() {
-            intake.accept(self.ticket, fitting)?;
+            intake.accept(self.ticket, fitting, why)?;
         }
         Ok(fitting.len())
     }
 }
 
 impl Connection {
-    pub(super) fn begin_upload(&mut self, context: &mut Context<'_>) -> Result<(), Refusal> {
+    pub(super) fn begin_upload(
+        &mut self,
+        context: &mut Context<'_>,
+        why: &mut Refusal,
+    ) -> Result<(), Refused> {
         let request = &self.request;
-        let left = request.length.ok_or(ErrorCode::LengthRequired)?;
+        let Some(left) = request.length else {
+            return Err(why.refuse(ErrorCode::LengthRequired));
+        };
         let raw = match (request.media, request.method) {
             (Media::Octets, _) | (Media::Unsaid, Method::Put) => true,
             (Media::Multipart, _) => false,
-            _ => return Err(ErrorCode::UnsupportedMediaType.into()),
+            _ => return Err(why.refuse(ErrorCode::UnsupportedMediaType)),
         };
         let around = if raw { 0 } else { FORM_OVERHEAD_LEN };
         let capacity = context.config.map.application.len;
         if left > capacity.saturating_add(around.wrapping_add(HEADER_LEN as u32)) {
             let form = packed!("{d} bytes are sent, user flash has {d}");
-            return Err(Refusal::with(ErrorCode::TooLarge, form, &[left, capacity]));
+            return Err(why.refuse_with(ErrorCode::TooLarge, form, &[left, capacity]));
         }
         let source = Source {
             transport: Transport::Http,
@@ -67,7 +74,7 @@ impl Connection {
         };
         // The length of a file inside a form is known when the form has ended, not before.
         let declared = raw.then_some(left);
-        let ticket = context.intake.begin(context.now, source, declared)?;
+        let ticket = context.intake.begin(context.now, source, declared, why)?;
         let form = (!raw).then(|| Multipart::new(&self.request.boundary));
         self.patience = Patience::new(context.now, UPLOAD_S);
         self.phase = Phase::Upload(Upload { ticket, left, form });
@@ -85,7 +92,8 @@ impl Connection {
         let rest = rest
             .get(..clamp(rest.len(), upload.left))
             .unwrap_or_default();
-        match upload.take(rest, &mut self.buffer, context.intake) {
+        let mut why = Refusal::unsaid();
+        match upload.take(rest, &mut self.buffer, context.intake, &mut why) {
             Ok(0) => 0,
             Ok(used) => {
                 upload.left = upload.left.wrapping_sub(used as u32);
@@ -95,10 +103,10 @@ impl Connection {
                 }
                 used
             }
-            Err(refusal) => {
+            Err(_) => {
                 let (ticket, used) = (upload.ticket, rest.len());
                 let left = upload.left.wrapping_sub(used as u32);
-                self.give_up(ticket, &refusal, left, context);
+                self.give_up(ticket, &why, left, context);
                 used
             }
         }
@@ -109,17 +117,17 @@ impl Connection {
         let Phase::Upload(upload) = &self.phase else {
             return;
         };
-        let ticket = upload.ticket;
+        let (ticket, mut why) = (upload.ticket, Refusal::unsaid());
         let complete = upload.form.as_ref().map_or(Ok(()), Multipart::finish);
         let finished = complete
-            .map_err(Refusal::from)
-            .and_then(|()| context.intake.finish(ticket));
+            .map_err(|code| why.refuse(code))
+            .and_then(|()| context.intake.finish(ticket, &mut why));
         match finished {
             Ok(()) => {
                 self.phase = Phase::Verdict(ticket);
                 self.poll_verdict(ticket, context);
             }
-            Err(refusal) => self.give_up(ticket, &refusal, 0, context),
+            Err(_) => self.give_up(ticket, &why, 0, context),
         }
     }
 
@@ -128,11 +136,14 @@ impl Connection {
             // The client waits for the board, not the other way round.
             self.patience = Patience::new(context.now, UPLOAD_S);
         }
-        if let Outcome::Failed(refusal) = context.intake.outcome(ticket) {
-            self.refuse(&refusal, left, context);
-        } else if self.patience.is_over(context.now) {
-            let silent = ErrorCode::ClientSilent.into();
-            self.give_up(ticket, &silent, left, context);
+        match context.intake.outcome(ticket) {
+            Outcome::Failed(refusal) => self.refuse(refusal, left, context),
+            Outcome::TakenOver => self.refuse(&ErrorCode::TakenOver.into(), left, context),
+            _ if self.patience.is_over(context.now) => {
+                let silent = ErrorCode::ClientSilent.into();
+                self.give_up(ticket, &silent, left, context);
+            }
+            _ => {}
         }
     }
 
@@ -142,7 +153,8 @@ impl Connection {
             Outcome::Committed | Outcome::Running => {
                 self.show("the image is in flash, verified and recorded", context);
             }
-            Outcome::Failed(refusal) => self.refuse(&refusal, 0, context),
+            Outcome::Failed(refusal) => self.refuse(refusal, 0, context),
+            Outcome::TakenOver => self.refuse(&ErrorCode::TakenOver.into(), 0, context),
         }
     }
 
@@ -161,7 +173,7 @@ impl Connection {
 
 /// Aborts an upload unless it has ended by itself: its own reason is the better one.
 pub(super) fn abort(intake: &mut dyn Intake, ticket: Ticket, reason: &Refusal) {
-    if intake.outcome(ticket) == Outcome::Running {
-        intake.abort(ticket, reason.clone());
+    if *intake.outcome(ticket) == Outcome::Running {
+        intake.abort(ticket, reason);
     }
 }

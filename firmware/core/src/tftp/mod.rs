@@ -22,7 +22,7 @@ mod tests;
 use core::net::SocketAddrV4;
 
 use iap_protocol::ErrorCode;
-use iap_protocol::error::Refusal;
+use iap_protocol::error::{Refusal, Refused};
 use iap_protocol::packed;
 use iap_protocol::status;
 use iap_protocol::tftp::{
@@ -200,23 +200,26 @@ impl<'a> Server<'a> {
         status: impl FnOnce(&mut I, &mut [u8]) -> usize,
         out: &mut [u8],
     ) -> Option<Reply> {
-        let peer = datagram.peer;
+        let (peer, mut why) = (datagram.peer, Refusal::unsaid());
         let answer = match Packet::decode(datagram.bytes) {
-            Ok(Packet::WriteRequest(request)) => self.write_request(now, peer, &request, intake),
+            Ok(Packet::WriteRequest(request)) => {
+                self.write_request(now, peer, &request, intake, &mut why)
+            }
             Ok(Packet::ReadRequest(request)) => {
-                match self.read_request(now, peer, &request, |json| status(intake, json)) {
+                let status = |json: &mut [u8]| status(intake, json);
+                match self.read_request(now, peer, &request, status, &mut why) {
                     Ok(()) => return self.poll_read(now, out),
-                    Err(refusal) => Err(refusal),
+                    Err(refused) => Err(refused),
                 }
             }
             // An ERROR is never answered (RFC 1350 section 2).
             Ok(Packet::Error { .. }) => return None,
-            Ok(_) => Err(unknown_transfer(PORT)),
-            Err(error) => Err(malformed(error)),
+            Ok(_) => Err(unknown_transfer(PORT, &mut why)),
+            Err(error) => Err(malformed(error, &mut why)),
         };
         match answer {
-            Ok(say) => reply(self.write_port()?, peer, &say?, out),
-            Err(refusal) => reply(PORT, peer, &Say::Error(refusal), out),
+            Ok(()) => self.first_answer(now, out),
+            Err(_) => reply(PORT, peer, &Say::Error(&why), out),
         }
     }
 
@@ -226,31 +229,42 @@ impl<'a> Server<'a> {
         peer: SocketAddrV4,
         request: &Request<'_>,
         intake: &mut I,
-    ) -> Result<Option<Say>, Refusal> {
+        why: &mut Refusal,
+    ) -> Result<(), Refused> {
         if !self.limits.writes_allowed {
-            return Err(ErrorCode::TftpNotAllowed.into());
+            return Err(why.refuse(ErrorCode::TftpNotAllowed));
         }
-        check_write_mode(request.mode)?;
+        check_write_mode(request.mode, why)?;
         if self.reset_at.is_some() {
             // The reset was promised to its client. This one's repetition finds what the reset starts.
-            return Ok(None);
+            return Ok(());
         }
         if let Some(write) = self.write.as_mut().filter(|write| write.is_running()) {
             let silent = write.is_silent(now, TAKE_OVER_SILENCE);
             if write.peer == peer && !(write.has_data() && silent) {
-                return Ok(write.first_answer(now));
+                return Ok(());
             } else if write.peer.ip() == peer.ip() && silent {
-                write.abort(now, intake, Refusal::new(ErrorCode::TakenOver));
+                let refused = write.why.refuse(ErrorCode::TakenOver);
+                write.abort(now, intake, refused);
             } else if write.is_reset() {
-                return Err(busy(write.peer));
+                return Err(busy(write.peer, why));
             }
         }
-        let target = self.open(now, peer, request, intake)?;
+        let target = self.open(now, peer, request, intake, why)?;
         let port = self.fresh_port();
-        let mut write = Write::new(now, port, peer, target, &request.options, &self.limits);
-        let answer = write.first_answer(now);
-        self.write = Some(write);
-        Ok(answer)
+        let (options, limits) = (&request.options, &self.limits);
+        self.write = Some(Write::new(now, port, peer, target, options, limits));
+        Ok(())
+    }
+
+    /// Answers a write request that was taken, as often as it comes.
+    fn first_answer(&mut self, now: Instant, out: &mut [u8]) -> Option<Reply> {
+        if self.reset_at.is_some() {
+            return None;
+        }
+        let write = self.write.as_mut()?;
+        let (port, peer) = (write.port, write.peer);
+        reply(port, peer, &write.first_answer(now)?, out)
     }
 
     fn open<I: Intake>(
@@ -259,10 +273,11 @@ impl<'a> Server<'a> {
         peer: SocketAddrV4,
         request: &Request<'_>,
         intake: &mut I,
-    ) -> Result<Target, Refusal> {
+        why: &mut Refusal,
+    ) -> Result<Target, Refused> {
         if request.file_name == RESET_FILE_NAME {
             return if intake.is_busy() {
-                Err(ErrorCode::Busy.into())
+                Err(why.refuse(ErrorCode::Busy))
             } else {
                 Ok(Target::reset())
             };
@@ -274,7 +289,7 @@ impl<'a> Server<'a> {
         // Clients that do not know the size yet send 0 (RFC 2349 wants that for reads only). More than 4 GiB is too large either way.
         let declared = request.options.transfer_size.filter(|&size| size > 0);
         let declared = declared.map(|size| u32::try_from(size).unwrap_or(u32::MAX));
-        intake.begin(now, source, declared).map(Target::Image)
+        intake.begin(now, source, declared, why).map(Target::Image)
     }
 
     fn on_write_port<I: Intake>(
@@ -292,12 +307,9 @@ impl<'a> Server<'a> {
         match packet {
             Ok(Packet::Data { block, payload }) => write.data(now, block, payload, intake),
             Ok(Packet::Error { message, .. }) => {
-                let reason = Refusal::quoting(
-                    ErrorCode::ClientAborted,
-                    packed!("it says: {t}"),
-                    &[message],
-                );
-                write.abort(now, intake, reason);
+                let (code, form) = (ErrorCode::ClientAborted, packed!("it says: {t}"));
+                let refused = write.why.refuse_quoting(code, form, &[message]);
+                write.abort(now, intake, refused);
                 self.write = None;
             }
             // Neither a sender of DATA nor an error: not worth ending a transfer that goes well.
@@ -313,12 +325,14 @@ impl<'a> Server<'a> {
         out: &mut [u8],
     ) -> Option<Reply> {
         let write = self.write.as_mut()?;
-        let say = write.poll(now, intake);
-        if say.is_none() && write.is_over(now) {
-            self.write = None;
+        write.follow(now, intake);
+        let (port, peer) = (write.port, write.peer);
+        if !write.has_answer(now, intake) {
+            if write.is_over(now) {
+                self.write = None;
+            }
             return None;
         }
-        let say = say?;
         if write.is_committed() {
             if write.is_reset() {
                 self.reset_at.get_or_insert(now + RESET_DELAY);
@@ -326,7 +340,7 @@ impl<'a> Server<'a> {
                 self.commit_acked_at = Some(now);
             }
         }
-        reply(write.port, write.peer, &say, out)
+        reply(port, peer, &write.answer(now), out)
     }
 
     fn read_request(
@@ -335,14 +349,15 @@ impl<'a> Server<'a> {
         peer: SocketAddrV4,
         request: &Request<'_>,
         status: impl FnOnce(&mut [u8]) -> usize,
-    ) -> Result<(), Refusal> {
+        why: &mut Refusal,
+    ) -> Result<(), Refused> {
         // curl and others send the path of the URL.
         if request.file_name.trim_start_matches('/') != status::FILE_NAME {
-            return Err(ErrorCode::UnknownFile.into());
+            return Err(why.refuse(ErrorCode::UnknownFile));
         }
         // The status holds no line ends, so netascii changes nothing in it.
         if request.mode == Mode::Other {
-            return Err(expected_octet());
+            return Err(expected_octet(why));
         }
         if let Some(read) = &mut self.read {
             if read.peer == peer && read.is_at_start() {

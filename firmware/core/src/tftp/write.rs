@@ -23,7 +23,7 @@ use core::net::SocketAddrV4;
 
 use heapless::Vec;
 use iap_protocol::ErrorCode;
-use iap_protocol::error::Refusal;
+use iap_protocol::error::{Refusal, Refused};
 use iap_protocol::packed;
 use iap_protocol::tftp::{DEFAULT_BLOCK_SIZE, MAX_BLOCK_SIZE, Options, RESET_BODY};
 use smoltcp::time::{Duration, Instant};
@@ -65,31 +65,36 @@ impl Target {
         }
     }
 
-    fn accept<I: Intake>(&mut self, bytes: &[u8], intake: &mut I) -> Result<(), Refusal> {
+    fn accept<I: Intake>(
+        &mut self,
+        bytes: &[u8],
+        intake: &mut I,
+        why: &mut Refusal,
+    ) -> Result<(), Refused> {
         match self {
-            Self::Image(ticket) => intake.accept(*ticket, bytes),
+            Self::Image(ticket) => intake.accept(*ticket, bytes, why),
             Self::Reset(body) => body
                 .extend_from_slice(bytes)
-                .map_err(|_| ErrorCode::ResetBody.into()),
+                .map_err(|_| why.refuse(ErrorCode::ResetBody)),
         }
     }
 
-    fn finish<I: Intake>(&mut self, intake: &mut I) -> Result<(), Refusal> {
+    fn finish<I: Intake>(&mut self, intake: &mut I, why: &mut Refusal) -> Result<(), Refused> {
         match self {
-            Self::Image(ticket) => intake.finish(*ticket),
+            Self::Image(ticket) => intake.finish(*ticket, why),
             // Another update may have begun since the request.
-            Self::Reset(_) if intake.is_busy() => Err(ErrorCode::Busy.into()),
+            Self::Reset(_) if intake.is_busy() => Err(why.refuse(ErrorCode::Busy)),
             // `echo reset` ends the line.
             Self::Reset(body) if body.trim_ascii_end() == RESET_BODY => Ok(()),
-            Self::Reset(_) => Err(ErrorCode::ResetBody.into()),
+            Self::Reset(_) => Err(why.refuse(ErrorCode::ResetBody)),
         }
     }
 
-    fn outcome<I: Intake>(&self, finished: bool, intake: &I) -> Outcome {
+    fn outcome<'i, I: Intake>(&self, finished: bool, intake: &'i I) -> &'i Outcome {
         match self {
             Self::Image(ticket) => intake.outcome(*ticket),
-            Self::Reset(_) if finished => Outcome::Committed,
-            Self::Reset(_) => Outcome::Running,
+            Self::Reset(_) if finished => &Outcome::Committed,
+            Self::Reset(_) => &Outcome::Running,
         }
     }
 }
@@ -99,7 +104,7 @@ enum State {
     Receiving,
     Committing,
     Committed,
-    Failed(Refusal),
+    Failed,
 }
 
 /// A write transfer.
@@ -109,6 +114,8 @@ pub(super) struct Write {
     pub(super) peer: SocketAddrV4,
     target: Target,
     state: State,
+    /// Why it failed.
+    pub(super) why: Refusal,
     options: Options,
     block_size: usize,
     window: u16,
@@ -146,6 +153,7 @@ impl Write {
             peer,
             target,
             state: State::Receiving,
+            why: Refusal::unsaid(),
             block_size: usize::from(options.block_size.unwrap_or(DEFAULT_BLOCK_SIZE)),
             window: options.window_size.unwrap_or(1),
             options,
@@ -159,7 +167,7 @@ impl Write {
     }
 
     /// The answer to the request, as often as it comes; none once the client is known to have it.
-    pub(super) fn first_answer(&mut self, now: Instant) -> Option<Say> {
+    pub(super) fn first_answer(&mut self, now: Instant) -> Option<Say<'_>> {
         if self.has_data {
             return None;
         }
@@ -167,7 +175,7 @@ impl Write {
         Some(if self.options.is_empty() {
             Say::Ack(0)
         } else {
-            Say::Options(self.options)
+            Say::Options(&self.options)
         })
     }
 
@@ -208,14 +216,14 @@ impl Write {
         }
     }
 
-    /// Ends the transfer from this side.
-    pub(super) fn abort<I: Intake>(&mut self, now: Instant, intake: &mut I, reason: Refusal) {
+    /// Ends the transfer from this side, for what [`Write::why`] says.
+    pub(super) fn abort<I: Intake>(&mut self, now: Instant, intake: &mut I, refused: Refused) {
         if let Target::Image(ticket) = self.target
             && self.is_running()
         {
-            intake.abort(ticket, reason.clone());
+            intake.abort(ticket, &self.why);
         }
-        self.fail(now, reason);
+        self.fail(now, refused);
     }
 
     /// Takes a block.
@@ -233,7 +241,7 @@ impl Write {
             (State::Receiving, _) if !self.has_data => {}
             // The answer is the verdict.
             (State::Committing, _) => {}
-            (State::Receiving | State::Committed | State::Failed(_), _) => {
+            (State::Receiving | State::Committed | State::Failed, _) => {
                 self.due_by(now + DUPLICATE_DELAY);
             }
         }
@@ -243,15 +251,16 @@ impl Write {
         if payload.len() > self.block_size {
             let form = packed!("DATA of {d} bytes, {d} were agreed");
             let numbers = [payload.len() as u32, self.block_size as u32];
-            let refusal = Refusal::with(ErrorCode::IllegalOperation, form, &numbers);
-            return self.abort(now, intake, refusal);
+            let code = ErrorCode::IllegalOperation;
+            let refused = self.why.refuse_with(code, form, &numbers);
+            return self.abort(now, intake, refused);
         }
         if payload.len() > self.target.room(intake) {
             // More than was granted, or a client that goes on without an ACK: it will come again.
             return;
         }
-        if let Err(refusal) = self.target.accept(payload, intake) {
-            return self.fail(now, refusal);
+        if let Err(refused) = self.target.accept(payload, intake, &mut self.why) {
+            return self.fail(now, refused);
         }
         self.last = block;
         self.has_data = true;
@@ -269,8 +278,8 @@ impl Write {
     fn finish<I: Intake>(&mut self, now: Instant, intake: &mut I) {
         self.due = None;
         self.state = State::Committing;
-        if let Err(refusal) = self.target.finish(intake) {
-            self.fail(now, refusal);
+        if let Err(refused) = self.target.finish(intake, &mut self.why) {
+            self.fail(now, refused);
         }
     }
 
@@ -285,12 +294,12 @@ impl Write {
         self.due = Some(self.due.map_or(at, |due| due.min(at)));
     }
 
-    fn fail(&mut self, now: Instant, refusal: Refusal) {
-        self.state = State::Failed(refusal);
+    fn fail(&mut self, now: Instant, _: Refused) {
+        self.state = State::Failed;
         self.due = Some(now);
     }
 
-    /// Whether an answer is due; between calls of [`Write::poll`], whether it waits for room.
+    /// Whether the time for an answer has come; between calls of [`Server::poll`](super::Server::poll), whether it waits for room.
     fn is_braked(&self, now: Instant) -> bool {
         self.due.is_some_and(|due| due <= now)
     }
@@ -299,47 +308,57 @@ impl Write {
         self.target.room(intake) >= self.block_size.wrapping_mul(self.window.into())
     }
 
-    /// What to say now, if anything.
-    pub(super) fn poll<I: Intake>(&mut self, now: Instant, intake: &mut I) -> Option<Say> {
+    /// Looks at what has become of the image, and of the client.
+    pub(super) fn follow<I: Intake>(&mut self, now: Instant, intake: &mut I) {
         if self.is_running() {
-            self.follow(now, intake);
+            self.follow_outcome(now, intake);
         }
         if self.is_silent(now, MAX_SILENCE) {
+            let form = packed!("no DATA for {d} s");
             let silence_s = MAX_SILENCE.secs() as u32;
-            let refusal = Refusal::with(
-                ErrorCode::ClientSilent,
-                packed!("no DATA for {d} s"),
-                &[silence_s],
-            );
-            self.abort(now, intake, refusal);
+            let code = ErrorCode::ClientSilent;
+            let refused = self.why.refuse_with(code, form, &[silence_s]);
+            self.abort(now, intake, refused);
         }
-        if !self.is_braked(now) {
-            return None;
-        }
-        match &self.state {
-            State::Receiving if !self.has_room(intake) => return None,
-            State::Receiving => self.heard = now,
-            State::Committing => return None,
-            State::Committed => {}
-            State::Failed(refusal) => {
-                let say = Say::Error(refusal.clone());
-                self.due = None;
-                return Some(say);
-            }
-        }
-        self.due = None;
-        self.in_window = 0;
-        Some(Say::Ack(self.last))
     }
 
-    fn follow<I: Intake>(&mut self, now: Instant, intake: &I) {
+    /// Whether something is to be said now.
+    pub(super) fn has_answer<I: Intake>(&self, now: Instant, intake: &I) -> bool {
+        self.is_braked(now)
+            && match self.state {
+                State::Receiving => self.has_room(intake),
+                State::Committing => false,
+                State::Committed | State::Failed => true,
+            }
+    }
+
+    /// Says it.
+    pub(super) fn answer(&mut self, now: Instant) -> Say<'_> {
+        self.due = None;
+        self.in_window = 0;
+        match self.state {
+            State::Receiving => self.heard = now,
+            State::Failed => return Say::Error(&self.why),
+            State::Committing | State::Committed => {}
+        }
+        Say::Ack(self.last)
+    }
+
+    fn follow_outcome<I: Intake>(&mut self, now: Instant, intake: &I) {
         let finished = matches!(self.state, State::Committing);
         let outcome = match self.target.outcome(finished, intake) {
-            Outcome::Running if has(Defect::AckBeforeCommit) => Outcome::Committed,
+            Outcome::Running if has(Defect::AckBeforeCommit) => &Outcome::Committed,
             outcome => outcome,
         };
         match outcome {
-            Outcome::Failed(refusal) => self.fail(now, refusal),
+            Outcome::Failed(refusal) => {
+                let refused = self.why.refuse_as(refusal);
+                self.fail(now, refused);
+            }
+            Outcome::TakenOver => {
+                let refused = self.why.refuse(ErrorCode::TakenOver);
+                self.fail(now, refused);
+            }
             Outcome::Committed if finished => {
                 self.state = State::Committed;
                 self.heard = now;
@@ -353,7 +372,7 @@ impl Write {
         match self.state {
             State::Committing => {}
             State::Receiving if self.is_braked(now) => {}
-            State::Receiving | State::Committed | State::Failed(_) => {
+            State::Receiving | State::Committed | State::Failed => {
                 earliest.note(Some(self.heard + MAX_SILENCE));
             }
         }

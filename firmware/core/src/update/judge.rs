@@ -1,7 +1,7 @@
 //! The verdicts on an image, each as early as the bytes allow and all of them before the flash is touched.
 
 use iap_protocol::ErrorCode;
-use iap_protocol::error::Refusal;
+use iap_protocol::error::{Refusal, Refused};
 use iap_protocol::header::{self, ANY_BOARD, Flags, HeaderBytes, HeaderError};
 use iap_protocol::memory::{MemoryMap, Region, SectorSet};
 use iap_protocol::packed;
@@ -29,7 +29,7 @@ pub(super) enum Kind {
 }
 
 /// Tells the kind of file from its first bytes; formats that must be converted first are refused.
-pub(super) fn kind(start: [u8; KIND_LEN]) -> Result<Kind, Refusal> {
+pub(super) fn kind(start: [u8; KIND_LEN], why: &mut Refusal) -> Result<Kind, Refused> {
     let code = match start {
         header::MAGIC => return Ok(Kind::Iap),
         header::PREFIX_MAGIC => return Ok(Kind::Partial),
@@ -41,7 +41,7 @@ pub(super) fn kind(start: [u8; KIND_LEN]) -> Result<Kind, Refusal> {
         }
         _ => return Ok(Kind::Raw),
     };
-    Err(code.into())
+    Err(why.refuse(code))
 }
 
 /// Judges a raw image: nothing is known but where it goes and, if the client said so, its size.
@@ -49,13 +49,15 @@ pub(super) fn raw(
     config: &Config,
     state: &RecordState,
     declared: Option<u32>,
-) -> Result<(), Refusal> {
+    why: &mut Refusal,
+) -> Result<(), Refused> {
     if config.policy() == Policy::Signed {
-        return Err(ErrorCode::RawNotAllowed.into());
+        return Err(why.refuse(ErrorCode::RawNotAllowed));
     }
-    check_counter(0, config, state)?;
+    check_counter(0, config, state, why)?;
     let start = config.map.application.start;
-    check_region(Region::new(start, declared.unwrap_or(0)), &config.map)
+    let payload = Region::new(start, declared.unwrap_or(0));
+    check_region(payload, &config.map, why)
 }
 
 /// Judges a header.
@@ -65,11 +67,14 @@ pub(super) fn header(
     image: &HeaderBytes,
     config: &Config,
     state: &RecordState,
-) -> Result<(), Refusal> {
-    image.check(Flags::KNOWN).map_err(header_refusal)?;
+    why: &mut Refusal,
+) -> Result<(), Refused> {
+    image
+        .check(Flags::KNOWN)
+        .map_err(|error| refuse_header(error, why))?;
     let (board, this) = (image.board(), config.board.as_bytes());
     if board != ANY_BOARD.as_bytes() && board != this {
-        return Err(Refusal::quoting(
+        return Err(why.refuse_quoting(
             ErrorCode::WrongBoard,
             packed!("image says {t}, this is {t}"),
             &[board, this],
@@ -77,7 +82,7 @@ pub(super) fn header(
     }
     let wanted = image.min_iap_version();
     if wanted > IAP_VERSION_NUMBERS {
-        return Err(Refusal::with(
+        return Err(why.refuse_with(
             ErrorCode::IapTooOld,
             packed!(concat!(
                 "image asks for {d}.{d}.{d}, this is ",
@@ -88,49 +93,47 @@ pub(super) fn header(
     }
     let payload = image.payload_region();
     if payload.len == 0 {
-        return Err(Refusal::with(
-            ErrorCode::Empty,
-            packed!("the header says 0 bytes"),
-            &[],
-        ));
+        return Err(why.refuse_with(ErrorCode::Empty, packed!("the header says 0 bytes"), &[]));
     }
     if payload.start != config.map.application.start {
-        return Err(Refusal::with(
+        return Err(why.refuse_with(
             ErrorCode::WrongLoadAddress,
             packed!("expected {x}, image says {x}"),
             &[config.map.application.start, payload.start],
         ));
     }
-    check_region(payload, &config.map)?;
-    check_counter(image.security_counter(), config, state)?;
-    check_data_sectors(image, &config.map)?;
+    check_region(payload, &config.map, why)?;
+    check_counter(image.security_counter(), config, state, why)?;
+    check_data_sectors(image, &config.map, why)?;
     match config.policy() {
-        Policy::Signed => signature::check(image, config, state.revoked),
+        Policy::Signed => signature::check(image, config, state.revoked, why),
         Policy::Open | Policy::Login => Ok(()),
     }
 }
 
-pub(super) fn header_refusal(error: HeaderError) -> Refusal {
+pub(super) fn refuse_header(error: HeaderError, why: &mut Refusal) -> Refused {
     match error {
-        HeaderError::Truncated => ErrorCode::HeaderTruncated.into(),
+        HeaderError::Truncated => why.refuse(ErrorCode::HeaderTruncated),
         // Behind the prefix of a partial transfer: an image without one is known by its magic.
-        HeaderError::Magic => Refusal::with(ErrorCode::HeaderField, packed!("at offset {d}"), &[0]),
-        HeaderError::FormatVersion(version) => Refusal::with(
+        HeaderError::Magic => {
+            why.refuse_with(ErrorCode::HeaderField, packed!("at offset {d}"), &[0])
+        }
+        HeaderError::FormatVersion(version) => why.refuse_with(
             ErrorCode::HeaderVersion,
             packed!("expected {d}, image says {d}"),
             &[header::CURRENT_FORMAT_VERSION.into(), version.into()],
         ),
-        HeaderError::HeaderSize(size) => Refusal::with(
+        HeaderError::HeaderSize(size) => why.refuse_with(
             ErrorCode::HeaderField,
             packed!("expected a size of {d}, image says {d}"),
             &[header::HEADER_LEN as u32, size.into()],
         ),
-        HeaderError::Crc { computed, stored } => Refusal::with(
+        HeaderError::Crc { computed, stored } => why.refuse_with(
             ErrorCode::HeaderCrc,
             packed!("expected {x}, computed {x}"),
             &[stored, computed],
         ),
-        HeaderError::Field(offset) => Refusal::with(
+        HeaderError::Field(offset) => why.refuse_with(
             ErrorCode::HeaderField,
             packed!("at offset {d}"),
             &[offset.into()],
@@ -139,24 +142,33 @@ pub(super) fn header_refusal(error: HeaderError) -> Refusal {
 }
 
 /// Whether the payload lies in user flash.
-pub(super) fn check_region(payload: Region, map: &MemoryMap) -> Result<(), Refusal> {
+pub(super) fn check_region(
+    payload: Region,
+    map: &MemoryMap,
+    why: &mut Refusal,
+) -> Result<(), Refused> {
     if map.application.contains_region(&payload) {
         return Ok(());
     }
     let flash = map.application;
-    Err(Refusal::with(
+    Err(why.refuse_with(
         ErrorCode::TooLarge,
         packed!("{s}, user flash is {x}..{x} ({s})"),
         &[payload.len, flash.start, flash.end() as u32, flash.len],
     ))
 }
 
-fn check_counter(counter: u32, config: &Config, state: &RecordState) -> Result<(), Refusal> {
+fn check_counter(
+    counter: u32,
+    config: &Config,
+    state: &RecordState,
+    why: &mut Refusal,
+) -> Result<(), Refused> {
     let least = state.least_counter(config);
     if counter >= least {
         return Ok(());
     }
-    Err(Refusal::with(
+    Err(why.refuse_with(
         ErrorCode::CounterTooLow,
         packed!("expected at least {d}, image says {d}"),
         &[least, counter],
@@ -164,11 +176,15 @@ fn check_counter(counter: u32, config: &Config, state: &RecordState) -> Result<(
 }
 
 /// Whether the image stays out of the application's own data, or says that it brings some.
-pub(super) fn check_data_sectors(image: &HeaderBytes, map: &MemoryMap) -> Result<(), Refusal> {
+pub(super) fn check_data_sectors(
+    image: &HeaderBytes,
+    map: &MemoryMap,
+    why: &mut Refusal,
+) -> Result<(), Refused> {
     let covered = image.sectors(&map.flash).intersection(map.data_sectors);
     match covered.iter().next() {
         Some(index) if !image.flags().contains(Flags::DATA) => {
-            Err(sector(ErrorCode::DataSectors, index))
+            Err(sector(ErrorCode::DataSectors, index, why))
         }
         _ => Ok(()),
     }
@@ -182,27 +198,29 @@ pub(super) fn left_out(
     map: &MemoryMap,
     state: &RecordState,
     flash: &mut dyn Flash,
-) -> Result<(), Refusal> {
+    why: &mut Refusal,
+) -> Result<(), Refused> {
     let covered = image.sectors(&map.flash);
     for index in SectorSet(covered.0 | sent.0).iter() {
         let is_sent = sent.contains(index);
         let is_right = match map.flash.sector(index) {
             Some(part) if !is_sent => {
                 state.is_firm(index)
-                    && holds_already(flash, image, part, Some(image.payload_size()))?
+                    && holds_already(flash, image, part, Some(image.payload_size()))
+                        .map_err(|error| error.refuse(why))?
             }
             _ => covered.contains(index),
         };
         if !is_right {
-            return Err(sector(ErrorCode::PartialTransfer, index));
+            return Err(sector(ErrorCode::PartialTransfer, index, why));
         }
     }
     Ok(())
 }
 
-/// A refusal that names a sector.
-pub(super) fn sector(code: ErrorCode, index: u8) -> Refusal {
-    Refusal::with(code, packed!("sector {d}"), &[index.into()])
+/// Refuses for a sector.
+pub(super) fn sector(code: ErrorCode, index: u8, why: &mut Refusal) -> Refused {
+    why.refuse_with(code, packed!("sector {d}"), &[index.into()])
 }
 
 /// Whether the image would start. `start` are its first bytes; while the end of a raw image is not known, `size` is `None`.
@@ -210,7 +228,8 @@ pub(super) fn vector_table(
     start: &[u8],
     size: Option<u32>,
     map: &MemoryMap,
-) -> Result<(), Refusal> {
+    why: &mut Refusal,
+) -> Result<(), Refused> {
     let image = Region::new(map.application.start, size.unwrap_or(map.application.len));
     vectors::check(start, image, map).map_err(|fault| {
         let (form, numbers) = fault.form();
@@ -220,6 +239,6 @@ pub(super) fn vector_table(
             }
             _ => b"",
         };
-        Refusal::hinting(ErrorCode::VectorTable, hint, form, &numbers)
+        why.refuse_hinting(ErrorCode::VectorTable, hint, form, &numbers)
     })
 }

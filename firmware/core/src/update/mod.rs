@@ -20,7 +20,7 @@ mod upload;
 mod writer;
 
 use iap_protocol::ErrorCode;
-use iap_protocol::error::Refusal;
+use iap_protocol::error::{Refusal, Refused};
 use iap_protocol::header::HeaderBytes;
 use iap_protocol::memory::{Region, Sector};
 use iap_protocol::status::{IapReason, Phase};
@@ -34,7 +34,7 @@ use crate::flash::{Block, Flash, FlashError, FlashFault};
 use crate::intake::{Intake, Outcome, Source, Ticket};
 use crate::record::{Record, RecordState};
 use upload::Upload;
-use writer::Writer;
+use writer::{Work, Writer};
 
 /// Free bytes under which the ring counts as full: one window of a client must always fit, or it would wait for room that only
 /// its own bytes can make. The servers never ask for more than this at once.
@@ -210,7 +210,7 @@ impl<'a, F: Flash> Updater<'a, F> {
                 Outcome::Failed(_) => Phase::Failed,
                 Outcome::Running if self.supply_low => Phase::SupplyLow,
                 Outcome::Running if upload.is_writing() => self.writer.phase(),
-                Outcome::Running => Phase::Receiving,
+                _ => Phase::Receiving,
             },
         }
     }
@@ -229,13 +229,19 @@ impl<'a, F: Flash> Updater<'a, F> {
             return Step::Idle;
         };
         upload.note_writing();
-        let result = self.writer.step(
-            &mut self.flash,
-            self.config,
-            &mut self.record,
-            &mut self.ring,
+        let Some(image) = upload.image() else {
+            return Step::Idle;
+        };
+        let mut why = Refusal::unsaid();
+        let result = self.writer.step(&mut Work {
+            flash: &mut self.flash,
+            config: self.config,
+            record: &mut self.record,
+            ring: &mut self.ring,
             upload,
-        );
+            image,
+            why: &mut why,
+        });
         self.supply_low = matches!(
             result,
             Err(writer::Stop::Flash(FlashError {
@@ -252,8 +258,13 @@ impl<'a, F: Flash> Updater<'a, F> {
                 Step::More
             }
             Err(_) if self.supply_low => Step::SupplyLow,
-            Err(writer::Stop::Flash(error)) => self.fail(error.into()),
-            Err(writer::Stop::Image(refusal)) => self.fail(refusal),
+            Err(stop) => {
+                if let writer::Stop::Flash(error) = stop {
+                    error.refuse(&mut why);
+                }
+                self.fail(&why);
+                Step::More
+            }
         }
     }
 
@@ -264,28 +275,25 @@ impl<'a, F: Flash> Updater<'a, F> {
             .is_some_and(|upload| upload.may_write(self.ring.capacity(), ring_is_full))
     }
 
-    fn fail(&mut self, refusal: Refusal) -> Step {
+    fn fail(&mut self, why: &Refusal) {
         self.ring.clear();
         if let Some(upload) = &mut self.upload {
-            upload.fail(refusal);
+            upload.fail(why);
         }
-        Step::More
     }
 
-    fn follow(&mut self, verdict: Result<(), Refusal>) -> Result<(), Refusal> {
-        if let Err(refusal) = &verdict {
-            self.fail(refusal.clone());
+    fn follow(&mut self, verdict: Result<(), Refused>, why: &Refusal) -> Result<(), Refused> {
+        if verdict.is_err() {
+            self.fail(why);
         }
         verdict
     }
 
-    fn running(&mut self, ticket: Ticket) -> Result<&mut Upload, Refusal> {
-        match &mut self.upload {
-            Some(upload) if upload.ticket == ticket => match upload.outcome() {
-                Outcome::Failed(refusal) => Err(refusal.clone()),
-                _ => Ok(upload),
-            },
-            _ => Err(ErrorCode::TakenOver.into()),
+    fn check_ticket(&self, ticket: Ticket, why: &mut Refusal) -> Result<(), Refused> {
+        match self.outcome(ticket) {
+            Outcome::Failed(refusal) => Err(why.refuse_as(refusal)),
+            Outcome::TakenOver => Err(why.refuse(ErrorCode::TakenOver)),
+            Outcome::Running | Outcome::Committed => Ok(()),
         }
     }
 }
@@ -296,9 +304,10 @@ impl<F: Flash> Intake for Updater<'_, F> {
         now: Instant,
         source: Source,
         declared: Option<u32>,
-    ) -> Result<Ticket, Refusal> {
+        why: &mut Refusal,
+    ) -> Result<Ticket, Refused> {
         if let Some(upload) = self.upload.as_ref().filter(|upload| upload.is_running()) {
-            return Err(upload.busy());
+            return Err(upload.busy(why));
         }
         // A header may stand in front of the image, so a declared size is judged with that much to spare; the exact verdict follows.
         let most = self
@@ -311,6 +320,7 @@ impl<F: Flash> Intake for Updater<'_, F> {
             judge::check_region(
                 Region::new(self.config.map.application.start, size),
                 &self.config.map,
+                why,
             )?;
         }
         self.tickets = self.tickets.wrapping_add(1);
@@ -323,7 +333,7 @@ impl<F: Flash> Intake for Updater<'_, F> {
     }
 
     fn bound(&mut self, ticket: Ticket, at_most: u32) {
-        if let Ok(upload) = self.running(ticket) {
+        if let Some(upload) = self.upload.as_mut().filter(|it| it.ticket == ticket) {
             upload.bound(at_most);
         }
     }
@@ -337,8 +347,8 @@ impl<F: Flash> Intake for Updater<'_, F> {
         }
     }
 
-    fn accept(&mut self, ticket: Ticket, bytes: &[u8]) -> Result<(), Refusal> {
-        self.running(ticket)?;
+    fn accept(&mut self, ticket: Ticket, bytes: &[u8], why: &mut Refusal) -> Result<(), Refused> {
+        self.check_ticket(ticket, why)?;
         let Some(upload) = &mut self.upload else {
             return Ok(());
         };
@@ -348,29 +358,30 @@ impl<F: Flash> Intake for Updater<'_, F> {
             &mut self.ring,
             self.config,
             self.record.state(),
+            why,
         );
-        self.follow(verdict)
+        self.follow(verdict, why)
     }
 
-    fn finish(&mut self, ticket: Ticket) -> Result<(), Refusal> {
-        self.running(ticket)?;
+    fn finish(&mut self, ticket: Ticket, why: &mut Refusal) -> Result<(), Refused> {
+        self.check_ticket(ticket, why)?;
         let Some(upload) = &mut self.upload else {
             return Ok(());
         };
-        let verdict = upload.finish(&mut self.flash, &self.ring, self.config);
-        self.follow(verdict)
+        let verdict = upload.finish(&mut self.flash, &self.ring, self.config, why);
+        self.follow(verdict, why)
     }
 
-    fn abort(&mut self, ticket: Ticket, reason: Refusal) {
-        if self.running(ticket).is_ok_and(|upload| upload.is_running()) {
+    fn abort(&mut self, ticket: Ticket, reason: &Refusal) {
+        if matches!(self.outcome(ticket), Outcome::Running) {
             self.fail(reason);
         }
     }
 
-    fn outcome(&self, ticket: Ticket) -> Outcome {
+    fn outcome(&self, ticket: Ticket) -> &Outcome {
         match &self.upload {
-            Some(upload) if upload.ticket == ticket => upload.outcome().clone(),
-            _ => Outcome::Failed(ErrorCode::TakenOver.into()),
+            Some(upload) if upload.ticket == ticket => upload.outcome(),
+            _ => &Outcome::TakenOver,
         }
     }
 

@@ -3,7 +3,7 @@
 mod head;
 
 use iap_protocol::ErrorCode;
-use iap_protocol::error::Refusal;
+use iap_protocol::error::{Refusal, Refused};
 use iap_protocol::header::HeaderBytes;
 use iap_protocol::memory::{Region, SectorSet};
 use iap_protocol::packed;
@@ -85,13 +85,13 @@ impl Upload {
     }
 
     /// What another client is told while this one runs.
-    pub(super) fn busy(&self) -> Refusal {
+    pub(super) fn busy(&self, why: &mut Refusal) -> Refused {
         let form = match self.source.transport {
             Transport::Tftp => packed!("tftp from {a}, {d} bytes so far"),
             Transport::Http => packed!("http from {a}, {d} bytes so far"),
         };
         let numbers = [self.source.peer.to_bits(), self.received];
-        Refusal::with(ErrorCode::Busy, form, &numbers)
+        why.refuse_with(ErrorCode::Busy, form, &numbers)
     }
 
     pub(super) fn outcome(&self) -> &Outcome {
@@ -113,8 +113,8 @@ impl Upload {
         }
     }
 
-    pub(super) fn fail(&mut self, refusal: Refusal) {
-        self.outcome = Outcome::Failed(refusal);
+    pub(super) fn fail(&mut self, why: &Refusal) {
+        self.outcome = Outcome::Failed(why.clone());
     }
 
     pub(super) fn commit(&mut self) {
@@ -183,18 +183,19 @@ impl Upload {
         ring: &mut Ring<'_>,
         config: &Config,
         state: &RecordState,
-    ) -> Result<(), Refusal> {
+        why: &mut Refusal,
+    ) -> Result<(), Refused> {
         if self.finished && !bytes.is_empty() {
-            return Err(ErrorCode::TrailingBytes.into());
+            return Err(why.refuse(ErrorCode::TrailingBytes));
         }
         self.received = self.received.saturating_add(bytes.len() as u32);
         while !self.is_judged && !bytes.is_empty() {
-            bytes = self.accept_head(bytes, flash, ring, config, state)?;
+            bytes = self.accept_head(bytes, flash, ring, config, state, why)?;
         }
         if bytes.is_empty() {
             Ok(())
         } else {
-            self.accept_payload(bytes, flash, ring, config)
+            self.accept_payload(bytes, flash, ring, config, why)
         }
     }
 
@@ -204,22 +205,20 @@ impl Upload {
         flash: &mut dyn Flash,
         ring: &mut Ring<'_>,
         config: &Config,
-    ) -> Result<(), Refusal> {
+        why: &mut Refusal,
+    ) -> Result<(), Refused> {
         let total = self.payload_received.saturating_add(bytes.len() as u32);
         if let Some(size) = self.payload_size().filter(|&size| total > size) {
-            return Err(Refusal::with(
-                ErrorCode::TrailingBytes,
-                PAYLOAD_BYTES,
-                &[size, total],
-            ));
+            return Err(why.refuse_with(ErrorCode::TrailingBytes, PAYLOAD_BYTES, &[size, total]));
         }
         judge::check_region(
             Region::new(config.map.application.start, total),
             &config.map,
+            why,
         )?;
         if ring.push(bytes) < bytes.len() {
             // A server handed over more than `room`: nothing is lost silently.
-            return Err(Refusal::with(
+            return Err(why.refuse_with(
                 ErrorCode::Busy,
                 packed!("more bytes than there is room for"),
                 &[],
@@ -235,7 +234,7 @@ impl Upload {
                 Some(_) => Some(self.header.payload_size()),
                 None => self.payload_size(),
             };
-            self.judge_vectors(ring, config, size)?;
+            self.judge_vectors(ring, config, size, why)?;
         }
         Ok(())
     }
@@ -245,14 +244,16 @@ impl Upload {
         ring: &Ring<'_>,
         config: &Config,
         size: Option<u32>,
-    ) -> Result<(), Refusal> {
+        why: &mut Refusal,
+    ) -> Result<(), Refused> {
         let mut start = [0; SYSTEM_VECTORS_LEN];
         let readable = ring.len().min(SYSTEM_VECTORS_LEN);
         if let Some(start) = start.get_mut(..readable) {
             ring.peek(0, start);
         }
         self.vectors_judged = true;
-        judge::vector_table(start.get(..readable).unwrap_or(&[]), size, &config.map)
+        let start = start.get(..readable).unwrap_or_default();
+        judge::vector_table(start, size, &config.map, why)
     }
 
     /// The client has sent everything: the verdict on the whole.
@@ -261,21 +262,22 @@ impl Upload {
         flash: &mut dyn Flash,
         ring: &Ring<'_>,
         config: &Config,
-    ) -> Result<(), Refusal> {
+        why: &mut Refusal,
+    ) -> Result<(), Refused> {
         if self.finished {
             return Ok(());
         }
         match (self.received, self.kind) {
-            (0, _) => return Err(ErrorCode::Empty.into()),
+            (0, _) => return Err(why.refuse(ErrorCode::Empty)),
             (received, None) => {
-                return Err(Refusal::with(
+                return Err(why.refuse_with(
                     ErrorCode::VectorTable,
                     packed!("{d} bytes are too short for an image"),
                     &[received],
                 ));
             }
             (received, Some(_)) if !self.is_judged => {
-                return Err(Refusal::with(
+                return Err(why.refuse_with(
                     ErrorCode::HeaderTruncated,
                     packed!("expected {d} bytes, {d} came"),
                     &[self.head_size(), received],
@@ -288,18 +290,14 @@ impl Upload {
             .filter(|&size| size > self.payload_received)
         {
             let came = self.payload_received;
-            return Err(Refusal::with(
-                ErrorCode::Truncated,
-                PAYLOAD_BYTES,
-                &[size, came],
-            ));
+            return Err(why.refuse_with(ErrorCode::Truncated, PAYLOAD_BYTES, &[size, came]));
         }
         if !self.writing && self.brings_vectors(&config.map) {
             let size = match self.sent {
                 Some(_) => self.header.payload_size(),
                 None => self.payload_received,
             };
-            self.judge_vectors(ring, config, Some(size))?;
+            self.judge_vectors(ring, config, Some(size), why)?;
         }
         if self.sent.is_none() {
             match self.kind {
@@ -307,18 +305,18 @@ impl Upload {
                     let (size, crc) = (self.payload_received, self.crc);
                     self.header.set_payload(size, crc);
                 }
-                _ => self.judge_payload(flash)?,
+                _ => self.judge_payload(flash, why)?,
             }
         }
-        self.judge_sectors(flash, ring, config)?;
+        self.judge_sectors(flash, ring, config, why)?;
         self.finished = true;
         Ok(())
     }
 
-    fn judge_payload(&self, flash: &dyn Flash) -> Result<(), Refusal> {
+    fn judge_payload(&self, flash: &dyn Flash, why: &mut Refusal) -> Result<(), Refused> {
         let (expected, crc) = (self.header.payload_crc32(), self.crc);
         if crc != expected {
-            return Err(Refusal::with(
+            return Err(why.refuse_with(
                 ErrorCode::PayloadCrc,
                 packed!("expected {x}, computed {x}"),
                 &[expected, crc],
@@ -326,7 +324,7 @@ impl Upload {
         }
         match self.sha256.clone().map(|sha256| sha256.finish(flash)) {
             computed @ Some(_) if computed != self.header.sha256() => {
-                Err(ErrorCode::PayloadDigest.into())
+                Err(why.refuse(ErrorCode::PayloadDigest))
             }
             _ => Ok(()),
         }
@@ -339,7 +337,8 @@ impl Upload {
         flash: &mut dyn Flash,
         ring: &Ring<'_>,
         config: &Config,
-    ) -> Result<(), Refusal> {
+        why: &mut Refusal,
+    ) -> Result<(), Refused> {
         let payload = self.header.payload_region();
         let is_raw = RAW_IMAGES && self.kind == Some(Kind::Raw);
         // A transfer of some sectors has no CRC of its own that could be wrong.
@@ -359,12 +358,12 @@ impl Upload {
             if is_raw {
                 self.header.set_sector_crc32(sector.index, crc);
             } else if self.header.sector_crc32(sector.index) != crc {
-                return Err(judge::sector(code, sector.index));
+                return Err(judge::sector(code, sector.index, why));
             }
         }
         if is_raw {
             self.header.seal();
-            judge::check_data_sectors(&self.header, &config.map)?;
+            judge::check_data_sectors(&self.header, &config.map, why)?;
         }
         Ok(())
     }

@@ -4,9 +4,9 @@
 //! a low supply has changed nothing but the record and is simply tried again.
 
 use iap_protocol::ErrorCode;
-use iap_protocol::error::Refusal;
+use iap_protocol::error::{Refusal, Refused};
 use iap_protocol::header::{Flags, HeaderBytes};
-use iap_protocol::memory::{MAX_SECTORS, Region, Sector};
+use iap_protocol::memory::{MAX_SECTORS, Region, Sector, SectorSet};
 use iap_protocol::packed;
 use iap_protocol::status::{Phase, Policy};
 use iap_protocol::vectors::SYSTEM_VECTORS_LEN;
@@ -26,6 +26,19 @@ const STEP_LEN: usize = 2048;
 /// Bytes whose digest is computed in one step.
 const DIGEST_STEP_LEN: u32 = 16 * 1024;
 
+/// What a step works with.
+pub(super) struct Work<'s, 'r> {
+    pub(super) flash: &'s mut dyn Flash,
+    pub(super) config: &'s Config,
+    pub(super) record: &'s mut Record,
+    pub(super) ring: &'s mut Ring<'r>,
+    pub(super) upload: &'s Upload,
+    /// Its image.
+    pub(super) image: &'s HeaderBytes,
+    /// What was refused, if something was.
+    pub(super) why: &'s mut Refusal,
+}
+
 /// What a step achieved.
 pub(super) enum Done {
     /// Nothing: more bytes must come first.
@@ -39,7 +52,13 @@ pub(super) enum Done {
 /// Why a step failed.
 pub(super) enum Stop {
     Flash(FlashError),
-    Image(Refusal),
+    Image(Refused),
+}
+
+impl From<Refused> for Stop {
+    fn from(refused: Refused) -> Self {
+        Self::Image(refused)
+    }
 }
 
 impl From<FlashError> for Stop {
@@ -125,84 +144,48 @@ impl Writer {
     }
 
     /// Does the next piece of work.
-    pub(super) fn step(
-        &mut self,
-        flash: &mut dyn Flash,
-        config: &Config,
-        record: &mut Record,
-        ring: &mut Ring<'_>,
-        upload: &Upload,
-    ) -> Result<Done, Stop> {
-        let Some(image) = upload.image() else {
-            return Ok(Done::Waiting);
-        };
-        let end = payload_end(image, upload);
-        match &mut self.state {
-            State::Enter => self.enter(flash, config, record, ring, upload, image),
-            State::Skip(sector) => {
-                let sector = *sector;
-                Ok(self.skip(sector, ring, image, end))
-            }
-            State::Erase(sector) => {
-                let sector = *sector;
-                self.erase(flash, config, record, image, sector)
-            }
-            State::Program(sector) => {
-                let sector = *sector;
-                self.program(flash, config, ring, image, sector, end)
-            }
-            State::Verify(sector) => {
-                let sector = *sector;
-                self.verify(flash, config, record, image, sector)
-            }
-            State::Check => self.check(flash, config, record, upload, image),
-            State::Digest(_) => self.digest(flash, image),
-            State::Commit => self.commit(flash, config, record, image),
+    pub(super) fn step(&mut self, work: &mut Work<'_, '_>) -> Result<Done, Stop> {
+        let end = payload_end(work.image, work.upload);
+        match self.state {
+            State::Enter => self.enter(work, end),
+            State::Skip(sector) => Ok(self.skip(work, sector, end)),
+            State::Erase(sector) => self.erase(work, sector),
+            State::Program(sector) => self.program(work, sector, end),
+            State::Verify(sector) => self.verify(work, sector),
+            State::Check => self.check(work),
+            State::Digest(_) => self.digest(work),
+            State::Commit => self.commit(work),
         }
     }
 
-    fn enter(
-        &mut self,
-        flash: &mut dyn Flash,
-        config: &Config,
-        record: &mut Record,
-        ring: &Ring<'_>,
-        upload: &Upload,
-        image: &HeaderBytes,
-    ) -> Result<Done, Stop> {
+    fn enter(&mut self, work: &mut Work<'_, '_>, end: Option<u32>) -> Result<Done, Stop> {
+        let image = work.image;
         // What is skipped is skipped because the record says so; the boot has not settled it if the IAP key was held.
-        record.make_firm(flash, &config.map)?;
-        let end = payload_end(image, upload);
+        work.record.make_firm(work.flash, &work.config.map)?;
         if end == Some(self.cursor) {
-            if !upload.is_finished() {
+            if !work.upload.is_finished() {
                 return Ok(Done::Waiting);
             }
             self.state = State::Check;
             return Ok(Done::Worked);
         }
-        if end.is_none() && ring.is_empty() {
+        if end.is_none() && work.ring.is_empty() {
             return Ok(Done::Waiting);
         }
+        let map = &work.config.map;
         let address = image.load_address().saturating_add(self.cursor);
         let outside = FlashError::new(FlashFault::OutsideWindow, address);
-        let sector = config.map.flash.sector_at(address).ok_or(outside)?;
-        let is_data =
-            config.map.data_sectors.contains(sector.index) && !image.flags().contains(Flags::DATA);
-        if is_data {
-            return Err(Stop::Image(judge::sector(
-                ErrorCode::DataSectors,
-                sector.index,
-            )));
+        let sector = map.flash.sector_at(address).ok_or(outside)?;
+        if map.data_sectors.contains(sector.index) && !image.flags().contains(Flags::DATA) {
+            return Err(judge::sector(ErrorCode::DataSectors, sector.index, work.why).into());
         }
-        let skip =
-            record.state().is_firm(sector.index) && holds_already(flash, image, sector, end)?;
-        if upload
-            .sent()
-            .is_some_and(|sent| !sent.contains(sector.index))
-        {
-            return self.leave_out(skip, sector, image, end);
+        let holds = work.record.state().is_firm(sector.index)
+            && holds_already(work.flash, image, sector, end)?;
+        let is_sent = |sent: SectorSet| sent.contains(sector.index);
+        if !work.upload.sent().is_none_or(is_sent) {
+            return self.leave_out(holds, sector, image, end, work.why);
         }
-        self.state = match skip {
+        self.state = match holds {
             true => {
                 self.skipped = self.skipped.saturating_add(1);
                 State::Skip(sector)
@@ -220,26 +203,22 @@ impl Writer {
         sector: Sector,
         image: &HeaderBytes,
         end: Option<u32>,
+        why: &mut Refusal,
     ) -> Result<Done, Stop> {
         if !holds {
             let code = ErrorCode::PartialTransfer;
-            return Err(Stop::Image(judge::sector(code, sector.index)));
+            return Err(judge::sector(code, sector.index, why).into());
         }
         self.skipped = self.skipped.saturating_add(1);
         self.cursor = sector_end(sector, image, end);
         Ok(Done::Worked)
     }
 
-    fn skip(
-        &mut self,
-        sector: Sector,
-        ring: &mut Ring<'_>,
-        image: &HeaderBytes,
-        end: Option<u32>,
-    ) -> Done {
+    fn skip(&mut self, work: &mut Work<'_, '_>, sector: Sector, end: Option<u32>) -> Done {
+        let image = work.image;
         let left = sector_end(sector, image, end).saturating_sub(self.cursor);
-        let count = ring.len().min(left as usize);
-        ring.skip(count);
+        let count = work.ring.len().min(left as usize);
+        work.ring.skip(count);
         self.cursor = self.cursor.saturating_add(count as u32);
         if count as u32 == left {
             self.state = State::Enter;
@@ -252,28 +231,24 @@ impl Writer {
         }
     }
 
-    fn erase(
-        &mut self,
-        flash: &mut dyn Flash,
-        config: &Config,
-        record: &mut Record,
-        image: &HeaderBytes,
-        sector: Sector,
-    ) -> Result<Done, Stop> {
+    fn erase(&mut self, work: &mut Work<'_, '_>, sector: Sector) -> Result<Done, Stop> {
+        let image = work.image;
         if has(Defect::BegunAfterErase) {
-            application_window(flash, config).erase(sector.index)?;
+            application_window(work.flash, work.config).erase(sector.index)?;
         }
         if !self.begun {
-            record.begin(flash, &config.map, image)?;
+            work.record.begin(work.flash, &work.config.map, image)?;
             self.begun = true;
         }
-        record.touch(flash, &config.map, sector.index)?;
+        work.record
+            .touch(work.flash, &work.config.map, sector.index)?;
         self.changed = true;
         if !has(Defect::BegunAfterErase) {
-            application_window(flash, config).erase(sector.index)?;
+            application_window(work.flash, work.config).erase(sector.index)?;
         }
         if has(Defect::DoneBeforeVerify) {
-            record.done(flash, &config.map, sector.index)?;
+            work.record
+                .done(work.flash, &work.config.map, sector.index)?;
         }
         self.written = self.written.saturating_add(1);
         self.running = 0;
@@ -283,19 +258,17 @@ impl Writer {
 
     fn program(
         &mut self,
-        flash: &mut dyn Flash,
-        config: &Config,
-        ring: &mut Ring<'_>,
-        image: &HeaderBytes,
+        work: &mut Work<'_, '_>,
         sector: Sector,
         end: Option<u32>,
     ) -> Result<Done, Stop> {
+        let image = work.image;
         let left = sector_end(sector, image, end).saturating_sub(self.cursor);
         if left == 0 {
             self.state = State::Verify(sector);
             return Ok(Done::Worked);
         }
-        let run = ring.front();
+        let run = work.ring.front();
         let at_once = run.len().min(STEP_LEN).min(left as usize) & !3;
         // At the seam of the ring a word is put together; the payload's last one is filled up with erased bits.
         let mut word = [0xFF; 4];
@@ -303,16 +276,21 @@ impl Writer {
         let mut len = at_once;
         if words.is_empty() {
             len = word.len().min(left as usize);
-            if !word.get_mut(..len).is_some_and(|bytes| ring.peek(0, bytes)) {
+            if !word
+                .get_mut(..len)
+                .is_some_and(|bytes| work.ring.peek(0, bytes))
+            {
                 return Ok(Done::Waiting);
             }
             words = &word;
         }
         let address = image.load_address().saturating_add(self.cursor);
         // After a low supply nothing has left the ring, and the same words are programmed again.
-        application_window(flash, config).program(address, words)?;
-        self.running = flash.crc32_of(self.running, words.get(..len).unwrap_or_default());
-        ring.skip(len);
+        application_window(work.flash, work.config).program(address, words)?;
+        self.running = work
+            .flash
+            .crc32_of(self.running, words.get(..len).unwrap_or_default());
+        work.ring.skip(len);
         self.cursor = self.cursor.saturating_add(len as u32);
         Ok(Done::Worked)
     }
@@ -332,64 +310,58 @@ impl Writer {
         flash.crc32(0, Region::new(start, len))
     }
 
-    fn verify(
-        &mut self,
-        flash: &mut dyn Flash,
-        config: &Config,
-        record: &mut Record,
-        image: &HeaderBytes,
-        sector: Sector,
-    ) -> Result<Done, Stop> {
+    fn verify(&mut self, work: &mut Work<'_, '_>, sector: Sector) -> Result<Done, Stop> {
+        let image = work.image;
         let programmed = self.running;
-        let holds = self.running_crc(flash, image, sector)?;
+        let holds = self.running_crc(work.flash, image, sector)?;
         if holds != programmed && !has(Defect::CommitBeforeVerify) {
-            return Err(Stop::Image(Refusal::with(
-                ErrorCode::FlashVerify,
-                packed!("sector {d} at {x}"),
-                &[sector.index.into(), sector.region.start],
-            )));
+            let numbers = [sector.index.into(), sector.region.start];
+            let form = packed!("sector {d} at {x}");
+            return Err(work
+                .why
+                .refuse_with(ErrorCode::FlashVerify, form, &numbers)
+                .into());
         }
         let announced = image.sector_crc32(sector.index);
         if !is_raw(image) && announced != programmed {
-            return Err(Stop::Image(judge::sector(
-                ErrorCode::SectorCrc,
-                sector.index,
-            )));
+            return Err(judge::sector(ErrorCode::SectorCrc, sector.index, work.why).into());
         }
         if let Some(crc) = self.programmed.get_mut(usize::from(sector.index)) {
             *crc = programmed;
         }
-        record.done(flash, &config.map, sector.index)?;
+        work.record
+            .done(work.flash, &work.config.map, sector.index)?;
         self.state = State::Enter;
         Ok(Done::Worked)
     }
 
-    fn check(
-        &mut self,
-        flash: &mut dyn Flash,
-        config: &Config,
-        record: &Record,
-        upload: &Upload,
-        image: &HeaderBytes,
-    ) -> Result<Done, Stop> {
+    fn check(&mut self, work: &mut Work<'_, '_>) -> Result<Done, Stop> {
+        let image = work.image;
         if has(Defect::CommitBeforeVerify) {
             self.state = State::Commit;
             return Ok(Done::Worked);
         }
-        if flash.crc32(0, image.payload_region())? != image.payload_crc32() {
+        if work.flash.crc32(0, image.payload_region())? != image.payload_crc32() {
             // Every sector was verified or skipped for its CRC: it is the sector CRCs that do not belong to this payload.
-            return Err(Stop::Image(ErrorCode::SectorCrc.into()));
+            return Err(work.why.refuse(ErrorCode::SectorCrc).into());
         }
         let mut start = [0; SYSTEM_VECTORS_LEN];
-        flash.read(image.load_address(), &mut start)?;
-        judge::vector_table(&start, Some(image.payload_size()), &config.map)
-            .map_err(Stop::Image)?;
+        work.flash.read(image.load_address(), &mut start)?;
+        judge::vector_table(
+            &start,
+            Some(image.payload_size()),
+            &work.config.map,
+            work.why,
+        )?;
         // What was committed once had the right digest then, and its CRC is right now: as much as a start asks for.
         let is_known = !self.changed
-            && !config.boot_signature
-            && record.state().is_committed(image, is_trusted(config));
+            && !work.config.boot_signature
+            && work
+                .record
+                .state()
+                .is_committed(image, is_trusted(work.config));
         // Where nobody signs, a digest guards from accidents, as the CRCs of the sectors do, and most of them are left alone.
-        let is_left_alone = upload.sent().is_some() && !is_trusted(config);
+        let is_left_alone = work.upload.sent().is_some() && !is_trusted(work.config);
         self.state = match image.sha256() {
             Some(_) if !is_known && !is_left_alone => State::Digest(FlashDigest::new()),
             _ => State::Commit,
@@ -397,26 +369,21 @@ impl Writer {
         Ok(Done::Worked)
     }
 
-    fn digest(&mut self, flash: &mut dyn Flash, image: &HeaderBytes) -> Result<Done, Stop> {
+    fn digest(&mut self, work: &mut Work<'_, '_>) -> Result<Done, Stop> {
+        let image = work.image;
         let State::Digest(digest) = &mut self.state else {
             return Ok(Done::Worked);
         };
-        match digest.advance(flash, image, DIGEST_STEP_LEN)? {
+        match digest.advance(work.flash, image, DIGEST_STEP_LEN)? {
             None => {}
             Some(true) => self.state = State::Commit,
-            Some(false) => return Err(Stop::Image(ErrorCode::PayloadDigest.into())),
+            Some(false) => return Err(work.why.refuse(ErrorCode::PayloadDigest).into()),
         }
         Ok(Done::Worked)
     }
 
-    fn commit(
-        &mut self,
-        flash: &mut dyn Flash,
-        config: &Config,
-        record: &mut Record,
-        image: &HeaderBytes,
-    ) -> Result<Done, Stop> {
-        let mut image = image.clone();
+    fn commit(&mut self, work: &mut Work<'_, '_>) -> Result<Done, Stop> {
+        let mut image = work.image.clone();
         if is_raw(&image) {
             for (index, crc) in (0..).zip(self.programmed) {
                 if image.sector_crc32(index) == 0 {
@@ -425,9 +392,10 @@ impl Writer {
             }
             image.seal();
         }
-        let trusted = is_trusted(config);
-        if self.changed || !record.state().is_committed(&image, trusted) {
-            record.commit(flash, &config.map, &image, trusted)?;
+        let trusted = is_trusted(work.config);
+        if self.changed || !work.record.state().is_committed(&image, trusted) {
+            work.record
+                .commit(work.flash, &work.config.map, &image, trusted)?;
         }
         Ok(Done::Committed)
     }

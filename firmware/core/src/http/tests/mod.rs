@@ -16,7 +16,7 @@ use std::sync::LazyLock;
 use std::vec::Vec;
 
 use iap_protocol::ErrorCode;
-use iap_protocol::error::Refusal;
+use iap_protocol::error::{Refusal, Refused};
 use iap_protocol::header::{HeaderBytes, ImageHeader};
 use iap_protocol::http::DEFAULT_PASSWORD;
 use iap_protocol::memory::{FlashMap, MAX_RAM_REGIONS, MemoryMap, Region, SectorSet};
@@ -90,13 +90,15 @@ impl FakeIntake {
 }
 
 impl Intake for FakeIntake {
-    fn begin(&mut self, _: Instant, _: Source, declared: Option<u32>) -> Result<Ticket, Refusal> {
+    fn begin(
+        &mut self,
+        _: Instant,
+        _: Source,
+        declared: Option<u32>,
+        why: &mut Refusal,
+    ) -> Result<Ticket, Refused> {
         if self.is_busy() {
-            return Err(Refusal::with(
-                ErrorCode::Busy,
-                b"tftp from 192.168.0.9",
-                &[],
-            ));
+            return Err(why.refuse_with(ErrorCode::Busy, b"tftp from 192.168.0.9", &[]));
         }
         self.begun.push(declared);
         self.bytes.clear();
@@ -113,21 +115,21 @@ impl Intake for FakeIntake {
         self.ring.saturating_sub(self.in_ring)
     }
 
-    fn accept(&mut self, ticket: Ticket, bytes: &[u8]) -> Result<(), Refusal> {
+    fn accept(&mut self, ticket: Ticket, bytes: &[u8], why: &mut Refusal) -> Result<(), Refused> {
         assert_eq!(ticket, self.ticket());
         assert_eq!(self.outcome, Outcome::Running);
         assert!(!self.finished && !bytes.is_empty() && bytes.len() <= self.room());
         self.bytes.extend_from_slice(bytes);
         self.in_ring += bytes.len();
         if self.fails_at.is_some_and(|limit| self.bytes.len() >= limit) {
-            let refusal = Refusal::with(ErrorCode::WrongBoard, b"expected sim", &[]);
-            self.outcome = Outcome::Failed(refusal.clone());
-            return Err(refusal);
+            let refused = why.refuse_with(ErrorCode::WrongBoard, b"expected sim", &[]);
+            self.outcome = Outcome::Failed(why.clone());
+            return Err(refused);
         }
         Ok(())
     }
 
-    fn finish(&mut self, ticket: Ticket) -> Result<(), Refusal> {
+    fn finish(&mut self, ticket: Ticket, _: &mut Refusal) -> Result<(), Refused> {
         assert_eq!(ticket, self.ticket());
         assert!(!self.finished);
         self.finished = true;
@@ -137,16 +139,16 @@ impl Intake for FakeIntake {
         Ok(())
     }
 
-    fn abort(&mut self, ticket: Ticket, reason: Refusal) {
+    fn abort(&mut self, ticket: Ticket, reason: &Refusal) {
         assert_eq!(ticket, self.ticket());
         assert_eq!(self.outcome, Outcome::Running);
         self.outcome = Outcome::Failed(reason.clone());
-        self.aborts.push(reason);
+        self.aborts.push(reason.clone());
     }
 
-    fn outcome(&self, ticket: Ticket) -> Outcome {
+    fn outcome(&self, ticket: Ticket) -> &Outcome {
         assert_eq!(ticket, self.ticket());
-        self.outcome.clone()
+        &self.outcome
     }
 
     fn is_busy(&self) -> bool {

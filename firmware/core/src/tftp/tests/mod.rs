@@ -11,7 +11,7 @@ use std::string::{String, ToString};
 use std::vec::Vec;
 
 use iap_protocol::ErrorCode;
-use iap_protocol::error::Refusal;
+use iap_protocol::error::{Refusal, Refused};
 use iap_protocol::tftp::{Mode, Options, PORT, Packet, Request};
 use smoltcp::time::{Duration, Instant};
 
@@ -56,17 +56,19 @@ impl Default for Fake {
 }
 
 impl Intake for Fake {
-    fn begin(&mut self, _: Instant, source: Source, size: Option<u32>) -> Result<Ticket, Refusal> {
+    fn begin(
+        &mut self,
+        _: Instant,
+        source: Source,
+        size: Option<u32>,
+        why: &mut Refusal,
+    ) -> Result<Ticket, Refused> {
         if self.busy {
-            let who = self.source.expect("busy with somebody");
-            return Err(Refusal::with(
-                ErrorCode::Busy,
-                who.to_string().as_bytes(),
-                &[],
-            ));
+            let who = self.source.expect("busy with somebody").to_string();
+            return Err(why.refuse_with(ErrorCode::Busy, who.as_bytes(), &[]));
         }
-        if let Some(refusal) = self.refuse_begin.clone() {
-            return Err(refusal);
+        if let Some(refusal) = &self.refuse_begin {
+            return Err(why.refuse_as(refusal));
         }
         (self.declared, self.source, self.busy) = (size, Some(source), true);
         self.bytes.clear();
@@ -79,36 +81,37 @@ impl Intake for Fake {
         self.room
     }
 
-    fn accept(&mut self, ticket: Ticket, bytes: &[u8]) -> Result<(), Refusal> {
+    fn accept(&mut self, ticket: Ticket, bytes: &[u8], why: &mut Refusal) -> Result<(), Refused> {
         assert_eq!(ticket, Ticket(self.tickets));
         assert!(bytes.len() <= self.room, "accept keeps within room");
         assert!(self.busy && !self.finished);
         self.bytes.extend_from_slice(bytes);
         match self.refuse_accept.clone() {
             Some(refusal) => {
-                self.fail(refusal.clone());
-                Err(refusal)
+                let refused = why.refuse_as(&refusal);
+                self.fail(refusal);
+                Err(refused)
             }
             None => Ok(()),
         }
     }
 
-    fn finish(&mut self, ticket: Ticket) -> Result<(), Refusal> {
+    fn finish(&mut self, ticket: Ticket, _: &mut Refusal) -> Result<(), Refused> {
         assert_eq!(ticket, Ticket(self.tickets));
         assert!(!self.finished, "finish comes once");
         self.finished = true;
         Ok(())
     }
 
-    fn abort(&mut self, ticket: Ticket, reason: Refusal) {
+    fn abort(&mut self, ticket: Ticket, reason: &Refusal) {
         assert_eq!(ticket, Ticket(self.tickets));
         self.aborted = Some(reason.clone());
-        self.fail(reason);
+        self.fail(reason.clone());
     }
 
-    fn outcome(&self, ticket: Ticket) -> Outcome {
+    fn outcome(&self, ticket: Ticket) -> &Outcome {
         assert_eq!(ticket, Ticket(self.tickets));
-        self.outcome.clone()
+        &self.outcome
     }
 
     fn is_busy(&self) -> bool {

@@ -2,7 +2,7 @@
 //! judged before any flash operation.
 
 use iap_protocol::ErrorCode;
-use iap_protocol::error::Refusal;
+use iap_protocol::error::{Refusal, Refused};
 use iap_protocol::header::{HEADER_LEN, PREFIX_LEN, Prefix};
 use iap_protocol::memory::{MemoryMap, SectorSet};
 use iap_protocol::packed;
@@ -27,7 +27,8 @@ impl Upload {
         ring: &mut Ring<'_>,
         config: &Config,
         state: &RecordState,
-    ) -> Result<&'b [u8], Refusal> {
+        why: &mut Refusal,
+    ) -> Result<&'b [u8], Refused> {
         let wanted = match self.kind {
             Some(Kind::Iap) => HEADER_LEN,
             Some(Kind::Partial) => PREFIX_LEN,
@@ -47,26 +48,27 @@ impl Upload {
         match self.kind {
             Some(Kind::Partial) => {
                 let prefix = self.header.0.get(..PREFIX_LEN).unwrap_or_default();
-                let prefix = Prefix::decode(prefix).map_err(judge::header_refusal)?;
+                let prefix =
+                    Prefix::decode(prefix).map_err(|error| judge::refuse_header(error, why))?;
                 self.sent = Some(prefix.sectors);
                 (self.kind, self.head_len) = (Some(Kind::Iap), 0);
                 return Ok(rest);
             }
             Some(_) => {
-                self.judge_header(flash, ring, config, state)?;
+                self.judge_header(flash, ring, config, state, why)?;
                 return Ok(rest);
             }
             None => {}
         }
         let [a, b, c, d, ..] = self.header.0;
         let start = [a, b, c, d];
-        let kind = judge::kind(start)?;
+        let kind = judge::kind(start, why)?;
         self.kind = Some(kind);
         if kind == Kind::Raw {
-            judge::raw(config, state, self.declared.or(self.at_most_raw()))?;
+            judge::raw(config, state, self.declared.or(self.at_most_raw()), why)?;
             self.header.make_raw(config.map.application.start);
             self.is_judged = true;
-            self.accept_payload(&start, flash, ring, config)?;
+            self.accept_payload(&start, flash, ring, config, why)?;
         }
         Ok(rest)
     }
@@ -78,8 +80,9 @@ impl Upload {
         ring: &Ring<'_>,
         config: &Config,
         state: &RecordState,
-    ) -> Result<(), Refusal> {
-        judge::header(&self.header, config, state)?;
+        why: &mut Refusal,
+    ) -> Result<(), Refused> {
+        judge::header(&self.header, config, state, why)?;
         let payload = self.header.payload_region();
         self.wire_len = payload.len;
         if let Some(sent) = self.sent {
@@ -88,14 +91,16 @@ impl Upload {
             let lengths = parts.map(|sector| sector.region.span_in(payload).len() as u32);
             self.wire_len = lengths.sum();
         }
-        self.check_declared()?;
+        self.check_declared(why)?;
         if let Some(sent) = self.sent {
-            judge::left_out(&self.header, sent, &config.map, state, flash)?;
+            judge::left_out(&self.header, sent, &config.map, state, flash, why)?;
             if !self.brings_vectors(&config.map) {
                 let mut start = [0; SYSTEM_VECTORS_LEN];
-                flash.read(payload.start, &mut start)?;
+                flash
+                    .read(payload.start, &mut start)
+                    .map_err(|error| error.refuse(why))?;
                 self.vectors_judged = true;
-                judge::vector_table(&start, Some(payload.len), &config.map)?;
+                judge::vector_table(&start, Some(payload.len), &config.map, why)?;
             }
         }
         self.is_judged = true;
@@ -107,7 +112,7 @@ impl Upload {
     }
 
     /// Whether the client's idea of the length agrees with the header's.
-    fn check_declared(&self) -> Result<(), Refusal> {
+    fn check_declared(&self, why: &mut Refusal) -> Result<(), Refused> {
         let expected = self.wire_len.saturating_add(self.head_size());
         // A bound that is high enough says nothing.
         let bound = self.at_most.filter(|&at_most| at_most < expected);
@@ -120,7 +125,7 @@ impl Upload {
             core::cmp::Ordering::Greater => ErrorCode::TrailingBytes,
         };
         let form = packed!("expected {d} bytes, {d} announced");
-        Err(Refusal::with(code, form, &[expected, declared]))
+        Err(why.refuse_with(code, form, &[expected, declared]))
     }
 
     /// Bytes before the payload.
