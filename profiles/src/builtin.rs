@@ -1,4 +1,4 @@
-//! The shipped profile files, compiled in. A new board is a file in `boards/` and a line here.
+//! The shipped profile files, compiled in. A new board is a file in `boards/` and a name here.
 
 /// A shipped file.
 pub(crate) struct Builtin {
@@ -27,7 +27,17 @@ pub(crate) const DEFAULTS: Builtin = Builtin {
     text: include_str!("../defaults.toml"),
 };
 
-/// In alphabetical order, which is the order people see.
-pub(crate) const BOARDS: &[Builtin] = files!("boards": "olimex-stm32-e407" "sim" "stm324xg-eval" "stm324xg-eval-rmii" "stm32f4-discovery");
+macro_rules! boards {
+    ($($name:literal)*) => {
+        /// In alphabetical order, which is the order people see.
+        pub(crate) const BOARDS: &[Builtin] = files!("boards": $($name)*);
+
+        /// What the files of each board say in the end, as JSON: `build.rs` has merged them.
+        pub(crate) const MERGED: &[(&str, &str)] =
+            &[$(($name, include_str!(concat!(env!("OUT_DIR"), "/", $name, ".json")))),*];
+    };
+}
+
+boards!("olimex-stm32-e407" "sim" "stm324xg-eval" "stm324xg-eval-rmii" "stm32f4-discovery");
 
 pub(crate) const CHIPS: &[Builtin] = files!("chips": "stm32f407xg");

@@ -5,8 +5,7 @@ use iap_protocol::header::MAX_PUBLIC_KEYS;
 use iap_protocol::memory::MemoryMap;
 use iap_protocol::status::Policy;
 
-use crate::document::Document;
-use crate::error::ProfileError;
+use crate::fault::Fault;
 use crate::flash;
 use crate::schema::{BootCheck, Hse, Settings};
 use crate::value::Pin;
@@ -18,19 +17,16 @@ const MCO1: Pin = Pin {
 };
 
 /// Checks everything and gives the memory map.
-pub(crate) fn check(
-    document: &Document<'_>,
-    settings: &Settings,
-) -> Result<MemoryMap, ProfileError> {
-    clock(document, settings)?;
-    network(document, settings)?;
-    iap(document, settings)?;
-    signatures(document, settings)?;
-    pins(document, settings)?;
-    flash::memory_map(document, settings)
+pub(crate) fn check(settings: &Settings) -> Result<MemoryMap, Fault> {
+    clock(settings)?;
+    network(settings)?;
+    iap(settings)?;
+    signatures(settings)?;
+    pins(settings)?;
+    flash::memory_map(settings)
 }
 
-fn clock(document: &Document<'_>, settings: &Settings) -> Result<(), ProfileError> {
+fn clock(settings: &Settings) -> Result<(), Fault> {
     let (clock, mco1_hz) = (&settings.clock, settings.ethernet.mco1_hz);
     // DS8626 section 5.3.8, HSE oscillator characteristics
     if clock.hse == Hse::Crystal && !(4_000_000..=26_000_000).contains(&clock.hse_hz) {
@@ -38,7 +34,7 @@ fn clock(document: &Document<'_>, settings: &Settings) -> Result<(), ProfileErro
             "a crystal has 4000000 to 26000000 Hz, {} Hz need hse = \"bypass\"",
             clock.hse_hz
         );
-        return Err(document.rule(&["clock.hse-hz", "clock.hse"], message));
+        return Err(Fault::rule(&["clock.hse-hz", "clock.hse"], message));
     }
     // RM0090 section 7.3.3, RCC_CFGR.MCO1PRE
     if mco1_hz != 0 && !(1..=5).any(|divider| mco1_hz.checked_mul(divider) == Some(clock.hse_hz)) {
@@ -46,12 +42,12 @@ fn clock(document: &Document<'_>, settings: &Settings) -> Result<(), ProfileErro
             "mco1-hz is {mco1_hz}, expected hse-hz, {}, divided by 1 to 5, or 0",
             clock.hse_hz
         );
-        return Err(document.rule(&["ethernet.mco1-hz", "clock.hse-hz"], message));
+        return Err(Fault::rule(&["ethernet.mco1-hz", "clock.hse-hz"], message));
     }
     Ok(())
 }
 
-fn network(document: &Document<'_>, settings: &Settings) -> Result<(), ProfileError> {
+fn network(settings: &Settings) -> Result<(), Fault> {
     let network = &settings.network;
     if network.address.is_station(network.gateway) && network.gateway != network.address.address {
         return Ok(());
@@ -60,21 +56,27 @@ fn network(document: &Document<'_>, settings: &Settings) -> Result<(), ProfileEr
         "gateway {} is not another station in the network of {}",
         network.gateway, network.address
     );
-    Err(document.rule(&["network.gateway", "network.address"], message))
+    Err(Fault::rule(
+        &["network.gateway", "network.address"],
+        message,
+    ))
 }
 
-fn iap(document: &Document<'_>, settings: &Settings) -> Result<(), ProfileError> {
+fn iap(settings: &Settings) -> Result<(), Fault> {
     let iap = &settings.iap;
     if iap.bare_rule && iap.policy == Policy::Signed {
         let message = "policy \"signed\" and bare-rule = true exclude each other: bare-rule starts applications that nobody signed";
-        return Err(document.rule(&["iap.policy", "iap.bare-rule"], message.to_owned()));
+        return Err(Fault::rule(
+            &["iap.policy", "iap.bare-rule"],
+            message.to_owned(),
+        ));
     }
     if iap.request_backup_register == iap.reset_cause_backup_register {
         let message = format!(
             "request-backup-register and reset-cause-backup-register are both {}, they must differ",
             iap.request_backup_register
         );
-        return Err(document.rule(
+        return Err(Fault::rule(
             &[
                 "iap.request-backup-register",
                 "iap.reset-cause-backup-register",
@@ -87,31 +89,37 @@ fn iap(document: &Document<'_>, settings: &Settings) -> Result<(), ProfileError>
 
 /// A board that no image could ever satisfy can only be mended with a probe, and one that checks signatures at a start must have taken
 /// nothing else.
-fn signatures(document: &Document<'_>, settings: &Settings) -> Result<(), ProfileError> {
+fn signatures(settings: &Settings) -> Result<(), Fault> {
     let iap = &settings.iap;
     let (signed, keys) = (iap.policy == Policy::Signed, &iap.public_keys);
     if keys.len() > MAX_PUBLIC_KEYS {
         let message = format!("{} public keys, at most {MAX_PUBLIC_KEYS}", keys.len());
-        return Err(document.rule(&["iap.public-keys"], message));
+        return Err(Fault::rule(&["iap.public-keys"], message));
     }
     let repeated = |key| keys.iter().filter(|other| *other == key).count() > 1;
     if keys.iter().any(repeated) {
         let message = "a public key is listed twice: revoking one would leave the other";
-        return Err(document.rule(&["iap.public-keys"], message.to_owned()));
+        return Err(Fault::rule(&["iap.public-keys"], message.to_owned()));
     }
     if signed && keys.is_empty() {
         let message = "policy \"signed\" needs public-keys: iapctl keygen makes a key and shows what to write";
-        return Err(document.rule(&["iap.policy", "iap.public-keys"], message.to_owned()));
+        return Err(Fault::rule(
+            &["iap.policy", "iap.public-keys"],
+            message.to_owned(),
+        ));
     }
     if !signed && iap.boot_check == BootCheck::Signature {
         let message = "boot-check = \"signature\" needs policy \"signed\": any other board takes images that it would not start";
-        return Err(document.rule(&["iap.boot-check", "iap.policy"], message.to_owned()));
+        return Err(Fault::rule(
+            &["iap.boot-check", "iap.policy"],
+            message.to_owned(),
+        ));
     }
     Ok(())
 }
 
 /// MII needs all its pins, and no pin does two things.
-fn pins(document: &Document<'_>, settings: &Settings) -> Result<(), ProfileError> {
+fn pins(settings: &Settings) -> Result<(), Fault> {
     let ethernet = &settings.ethernet;
     let mut used = Vec::new();
     for signal in ethernet.pins.signals(ethernet.interface) {
@@ -121,7 +129,7 @@ fn pins(document: &Document<'_>, settings: &Settings) -> Result<(), ProfileError
                 "interface \"mii\" needs a pin for `{}` in [ethernet.pins]",
                 signal.key
             );
-            document.rule(&[&path, "ethernet.interface"], message)
+            Fault::rule(&[&path, "ethernet.interface"], message)
         })?;
         used.push((path, pin));
     }
@@ -145,7 +153,7 @@ fn pins(document: &Document<'_>, settings: &Settings) -> Result<(), ProfileError
     for (index, (path, pin)) in used.iter().enumerate() {
         if let Some((other, _)) = used.iter().take(index).find(|(_, taken)| taken == pin) {
             let message = format!("pin {pin} is used twice, by `{other}` and `{path}`");
-            return Err(document.rule(&[path, other], message));
+            return Err(Fault::rule(&[path, other], message));
         }
     }
     Ok(())

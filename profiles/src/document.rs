@@ -6,7 +6,8 @@ use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Deserializer};
 
-use crate::error::{Location, ProfileError};
+use crate::error::ProfileError;
+use crate::fault::{Fault, Wrong};
 use crate::keys;
 use crate::source::{Sources, excerpt};
 
@@ -37,49 +38,27 @@ impl<'s> Document<'s> {
         T::deserialize(Deserializer::from(root)).map_err(|error| self.serde_error(&error))
     }
 
-    /// Where the value at `path` is, such as `iap.policy` or `leds[0].pin`.
-    pub(crate) fn at(&self, path: &str) -> Location {
-        self.sources.location(self.position(path))
-    }
-
-    /// Whether one of the files sets `path`.
-    pub(crate) fn has(&self, path: &str) -> bool {
-        self.value(path).is_some()
-    }
-
     /// The table at `path`.
     pub(crate) fn table(&self, path: &str) -> Option<&DeTable<'s>> {
         self.value(path)?.as_ref().as_table()
     }
 
-    /// The one of `paths` that the most specific file sets.
-    pub(crate) fn latest<'p>(&self, paths: &[&'p str]) -> &'p str {
-        paths
-            .iter()
-            .copied()
-            .rev()
-            .max_by_key(|path| self.position(path))
-            .unwrap_or_default()
-    }
-
-    /// The error that `message` is broken by one of `paths`.
-    pub(crate) fn rule(&self, paths: &[&str], message: String) -> ProfileError {
-        let key = self.latest(paths);
-        ProfileError::Rule {
-            key: key.to_owned(),
-            at: self.at(key),
-            message,
-        }
-    }
-
-    /// The error that the value at `path` is not what was `expected`.
-    pub(crate) fn value_error(&self, path: &str, expected: String) -> ProfileError {
-        let span = self.value(path).map_or(0..0, Spanned::span);
-        ProfileError::Value {
-            key: path.to_owned(),
-            at: self.at(path),
-            value: excerpt(self.sources.slice(span)),
-            expected,
+    /// The error that a rule is broken, at the one of its keys that the most specific file sets: a person has just written it.
+    pub(crate) fn error(&self, fault: Fault) -> ProfileError {
+        let paths = fault.paths.iter().rev();
+        let latest = paths.max_by_key(|path| self.position(path));
+        let key = latest.cloned().unwrap_or_default();
+        let span = self.value(&key).map_or(0..0, Spanned::span);
+        let at = self.sources.location(span.start);
+        match fault.wrong {
+            Wrong::Rule(message) => ProfileError::Rule { key, at, message },
+            Wrong::Map(error) => ProfileError::Map { key, at, error },
+            Wrong::Value(expected) => ProfileError::Value {
+                key,
+                at,
+                value: excerpt(self.sources.slice(span)),
+                expected,
+            },
         }
     }
 

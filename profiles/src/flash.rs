@@ -2,21 +2,16 @@
 
 use iap_protocol::memory::{FlashMap, MAX_RAM_REGIONS, MapError, MemoryMap, Region, SectorSet};
 
-use crate::document::Document;
-use crate::error::ProfileError;
+use crate::fault::{Fault, Wrong};
 use crate::schema::{FlashMapSettings, FlashSettings, SectorRun, Settings};
 
 /// The memory map, checked.
-pub(crate) fn memory_map(
-    document: &Document<'_>,
-    settings: &Settings,
-) -> Result<MemoryMap, ProfileError> {
-    let flash = sectors(document, &settings.flash)?;
-    let ram = ram(document, settings)?;
+pub(crate) fn memory_map(settings: &Settings) -> Result<MemoryMap, Fault> {
+    let flash = sectors(&settings.flash)?;
+    let ram = ram(settings)?;
     let owners = Owners {
-        document,
         settings,
-        chosen: chosen(document, settings)?,
+        chosen: chosen(settings)?,
     };
     let map = MemoryMap {
         iap_sectors: owners.set(&flash, "iap-sectors", owners.iap_sectors())?,
@@ -35,13 +30,13 @@ pub(crate) fn memory_map(
 }
 
 /// The sectors, each run beginning where the last one ends.
-fn sectors(document: &Document<'_>, flash: &FlashSettings) -> Result<FlashMap, ProfileError> {
+fn sectors(flash: &FlashSettings) -> Result<FlashMap, Fault> {
     let mut sizes = Vec::new();
     let mut end = u64::from(flash.base);
     for (index, run) in flash.sectors.iter().enumerate() {
         let faults = run_fault(run, sizes.len(), end).or_else(|| time_fault(run));
         if let Some(message) = faults {
-            return Err(document.rule(&[&format!("flash.sectors[{index}]")], message));
+            return Err(Fault::rule(&[&format!("flash.sectors[{index}]")], message));
         }
         let size = run.size_kib.saturating_mul(1024);
         sizes.extend(std::iter::repeat_n(size, run.count.into()));
@@ -53,11 +48,11 @@ fn sectors(document: &Document<'_>, flash: &FlashSettings) -> Result<FlashMap, P
             "the sectors make {listed_kib} KiB, but flash.size-kib is {}",
             flash.size_kib
         );
-        return Err(document.rule(&["flash.sectors", "flash.size-kib"], message));
+        return Err(Fault::rule(&["flash.sectors", "flash.size-kib"], message));
     }
     FlashMap::new(flash.base, &sizes).ok_or_else(|| {
         let message = "the flash has more than 24 sectors, or ends beyond 4 GiB".to_owned();
-        document.rule(&["flash.sectors", "flash.base"], message)
+        Fault::rule(&["flash.sectors", "flash.base"], message)
     })
 }
 
@@ -89,15 +84,12 @@ fn time_fault(run: &SectorRun) -> Option<String> {
     ))
 }
 
-fn ram(
-    document: &Document<'_>,
-    settings: &Settings,
-) -> Result<[Region; MAX_RAM_REGIONS], ProfileError> {
+fn ram(settings: &Settings) -> Result<[Region; MAX_RAM_REGIONS], Fault> {
     let mut slots = [Region::default(); MAX_RAM_REGIONS];
     let ram = &settings.ram;
     if ram.is_empty() || ram.len() > slots.len() {
         let message = format!("{} RAM regions, expected 1 to {MAX_RAM_REGIONS}", ram.len());
-        return Err(document.rule(&["ram"], message));
+        return Err(Fault::rule(&["ram"], message));
     }
     for (index, (slot, own)) in slots.iter_mut().zip(ram).enumerate() {
         *slot = own.region();
@@ -112,21 +104,18 @@ fn ram(
                 other.name,
                 other.region()
             );
-            return Err(document.rule(&[&format!("ram[{index}]")], message));
+            return Err(Fault::rule(&[&format!("ram[{index}]")], message));
         }
     }
     Ok(slots)
 }
 
 /// The flash map that the board chooses.
-fn chosen<'s>(
-    document: &Document<'_>,
-    settings: &'s Settings,
-) -> Result<&'s FlashMapSettings, ProfileError> {
+fn chosen(settings: &Settings) -> Result<&FlashMapSettings, Fault> {
     let maps = &settings.flash_maps;
     maps.get(&settings.iap.flash_map).ok_or_else(|| {
         let names: Vec<_> = maps.keys().map(|name| format!("\"{name}\"")).collect();
-        document.value_error(
+        Fault::value(
             "iap.flash-map",
             format!("the name of a flash map: {}", names.join(" or ")),
         )
@@ -135,7 +124,6 @@ fn chosen<'s>(
 
 /// Who owns which sector: the flash map, unless the board says otherwise.
 struct Owners<'c> {
-    document: &'c Document<'c>,
     settings: &'c Settings,
     chosen: &'c FlashMapSettings,
 }
@@ -150,32 +138,34 @@ impl Owners<'_> {
     }
 
     /// User flash, to the end of the flash.
-    fn application(&self, flash: &FlashMap) -> Result<Region, ProfileError> {
+    fn application(&self, flash: &FlashMap) -> Result<Region, Fault> {
         let own = self.settings.iap.user_flash_first_page_address;
         let start = own.unwrap_or(self.chosen.user_flash_first_page_address);
         let all = flash.region();
         if !all.contains(start) {
             let path = self.decided_by("user-flash-first-page-address");
-            return Err(self
-                .document
-                .value_error(&path, format!("an address in the flash, {all}")));
+            let expected = format!("an address in the flash, {all}");
+            return Err(Fault::value(&path, expected));
         }
         let len = u32::try_from(all.end().saturating_sub(start.into())).unwrap_or_default();
         Ok(Region::new(start, len))
     }
 
     /// The set of `indices`, all of which the chip must have: a set silently leaves out what it cannot hold.
-    fn set(&self, flash: &FlashMap, key: &str, indices: &[u8]) -> Result<SectorSet, ProfileError> {
+    fn set(&self, flash: &FlashMap, key: &str, indices: &[u8]) -> Result<SectorSet, Fault> {
         match indices.iter().find(|&&index| flash.sector(index).is_none()) {
-            Some(&index) => Err(self.map_error(&[key], MapError::NoSuchSector(index))),
+            Some(&index) => {
+                let error = MapError::NoSuchSector(index);
+                Err(self.fault(&[key], Wrong::Map(error)))
+            }
             None => Ok(indices.iter().copied().collect()),
         }
     }
 
     /// Every sector has one owner.
-    fn check(&self, map: &MemoryMap) -> Result<(), ProfileError> {
+    fn check(&self, map: &MemoryMap) -> Result<(), Fault> {
         map.check()
-            .map_err(|error| self.map_error(culprits(map, error), error))?;
+            .map_err(|error| self.fault(culprits(map, error), Wrong::Map(error)))?;
         let mut owned = map.application_sectors().union(map.iap_sectors);
         map.record_sectors
             .into_iter()
@@ -191,35 +181,31 @@ impl Owners<'_> {
             "flash sector {} {} has no owner: add it to iap-sectors, or let user flash begin with it",
             sector.index, sector.region
         );
-        let paths = [
+        let keys = [
             "iap-sectors",
             "record-sectors",
             "user-flash-first-page-address",
-        ]
-        .map(|key| self.decided_by(key));
-        Err(self
-            .document
-            .rule(&paths.each_ref().map(String::as_str), message))
+        ];
+        Err(self.fault(&keys, Wrong::Rule(message)))
     }
 
-    fn map_error(&self, keys: &[&str], error: MapError) -> ProfileError {
-        let paths: Vec<String> = keys.iter().map(|key| self.decided_by(key)).collect();
-        let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
-        let key = self.document.latest(&paths);
-        ProfileError::Map {
-            key: key.to_owned(),
-            at: self.document.at(key),
-            error,
-        }
+    fn fault(&self, keys: &[&str], wrong: Wrong) -> Fault {
+        let paths = keys.iter().map(|key| self.decided_by(key)).collect();
+        Fault { paths, wrong }
     }
 
     /// The path of the key that decides: the board's own, or the flash map's.
     fn decided_by(&self, key: &str) -> String {
-        let own = format!("iap.{key}");
-        if self.document.has(&own) {
-            own
-        } else {
-            format!("flash-maps.{}.{key}", self.settings.iap.flash_map)
+        let iap = &self.settings.iap;
+        let own = match key {
+            "iap-sectors" => iap.iap_sectors.is_some(),
+            "record-sectors" => iap.record_sectors.is_some(),
+            "user-flash-first-page-address" => iap.user_flash_first_page_address.is_some(),
+            _ => true,
+        };
+        match own {
+            true => format!("iap.{key}"),
+            false => format!("flash-maps.{}.{key}", iap.flash_map),
         }
     }
 }

@@ -22,6 +22,7 @@ mod check;
 mod document;
 mod error;
 mod ethernet;
+mod fault;
 mod flash;
 mod keys;
 mod render;
@@ -56,13 +57,30 @@ pub struct Profile {
     /// Everything the files say.
     pub settings: Settings,
     map: MemoryMap,
-    sources: Sources,
+    /// `None` for the shipped board of this name as it was merged when this was built.
+    sources: Option<Sources>,
 }
 
 impl Profile {
     /// The shipped board `name`.
     pub fn builtin(name: &str) -> Result<Self, ProfileError> {
-        Self::from_sources(Sources::builtin(name)?)
+        match Self::merged(name) {
+            Some(profile) => Ok(profile),
+            // No such board: this way says so, and which names are like it.
+            None => Self::from_sources(Sources::builtin(name)?),
+        }
+    }
+
+    /// The shipped board as `build.rs` merged it. Its rules are not checked again: a test has found it equal to what its files give.
+    fn merged(name: &str) -> Option<Self> {
+        let (_, settings) = builtin::MERGED.iter().find(|(board, _)| *board == name)?;
+        let settings: Settings = serde_json::from_str(settings).ok()?;
+        Some(Self {
+            name: name.to_owned(),
+            map: flash::memory_map(&settings).ok()?,
+            settings,
+            sources: None,
+        })
     }
 
     /// The names of the shipped boards, in alphabetical order.
@@ -87,22 +105,27 @@ impl Profile {
     fn from_sources(sources: Sources) -> Result<Self, ProfileError> {
         let document = Document::merge(&sources)?;
         let settings: Settings = document.read()?;
-        let map = check::check(&document, &settings)?;
+        let map = check::check(&settings).map_err(|fault| document.error(fault))?;
         Ok(Self {
             name: sources.name().to_owned(),
             settings,
             map,
-            sources,
+            sources: Some(sources),
         })
     }
 
     /// The profile as one TOML text without inheritance; a comment after each key names the file and line it comes from.
     pub fn to_toml(&self) -> String {
         // These files have been merged before.
-        Document::merge(&self.sources).map_or_else(
-            |error| error.to_string(),
-            |document| render::render(&document),
-        )
+        self.rendered().unwrap_or_else(|error| error.to_string())
+    }
+
+    fn rendered(&self) -> Result<String, ProfileError> {
+        let sources = match &self.sources {
+            Some(sources) => sources,
+            None => &Sources::builtin(&self.name)?,
+        };
+        Ok(render::render(&Document::merge(sources)?))
     }
 
     /// Where everything lies; [`MemoryMap::check`] has accepted it.
@@ -217,5 +240,21 @@ impl fmt::Display for Warning {
                 "the board has AN3968's fixed MAC address, two such boards cannot share a LAN: set `mac-address` in [ethernet] to \"unique-id\""
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shipped_boards_are_what_their_files_say() {
+        for name in Profile::builtins() {
+            let merged = Profile::merged(name).unwrap_or_else(|| panic!("{name} is not merged"));
+            let read = Profile::from_sources(Sources::builtin(name).unwrap()).unwrap();
+            assert_eq!(merged.settings, read.settings, "{name}");
+            assert_eq!(merged.map, read.map, "{name}");
+            assert_eq!(merged.to_toml(), read.to_toml(), "{name}");
+        }
     }
 }
