@@ -7,6 +7,7 @@ use clap::builder::Resettable;
 use clap::error::ErrorKind;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::board::args::BoardArgs;
 use crate::cmd;
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
@@ -51,7 +52,7 @@ pub enum Command {
     /// Shows what boards say about themselves
     Status(Lazy<cmd::status::StatusArgs>),
     /// Resets boards in IAP mode, so that they start their application
-    Reset(Lazy<cmd::reset::ResetArgs>),
+    Reset(Lazy<BoardArgs>),
     /// Writes IAP firmware, boot record and application into one file for a production line
     Factory(Lazy<cmd::factory::FactoryArgs>),
     /// Shows what is in an image file

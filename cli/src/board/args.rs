@@ -130,6 +130,20 @@ impl LoginArgs {
     }
 }
 
+/// Which boards, their login, how many at once: of the commands that change something.
+#[derive(clap::Args, Debug)]
+pub struct BoardArgs {
+    #[command(flatten)]
+    #[allow(missing_docs)] // would replace clap's own text
+    pub targets: TargetArgs,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub login: LoginArgs,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub many: ManyArgs,
+}
+
 /// The first line of a file.
 fn password_in(file: &Path) -> Result<String, Failure> {
     let text = std::fs::read_to_string(file)

@@ -8,30 +8,16 @@ use serde::Serialize;
 
 use super::boards::{self, BoardResult, State, Turn};
 use crate::board::Login;
-use crate::board::args::{LoginArgs, ManyArgs, TargetArgs};
+use crate::board::args::BoardArgs;
 use crate::board::reset::{self, AfterReset};
 use crate::failure::Failure;
 use crate::output::{Human, Output, Paint};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Arguments of `iapctl reset`.
-#[derive(clap::Args, Debug)]
-pub struct ResetArgs {
-    #[command(flatten)]
-    #[allow(missing_docs)] // would replace clap's own text
-    pub boards: TargetArgs,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub login: LoginArgs,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub many: ManyArgs,
-}
-
 /// Resets each board.
-pub fn run(args: ResetArgs, output: &Output) -> Result<ExitCode, Failure> {
-    let boards = args.boards.boards()?;
+pub fn run(args: BoardArgs, output: &Output) -> Result<ExitCode, Failure> {
+    let boards = args.targets.boards()?;
     let login = args.login.for_targets(&boards.targets)?;
     boards::run(&boards, &args.many, output, async move |turn: &Turn| {
         reset_one(turn, login.as_ref()).await

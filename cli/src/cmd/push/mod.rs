@@ -17,7 +17,7 @@ use self::images::{Images, Prepared};
 use self::outcome::Outcome;
 use super::boards::{self, BoardResult, State, Turn};
 use super::profile_args::ProfileArgs;
-use crate::board::args::{LoginArgs, ManyArgs, TargetArgs};
+use crate::board::args::BoardArgs;
 use crate::board::plan::Plan;
 use crate::board::progress::View;
 use crate::board::update::{self, Update};
@@ -34,13 +34,7 @@ pub struct PushArgs {
     pub file: PathBuf,
     #[command(flatten)]
     #[allow(missing_docs)] // would replace clap's own text
-    pub boards: TargetArgs,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub login: LoginArgs,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub many: ManyArgs,
+    pub boards: BoardArgs,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub profile: ProfileArgs,
@@ -75,13 +69,13 @@ pub struct PushArgs {
 
 /// Pushes to each board.
 pub fn run(args: PushArgs, output: &Output) -> Result<ExitCode, Failure> {
-    let boards = args.boards.boards()?;
+    let boards = args.boards.targets.boards()?;
     let images = Images::new(&args)?;
     let login = match args.dry_run {
         true => None,
-        false => args.login.for_targets(&boards.targets)?,
+        false => args.boards.login.for_targets(&boards.targets)?,
     };
-    let many = args.many.clone();
+    let many = args.boards.many.clone();
     let push = Push {
         args,
         images,
