@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{App, BASE, Folder, case, iapctl};
+use common::{App, BASE, Folder, case, convert, iapctl};
 
 #[test]
 fn inspect_shows_what_is_in_each_format() {
@@ -13,24 +13,14 @@ fn inspect_shows_what_is_in_each_format() {
         folder.file("app.elf", &App::good().elf()),
         folder.path("app.iap"),
     );
+    let made = ["--version", "1.2.3", "--confirm", "--security-counter", "4"];
+    convert(&elf, &iap, &made).exits(0);
     let (elf, iap) = (elf.to_str().unwrap(), iap.to_str().unwrap());
     iapctl(["inspect", elf])
         .exits(0)
         .says("app.elf: ELF")
         .says("vectors stack from 0x20020000, reset 0x08020201")
         .says(".data 0x08020400..0x08020410 (16 bytes), runs at 0x20000000");
-    iapctl([
-        "convert",
-        elf,
-        "-o",
-        iap,
-        "--version",
-        "1.2.3",
-        "--confirm",
-        "--security-counter",
-        "4",
-    ])
-    .exits(0);
     iapctl(["inspect", iap])
         .exits(0)
         .says("app.iap: IAP image")
@@ -56,13 +46,7 @@ fn inspect_shows_damage_and_exits_3() {
         folder.file("app.elf", &App::good().elf()),
         folder.path("app.iap"),
     );
-    iapctl([
-        "convert",
-        elf.to_str().unwrap(),
-        "-o",
-        iap.to_str().unwrap(),
-    ])
-    .exits(0);
+    convert(&elf, &iap, &[]).exits(0);
     let mut bytes = std::fs::read(&iap).unwrap();
     bytes[800] ^= 0x10;
     let damaged = folder.file("damaged.iap", &bytes);

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{App, BASE, Folder, RAM_END, Section, iapctl, words};
+use common::{App, BASE, Folder, RAM_END, Section, convert, iapctl, words};
 use iap_protocol::crc::crc32;
 use iap_protocol::header::{Flags, HEADER_LEN, ImageHeader, PayloadDigest};
 use iap_protocol::info::ImageInfo;
@@ -14,13 +14,7 @@ use sha2::{Digest, Sha256};
 fn converted(content: &[u8], out: &str, more: &[&str]) -> Vec<u8> {
     let folder = Folder::new();
     let (input, output) = (folder.file("in", content), folder.path(out));
-    let args = [
-        "convert",
-        input.to_str().unwrap(),
-        "-o",
-        output.to_str().unwrap(),
-    ];
-    iapctl(args.iter().chain(more)).exits(0);
+    convert(&input, &output, more).exits(0);
     let mut expected = [out, "in"];
     expected.sort_unstable();
     assert_eq!(folder.names(), expected);
@@ -32,14 +26,9 @@ fn converted(content: &[u8], out: &str, more: &[&str]) -> Vec<u8> {
 fn not_converted(content: &[u8], code: i32, text: &str) {
     let folder = Folder::new();
     let (input, output) = (folder.file("in", content), folder.path("out.iap"));
-    let args = [
-        "convert",
-        "--force",
-        input.to_str().unwrap(),
-        "-o",
-        output.to_str().unwrap(),
-    ];
-    iapctl(args).exits(code).says(text);
+    convert(&input, &output, &["--force"])
+        .exits(code)
+        .says(text);
     assert_eq!(folder.names(), ["in"]);
 }
 
@@ -151,15 +140,9 @@ fn a_signed_header_is_not_changed_behind_the_signature_s_back() {
     assert_eq!(converted(&signed, "same.iap", &[]), signed);
     let folder = Folder::new();
     let (input, output) = (folder.file("in", &signed), folder.path("out.iap"));
-    let args = [
-        "convert",
-        input.to_str().unwrap(),
-        "-o",
-        output.to_str().unwrap(),
-        "--version",
-        "9.9.9",
-    ];
-    iapctl(args).exits(2).says("the image is signed");
+    convert(&input, &output, &["--version", "9.9.9"])
+        .exits(2)
+        .says("the image is signed");
     assert_eq!(folder.names(), ["in"]);
 }
 
@@ -210,14 +193,9 @@ fn only_bin_and_iap_are_written() {
     let input = folder.file("app.elf", &App::good().elf());
     for out in ["out.elf", "out.hex", "out", ".bin"] {
         let output = folder.path(out);
-        iapctl([
-            "convert",
-            input.to_str().unwrap(),
-            "-o",
-            output.to_str().unwrap(),
-        ])
-        .exits(2)
-        .says("the format to write is chosen by the extension, expected .bin or .iap");
+        convert(&input, &output, &[])
+            .exits(2)
+            .says("the format to write is chosen by the extension, expected .bin or .iap");
     }
     assert_eq!(folder.names(), ["app.elf"]);
 }
@@ -231,43 +209,25 @@ fn a_failure_leaves_the_old_file_and_no_other() {
         folder.file("app.elf", &app.elf()),
         folder.file("out.bin", b"old"),
     );
-    let args = [
-        "convert",
-        bad.to_str().unwrap(),
-        "-o",
-        old.to_str().unwrap(),
-    ];
-    iapctl(args)
+    convert(&bad, &old, &[])
         .exits(3)
         .says("reset vector 0x08020000 is even")
         .says("--force");
     assert_eq!(std::fs::read(&old).unwrap(), b"old");
     assert_eq!(folder.names(), ["app.elf", "out.bin"]);
-    iapctl(args.iter().chain(&["--force"]))
+    convert(&bad, &old, &["--force"])
         .exits(0)
         .says("as --force asked");
     assert_eq!(std::fs::read(&old).unwrap(), app.bin());
     let nowhere = folder.path("no/such/folder/out.bin");
     let good = folder.file("good.elf", &App::good().elf());
-    iapctl([
-        "convert",
-        good.to_str().unwrap(),
-        "-o",
-        nowhere.to_str().unwrap(),
-    ])
-    .exits(1)
-    .says("cannot write");
+    convert(&good, &nowhere, &[]).exits(1).says("cannot write");
     // A folder that stands where the file should go: the temporary file is removed again.
     let folder_out = folder.path("dir.bin");
     std::fs::create_dir(&folder_out).unwrap();
-    iapctl([
-        "convert",
-        good.to_str().unwrap(),
-        "-o",
-        folder_out.to_str().unwrap(),
-    ])
-    .exits(1)
-    .says("cannot write");
+    convert(&good, &folder_out, &[])
+        .exits(1)
+        .says("cannot write");
     assert_eq!(
         folder.names(),
         ["app.elf", "dir.bin", "good.elf", "out.bin"]
@@ -330,20 +290,14 @@ fn the_default_profile_is_named_in_the_output() {
         folder.file("in", &App::good().elf()),
         folder.path("out.bin"),
     );
-    let args = [
-        "convert",
-        input.to_str().unwrap(),
-        "-o",
-        output.to_str().unwrap(),
-    ];
-    iapctl(args)
+    convert(&input, &output, &[])
         .exits(0)
         .says("out.bin: 1040 bytes written")
         .says("flash 0x08020000..0x08020410 (1040 bytes), sector 5")
         .says("CRC-32 0x")
         .says("fill 120 bytes of 0xff between sections")
         .says("profile stm324xg-eval (default; choose with --profile)");
-    iapctl(args.iter().chain(&["--profile", "sim"]))
+    convert(&input, &output, &["--profile", "sim"])
         .exits(0)
         .says("profile  sim\n")
         .never_says("default");

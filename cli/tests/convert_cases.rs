@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Folder, Said, case, iapctl};
+use common::{Folder, Said, case};
 
 const T: &[u8] = b"\xff\xf7\xfe\xbf";
 const RO: &[u8] = b"RODATA!!";
@@ -15,11 +15,9 @@ fn v(reset: u32) -> Vec<u8> {
 }
 
 fn convert(name: &str, fill: &str, folder: &Folder) -> (Said, Option<Vec<u8>>) {
-    let (input, output) = (case(name), folder.path("out.bin"));
-    let (input, path) = (input.to_str().unwrap(), output.to_str().unwrap());
-    let said = iapctl([
-        "--json", "convert", input, "-o", path, "--fill", fill, "--force",
-    ]);
+    let output = folder.path("out.bin");
+    let more = ["--json", "--fill", fill, "--force"];
+    let said = common::convert(&case(name), &output, &more);
     (said, std::fs::read(output).ok())
 }
 
@@ -49,16 +47,10 @@ fn becomes(name: &str, base: u32, content: impl Fn(u8) -> Vec<u8>, crc: [u32; 2]
 /// Refused, forced or not, with exit code 3 and these words; no file is left.
 #[track_caller]
 fn refused(name: &str, words: &[&str]) {
-    for force in [None, Some("--force")] {
+    for force in [&[][..], &["--force"]] {
         let folder = Folder::new();
         let (input, output) = (case(name), folder.path("out.bin"));
-        let args = [
-            "convert",
-            input.to_str().unwrap(),
-            "-o",
-            output.to_str().unwrap(),
-        ];
-        let said = iapctl(args.into_iter().chain(force));
+        let said = common::convert(&input, &output, force);
         said.exits(3).says("error: ");
         words.iter().for_each(|text| {
             said.says(text);

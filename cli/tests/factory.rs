@@ -68,14 +68,13 @@ impl Line {
     }
 
     fn factory(&self, out: &str, more: &[&str]) -> Said {
+        self.factory_of(&self.firmware, out, more)
+    }
+
+    fn factory_of(&self, firmware: &str, out: &str, more: &[&str]) -> Said {
         let out = self.folder.path(out);
-        let fixed = [
-            "factory",
-            "--firmware",
-            &self.firmware,
-            "-o",
-            out.to_str().unwrap(),
-        ];
+        let out = out.to_str().unwrap();
+        let fixed = ["factory", "--firmware", firmware, "-o", out];
         iapctl(fixed.iter().chain(more))
     }
 
@@ -168,19 +167,8 @@ fn the_compact_flash_map_has_its_record_elsewhere() {
     firmware.more = vec![Section::new(".iap", FLASH + 0x400, vec![0xA5; 0x7000])];
     let firmware = line.app("small.elf", &firmware.elf());
     let app = line.app("app.elf", &App::at(0x0801_0000).elf());
-    let out = line.folder.path("factory.bin");
-    let out = out.to_str().unwrap();
-    iapctl([
-        "factory",
-        "--firmware",
-        &firmware,
-        "--profile",
-        &compact,
-        &app,
-        "-o",
-        out,
-    ])
-    .exits(0);
+    line.factory_of(&firmware, "factory.bin", &["--profile", &compact, &app])
+        .exits(0);
     let profile = Profile::load(&compact).unwrap();
     let mut nor = nor_with(profile.memory_map(), &line.read("factory.bin"));
     let config = settings::config(&profile).unwrap();
@@ -354,19 +342,8 @@ fn firmware_is_read_from_elf_hex_and_bin_alike() {
         let gap_len = bin[0x400..0xC000].len();
         bin[0x400..0xC000].copy_from_slice(&vec![gap; gap_len]);
         let firmware = line.app("iap.bin", &bin);
-        let out = line.folder.path("bin.bin");
-        let out = out.to_str().unwrap();
-        iapctl([
-            "factory",
-            "--firmware",
-            &firmware,
-            "--profile",
-            BOARD,
-            &app,
-            "-o",
-            out,
-        ])
-        .exits(0);
+        line.factory_of(&firmware, "bin.bin", &["--profile", BOARD, &app])
+            .exits(0);
         let mut made = line.read("bin.bin");
         // What is left of the gap in sector 0 is the firmware's own business.
         made[0x400..0x4000].fill(0xFF);
@@ -383,19 +360,8 @@ fn firmware_is_read_from_elf_hex_and_bin_alike() {
         });
     let hex = iapctl::image::ihex::write(&pieces.collect::<Vec<_>>());
     let firmware = line.app("iap.hex", hex.as_bytes());
-    let out = line.folder.path("hex.bin");
-    let out = out.to_str().unwrap();
-    iapctl([
-        "factory",
-        "--firmware",
-        &firmware,
-        "--profile",
-        BOARD,
-        &app,
-        "-o",
-        out,
-    ])
-    .exits(0);
+    line.factory_of(&firmware, "hex.bin", &["--profile", BOARD, &app])
+        .exits(0);
     assert!(line.read("hex.bin") == expected);
 }
 
@@ -440,20 +406,9 @@ fn what_is_no_firmware_for_the_board_is_refused_by_name() {
         ),
     ] {
         let firmware = line.app("bad", &bytes);
-        let out = line.folder.path("bad.hex");
-        let out = out.to_str().unwrap();
-        iapctl([
-            "factory",
-            "--firmware",
-            &firmware,
-            "--profile",
-            BOARD,
-            &app,
-            "-o",
-            out,
-        ])
-        .exits(3)
-        .says(sentence);
+        line.factory_of(&firmware, "bad.hex", &["--profile", BOARD, &app])
+            .exits(3)
+            .says(sentence);
         assert!(!line.folder.path("bad.hex").exists(), "{sentence}");
     }
 }

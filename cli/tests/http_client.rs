@@ -1,6 +1,9 @@
 //! The HTTP client against servers that refuse, break and fall silent.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
+#[path = "common/request.rs"]
+mod request;
+
 use std::cell::Cell;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
@@ -10,6 +13,7 @@ use std::time::{Duration, Instant};
 use iapctl::http::client::UploadEvent;
 use iapctl::http::upload::{Shape, UploadRequest};
 use iapctl::http::{Config, HttpClient, HttpError, Session, Step};
+use request::{read_body, read_head};
 
 const MEGABYTE: usize = 1 << 20;
 const STATUS: &str = r#"{"status_version":1,"board":"sim","iap_version":"0.1.0","policy":"open",
@@ -36,28 +40,6 @@ fn serve(answer: impl Fn(&str, &mut TcpStream) + Send + Sync + 'static) -> Socke
         }
     });
     address
-}
-
-fn read_head(stream: &mut TcpStream) -> String {
-    let mut head = Vec::new();
-    let mut byte = [0];
-    while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).unwrap_or(0) == 1 {
-        head.push(byte[0]);
-    }
-    String::from_utf8(head).unwrap()
-}
-
-fn content_length(head: &str) -> usize {
-    let line = head
-        .lines()
-        .find(|line| line.starts_with("Content-Length: "));
-    line.map_or(0, |line| line["Content-Length: ".len()..].parse().unwrap())
-}
-
-fn read_body(head: &str, stream: &mut TcpStream) -> Vec<u8> {
-    let mut body = vec![0; content_length(head)];
-    stream.read_exact(&mut body).unwrap();
-    body
 }
 
 fn reply(stream: &mut TcpStream, status: &str, extra: &str, body: &str) {

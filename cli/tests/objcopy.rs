@@ -5,7 +5,7 @@ mod common;
 
 use std::path::Path;
 
-use common::{App, BASE, Folder, Section, case, iapctl, peer};
+use common::{App, BASE, Folder, Section, case, peer};
 
 /// The cases of the conversion table that objcopy gets right.
 const CASES: [&str; 10] = [
@@ -29,8 +29,7 @@ fn objcopy(args: &[&str], input: &Path, output: &Path) -> Option<()> {
 }
 
 fn convert(input: &Path, output: &Path, fill: &str) -> Vec<u8> {
-    let (input, path) = (input.to_str().unwrap(), output.to_str().unwrap());
-    iapctl(["convert", "--force", input, "-o", path, "--fill", fill]).exits(0);
+    common::convert(input, output, &["--force", "--fill", fill]).exits(0);
     std::fs::read(output).unwrap()
 }
 

@@ -3,7 +3,9 @@
 
 mod common;
 
-use common::{App, BASE, Folder, RAM, RAM_END, Section, elf, iapctl, verify, verify_bytes, words};
+use common::{
+    App, BASE, Folder, RAM, RAM_END, Section, convert, elf, iapctl, verify, verify_bytes, words,
+};
 
 /// The application after a change.
 fn changed(change: impl Fn(&mut App)) -> common::Said {
@@ -353,17 +355,7 @@ fn an_image_for_another_board_is_an_error() {
         folder.file("app.elf", &App::good().elf()),
         folder.path("app.iap"),
     );
-    iapctl([
-        "convert",
-        elf.to_str().unwrap(),
-        "-o",
-        out.to_str().unwrap(),
-        "--board",
-        "sim",
-        "--profile",
-        "sim",
-    ])
-    .exits(0);
+    convert(&elf, &out, &["--board", "sim", "--profile", "sim"]).exits(0);
     one_error(
         &verify(&out),
         "made for board sim, this is board stm324xg-eval",

@@ -254,6 +254,12 @@ pub(crate) fn iapctl<I: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = I
     }
 }
 
+/// `iapctl convert INPUT -o OUTPUT` with `more`.
+pub(crate) fn convert(input: &Path, output: &Path, more: &[&str]) -> Said {
+    let (input, output) = (input.to_str().unwrap(), output.to_str().unwrap());
+    iapctl(["convert", input, "-o", output].iter().chain(more))
+}
+
 /// `iapctl verify-image FILE`.
 pub(crate) fn verify(file: &Path) -> Said {
     iapctl([std::ffi::OsStr::new("verify-image"), file.as_os_str()])

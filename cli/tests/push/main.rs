@@ -1,6 +1,8 @@
 //! `iapctl push`, `status` and `reset` as users run them, against a stub of a board.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
+#[path = "../common/request.rs"]
+mod request;
 mod stub;
 
 use std::path::PathBuf;

@@ -1,6 +1,6 @@
 //! A board with both servers, as simple as it can be: it keeps what it is sent, reports it, and fails where a test wants it to.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,6 +10,8 @@ use iap_protocol::crc::crc32;
 use iap_protocol::header::{HEADER_LEN, ImageHeader, PREFIX_LEN, PREFIX_MAGIC};
 use iap_protocol::tftp::{Options, Packet};
 use serde_json::{Value, json};
+
+use crate::request::{read_body, read_head};
 
 /// What goes wrong.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -308,24 +310,6 @@ fn receive(session: &UdpSocket) -> Vec<u8> {
     let mut bytes = [0; 2048];
     let len = session.recv(&mut bytes).unwrap();
     bytes[..len].to_vec()
-}
-
-fn read_head(stream: &mut TcpStream) -> String {
-    let mut head = Vec::new();
-    let mut byte = [0];
-    while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).unwrap_or(0) == 1 {
-        head.push(byte[0]);
-    }
-    String::from_utf8(head).unwrap()
-}
-
-fn read_body(head: &str, stream: &mut TcpStream) -> Vec<u8> {
-    let line = head
-        .lines()
-        .find_map(|line| line.strip_prefix("Content-Length: "));
-    let mut body = vec![0; line.map_or(0, |length| length.parse().unwrap())];
-    stream.read_exact(&mut body).unwrap();
-    body
 }
 
 /// A port that nothing listens on.
