@@ -10,7 +10,15 @@ use iap_sim::event::Event;
 use iap_sim::image;
 use iap_sim::sim::{Sim, SimOptions};
 
-use crate::browser::{Browser, Kind, PATIENCE};
+use crate::browser::{Browser, DESK, Kind, PATIENCE};
+
+/// Three sectors: about five seconds of erasing and programming.
+pub(crate) const MIDDLE: usize = 300_000;
+/// All of user flash but a little: long enough to do something else meanwhile.
+pub(crate) const LARGE: usize = 900_000;
+
+pub(crate) const UPLOAD: &str = "#upload button";
+pub(crate) const RESET: &str = "#reset button";
 
 /// Runs a test to its end.
 pub(crate) fn run(test: impl Future<Output = ()>) {
@@ -40,6 +48,14 @@ impl Desk {
         }
     }
 
+    /// A browser at its usual size, and a board that it is logged in to; `None` without that browser.
+    pub(crate) async fn logged_in(kind: Kind) -> Option<(Browser, Self)> {
+        let browser = Browser::start(kind, DESK).await?;
+        let desk = Self::new();
+        desk.log_in(&browser).await;
+        Some((browser, desk))
+    }
+
     pub(crate) fn url(&self) -> String {
         format!("http://{}/", self.sim.http())
     }
@@ -56,6 +72,11 @@ impl Desk {
 
     pub(crate) fn wrapped(&self, board: &str, payload: &[u8]) -> Vec<u8> {
         image::iap_file(self.options.profile.memory_map(), board, payload)
+    }
+
+    /// Version 2.0.0 in a file, in one sector.
+    pub(crate) fn small_image(&self) -> PathBuf {
+        self.file("app.iap", &self.wrapped("sim", &self.payload(2, 5000)))
     }
 
     /// Waits until the board is done with the upload of a browser that has gone away; whether it was given up. Firefox is told to leave
@@ -76,6 +97,13 @@ impl Desk {
         assert!(self.sim.flash_bytes()[offset..].starts_with(payload));
     }
 
+    /// The page says that this version is installed, and it is.
+    pub(crate) async fn expect_installed(&self, browser: &Browser, version: &str, payload: &[u8]) {
+        let sentence = format!("In flash and verified: version {version}");
+        browser.reads("#note", &sentence).await;
+        self.expect_in_flash(payload);
+    }
+
     pub(crate) async fn log_in(&self, browser: &Browser) {
         browser.client.goto(&self.url()).await.unwrap();
         browser.type_in("input[name=username]", DEFAULT_USER).await;
@@ -91,4 +119,18 @@ impl Desk {
         let input = browser.shown("#file").await;
         input.send_keys(file.to_str().unwrap()).await.unwrap();
     }
+
+    /// Chooses a file and has it sent.
+    pub(crate) async fn upload(&self, browser: &Browser, file: &std::path::Path) {
+        self.choose(browser, file).await;
+        browser.click(UPLOAD).await;
+    }
+}
+
+/// What has the keyboard, when the page is done with what it was told: the field's name or the button's text.
+pub(crate) async fn focused(browser: &Browser) -> String {
+    browser.shown("#forms:not([inert])").await;
+    let script = "const { name, textContent } = document.activeElement; return name || textContent";
+    let found = browser.client.execute(script, vec![]).await.unwrap();
+    found.as_str().unwrap().to_owned()
 }

@@ -1,20 +1,11 @@
 //! What a person does, and what the browser shows.
 
 use fantoccini::actions::{InputSource, KeyAction, KeyActions};
-use iap_sim::board::{AfterStart, Reset};
 use iap_sim::event::Event;
-use iap_sim::sim::SimOptions;
 
 use crate::browser::{Browser, DESK, Kind, Options, PATIENCE, SMALLEST_WINDOW};
-use crate::desk::Desk;
+use crate::desk::{Desk, LARGE, MIDDLE, RESET, UPLOAD, focused};
 
-/// Three sectors: about five seconds of erasing and programming.
-const MIDDLE: usize = 300_000;
-/// All of user flash but a little: long enough to do something else meanwhile.
-const LARGE: usize = 900_000;
-
-const UPLOAD: &str = "#upload button";
-const RESET: &str = "#reset button";
 /// As WebDriver names it.
 const TAB: char = '\u{E004}';
 
@@ -73,14 +64,6 @@ pub(crate) async fn a_person_logs_in_uploads_and_resets_and_sees_the_new_version
     desk.sim.wait_for(1, PATIENCE, reset).unwrap();
 }
 
-/// What has the keyboard, when the page is done with what it was told: the field's name or the button's text.
-async fn focused(browser: &Browser) -> String {
-    browser.shown("#forms:not([inert])").await;
-    let script = "const { name, textContent } = document.activeElement; return name || textContent";
-    let found = browser.client.execute(script, vec![]).await.unwrap();
-    found.as_str().unwrap().to_owned()
-}
-
 /// The tab key leads through the page's fields and buttons in this order, each field with a label of its own, and what happens is read aloud.
 async fn tab_through(browser: &Browser, order: &[&str]) {
     let script = "document.activeElement.blur(); document.querySelector('h1 a').focus();
@@ -117,8 +100,7 @@ pub(crate) async fn the_same_works_without_scripts(kind: Kind) {
     browser.reads("#note", "wrong user or password").await;
     desk.log_in(&browser).await;
 
-    desk.choose(&browser, &misfit).await;
-    browser.click(UPLOAD).await;
+    desk.upload(&browser, &misfit).await;
     browser
         .reads(
             "#note",
@@ -126,8 +108,7 @@ pub(crate) async fn the_same_works_without_scripts(kind: Kind) {
         )
         .await;
     browser.shoot("plain-refused").await;
-    desk.choose(&browser, &file).await;
-    browser.click(UPLOAD).await;
+    desk.upload(&browser, &file).await;
     browser
         .reads("#note", "the image is in flash, verified and recorded")
         .await;
@@ -144,11 +125,9 @@ pub(crate) async fn the_same_works_without_scripts(kind: Kind) {
 }
 
 pub(crate) async fn a_file_that_would_be_refused_is_not_sent_and_the_reason_is_shown(kind: Kind) {
-    let Some(browser) = Browser::start(kind, DESK).await else {
+    let Some((browser, desk)) = Desk::logged_in(kind).await else {
         return;
     };
-    let desk = Desk::new();
-    desk.log_in(&browser).await;
     let payload = desk.payload(2, 5000);
     let image = desk.wrapped("sim", &payload);
     let mut header = image.clone();
@@ -215,11 +194,9 @@ pub(crate) async fn a_file_that_would_be_refused_is_not_sent_and_the_reason_is_s
 }
 
 pub(crate) async fn the_board_s_sentence_is_shown_when_it_refuses(kind: Kind) {
-    let Some(browser) = Browser::start(kind, DESK).await else {
+    let Some((browser, desk)) = Desk::logged_in(kind).await else {
         return;
     };
-    let desk = Desk::new();
-    desk.log_in(&browser).await;
     // A handler outside the image: the board alone looks at it. Larger than all buffers between the two.
     let mut payload = desk.payload(2, LARGE);
     payload[12..16].copy_from_slice(&0x0801_0001_u32.to_le_bytes());
@@ -238,104 +215,6 @@ pub(crate) async fn the_board_s_sentence_is_shown_when_it_refuses(kind: Kind) {
     assert_eq!(desk.sim.erases(), 0);
 }
 
-pub(crate) async fn a_second_tab_sees_who_is_updating_and_is_refused_with_a_sentence(kind: Kind) {
-    let Some(browser) = Browser::start(kind, DESK).await else {
-        return;
-    };
-    let desk = Desk::new();
-    desk.log_in(&browser).await;
-    let payload = desk.payload(2, LARGE);
-    let file = desk.file("app.iap", &desk.wrapped("sim", &payload));
-    let small = desk.file("small.bin", &desk.payload(3, 5000));
-    desk.choose(&browser, &file).await;
-    browser.click(UPLOAD).await;
-    browser.reads("#note", "programming sector").await;
-
-    let first = browser.client.window().await.unwrap();
-    let second = browser.client.new_window(true).await.unwrap().handle;
-    browser.client.switch_to_window(second).await.unwrap();
-    browser.client.goto(&desk.url()).await.unwrap();
-    let row = browser.reads("#state", "http from 192.168.0.").await;
-    assert!(
-        row.contains("900,512") || row.contains("of 900512 bytes"),
-        "{row}"
-    );
-    browser.shown("#state progress").await;
-    let mark = "document.title = 'mark'";
-    browser.client.execute(mark, vec![]).await.unwrap();
-    browser.reads("#state", "bytes, programming").await;
-    browser.shoot("second-tab").await;
-    desk.choose(&browser, &small).await;
-    browser.click(UPLOAD).await;
-    browser
-        .reads("#note", "an update is in progress (http from 192.168.0.")
-        .await;
-    browser.shoot("second-tab-refused").await;
-    let title = browser.client.title().await.unwrap();
-    assert_eq!(title, "mark", "the page was not loaded again");
-
-    browser.client.switch_to_window(first).await.unwrap();
-    browser
-        .reads("#note", "In flash and verified: version 2.0.0")
-        .await;
-    desk.expect_in_flash(&payload);
-}
-
-pub(crate) async fn a_reload_in_the_middle_frees_the_board_and_the_upload_can_be_repeated(
-    kind: Kind,
-) {
-    let Some(browser) = Browser::start(kind, DESK).await else {
-        return;
-    };
-    let desk = Desk::new();
-    desk.log_in(&browser).await;
-    let file = desk.file("app.iap", &desk.wrapped("sim", &desk.payload(2, LARGE)));
-    let payload = desk.payload(3, MIDDLE);
-    let again = desk.file("again.iap", &desk.wrapped("sim", &payload));
-    desk.choose(&browser, &file).await;
-    browser.click(UPLOAD).await;
-    browser.reads("#note", "programming sector").await;
-    browser.client.refresh().await.unwrap();
-    browser.shown("#file").await;
-    if desk.ended(kind) {
-        browser.reads("#state", "the client gave up").await;
-    }
-    browser.shoot("reloaded").await;
-    desk.choose(&browser, &again).await;
-    browser.click(UPLOAD).await;
-    browser
-        .reads("#note", "In flash and verified: version 3.0.0")
-        .await;
-    desk.expect_in_flash(&payload);
-}
-
-pub(crate) async fn a_browser_closed_in_the_middle_frees_the_board(kind: Kind) {
-    let Some(browser) = Browser::start(kind, DESK).await else {
-        return;
-    };
-    let desk = Desk::new();
-    desk.log_in(&browser).await;
-    let file = desk.file("app.iap", &desk.wrapped("sim", &desk.payload(2, LARGE)));
-    let payload = desk.payload(3, MIDDLE);
-    let again = desk.file("again.iap", &desk.wrapped("sim", &payload));
-    desk.choose(&browser, &file).await;
-    browser.click(UPLOAD).await;
-    browser.reads("#note", "programming sector").await;
-    drop(browser);
-    desk.ended(kind);
-
-    let Some(browser) = Browser::start(kind, DESK).await else {
-        return;
-    };
-    desk.log_in(&browser).await;
-    desk.choose(&browser, &again).await;
-    browser.click(UPLOAD).await;
-    browser
-        .reads("#note", "In flash and verified: version 3.0.0")
-        .await;
-    desk.expect_in_flash(&payload);
-}
-
 pub(crate) async fn the_pages_fit_a_phone_and_the_dark(kind: Kind) {
     for (name, dark) in [("phone", false), ("phone-dark", true)] {
         let phone = Options {
@@ -351,7 +230,7 @@ pub(crate) async fn the_pages_fit_a_phone_and_the_dark(kind: Kind) {
         browser.shown("main").await;
         browser.shoot(&format!("{name}-login")).await;
         desk.log_in(&browser).await;
-        let file = desk.file("app.iap", &desk.wrapped("sim", &desk.payload(2, 5000)));
+        let file = desk.small_image();
         desk.choose(&browser, &file).await;
         browser.reads("#verdict", "Version 2.0.0").await;
         browser.shoot(&format!("{name}-chosen")).await;
@@ -369,54 +248,4 @@ pub(crate) async fn the_pages_fit_a_phone_and_the_dark(kind: Kind) {
         let is_dark = found[2].as_str().unwrap().starts_with("rgb(1");
         assert_eq!(is_dark, dark, "{found}");
     }
-}
-
-pub(crate) async fn a_session_that_has_ended_is_told_and_the_login_comes_back(kind: Kind) {
-    let Some(browser) = Browser::start(kind, DESK).await else {
-        return;
-    };
-    let desk = Desk::new();
-    desk.log_in(&browser).await;
-    let file = desk.file("app.iap", &desk.wrapped("sim", &desk.payload(2, 5000)));
-    desk.choose(&browser, &file).await;
-    browser.reads("#verdict", "Version 2.0.0").await;
-    let first = browser.client.window().await.unwrap();
-    let second = browser.client.new_window(true).await.unwrap().handle;
-    browser.client.switch_to_window(second).await.unwrap();
-    browser.client.goto(&desk.url()).await.unwrap();
-    browser.click("form[action='/logout.cgi'] button").await;
-    browser.shown("input[name=password]").await;
-
-    browser.client.switch_to_window(first).await.unwrap();
-    browser.click(UPLOAD).await;
-    browser.reads("#note", "log in first").await;
-    browser.shown("input[name=password]").await;
-    browser.shoot("session-ended").await;
-    assert_eq!(focused(&browser).await, "username");
-}
-
-pub(crate) async fn a_board_that_runs_its_application_is_said_to_and_found_when_it_is_back(
-    kind: Kind,
-) {
-    let Some(browser) = Browser::start(kind, DESK).await else {
-        return;
-    };
-    let desk = Desk::with(SimOptions {
-        after_start: AfterStart::Run,
-        ..SimOptions::new("sim").unwrap()
-    });
-    desk.log_in(&browser).await;
-    let file = desk.file("app.iap", &desk.wrapped("sim", &desk.payload(2, 5000)));
-    desk.choose(&browser, &file).await;
-    browser.click(UPLOAD).await;
-    browser.reads("#note", "In flash and verified").await;
-    browser.click(RESET).await;
-    browser
-        .reads("#note", "version 2.0.0 should be running")
-        .await;
-    browser.shoot("application-runs").await;
-    let key = Reset::with_key("with the IAP key held");
-    desk.sim.remote().reset(key);
-    browser.reads("#note", "Installed: version 2.0.0").await;
-    browser.shown("input[name=password]").await;
 }

@@ -11,7 +11,7 @@ use iap_sim::event::Event;
 use serde_json::Value;
 
 use crate::browser::{Browser, DESK, Kind, PATIENCE};
-use crate::desk::Desk;
+use crate::desk::{Desk, UPLOAD};
 
 /// The board closes connections on which nothing has come for half a second when it needs one.
 const SPARE_AFTER: Duration = Duration::from_millis(500);
@@ -162,7 +162,7 @@ async fn choose_and_upload(browser: &Browser) {
     drop(silent);
     browser.reads("#verdict", "Version 2.0.0").await;
 
-    browser.click("#upload button").await;
+    browser.click(UPLOAD).await;
     more_than(browser, "+!!window.go", 0.0).await;
     let mut silent = Silent::take_all(desk.sim.http()).await;
     evaluate(browser, "window.go()").await;

@@ -9,6 +9,7 @@ mod browser;
 mod desk;
 mod flows;
 mod full;
+mod interrupted;
 
 use browser::Kind;
 
@@ -29,11 +30,11 @@ in_browsers!(
     flows::the_same_works_without_scripts,
     flows::a_file_that_would_be_refused_is_not_sent_and_the_reason_is_shown,
     flows::the_board_s_sentence_is_shown_when_it_refuses,
-    flows::a_second_tab_sees_who_is_updating_and_is_refused_with_a_sentence,
-    flows::a_reload_in_the_middle_frees_the_board_and_the_upload_can_be_repeated,
-    flows::a_browser_closed_in_the_middle_frees_the_board,
     flows::the_pages_fit_a_phone_and_the_dark,
-    flows::a_session_that_has_ended_is_told_and_the_login_comes_back,
-    flows::a_board_that_runs_its_application_is_said_to_and_found_when_it_is_back,
+    interrupted::a_second_tab_sees_who_is_updating_and_is_refused_with_a_sentence,
+    interrupted::a_reload_in_the_middle_frees_the_board_and_the_upload_can_be_repeated,
+    interrupted::a_browser_closed_in_the_middle_frees_the_board,
+    interrupted::a_session_that_has_ended_is_told_and_the_login_comes_back,
+    interrupted::a_board_that_runs_its_application_is_said_to_and_found_when_it_is_back,
     full::a_page_that_finds_all_connections_taken_tries_again,
 );
