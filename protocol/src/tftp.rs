@@ -3,7 +3,6 @@
 //! Views over byte slices on the way in, writers into byte slices on the way out; no sockets, no state.
 
 use core::fmt;
-use core::ops::RangeInclusive;
 
 /// The server's well-known port.
 pub const PORT: u16 = 69;
@@ -96,7 +95,7 @@ pub enum Packet<'a> {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Request<'a> {
     /// The file name; printable ASCII, or the request is malformed.
-    pub file_name: &'a str,
+    pub file_name: &'a [u8],
     /// How bytes are to be transferred.
     pub mode: Mode,
     /// The options this crate knows; others are ignored (RFC 2347).
@@ -132,26 +131,32 @@ impl core::error::Error for PacketError {}
 impl<'a> Packet<'a> {
     /// Reads a packet from the payload of a UDP datagram.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, PacketError> {
-        let (opcode, rest) = split_u16(bytes)?;
+        let mut rest = Reader(bytes);
+        let opcode = rest.u16().ok_or(PacketError::Truncated)?;
+        if opcode == opcode::RRQ || opcode == opcode::WRQ {
+            let request = Request::decode(rest)?;
+            return Ok(match opcode {
+                opcode::RRQ => Self::ReadRequest(request),
+                _ => Self::WriteRequest(request),
+            });
+        }
+        if opcode == opcode::OACK {
+            return decode_options(rest).map(Self::OptionAck);
+        }
+        if !(opcode::DATA..=opcode::ERROR).contains(&opcode) {
+            return Err(PacketError::Opcode(opcode));
+        }
+        let number = rest.u16().ok_or(PacketError::Truncated)?;
         Ok(match opcode {
-            opcode::RRQ => Self::ReadRequest(Request::decode(rest)?),
-            opcode::WRQ => Self::WriteRequest(Request::decode(rest)?),
-            opcode::DATA => {
-                let (block, payload) = split_u16(rest)?;
-                Self::Data { block, payload }
-            }
-            opcode::ACK => Self::Ack {
-                block: split_u16(rest)?.0,
+            opcode::DATA => Self::Data {
+                block: number,
+                payload: rest.0,
             },
-            opcode::ERROR => {
-                let (code, text) = split_u16(rest)?;
-                Self::Error {
-                    code,
-                    message: text.split(|&byte| byte == 0).next().unwrap_or(&[]),
-                }
-            }
-            opcode::OACK => Self::OptionAck(decode_options(rest)?),
-            other => return Err(PacketError::Opcode(other)),
+            opcode::ACK => Self::Ack { block: number },
+            _ => Self::Error {
+                code: number,
+                message: rest.up_to_nul().unwrap_or(rest.0),
+            },
         })
     }
 
@@ -181,12 +186,11 @@ impl<'a> Packet<'a> {
 }
 
 impl<'a> Request<'a> {
-    fn decode(bytes: &'a [u8]) -> Result<Self, PacketError> {
-        let (file_name, rest) = split_text(bytes)?;
-        let (mode, rest) = split_text(rest)?;
-        let mode = match mode {
-            _ if mode.eq_ignore_ascii_case("octet") => Mode::Octet,
-            _ if mode.eq_ignore_ascii_case("netascii") => Mode::Netascii,
+    fn decode(mut rest: Reader<'a>) -> Result<Self, PacketError> {
+        let file_name = rest.text().ok_or(PacketError::Text)?;
+        let mode = match rest.text().ok_or(PacketError::Text)? {
+            mode if mode.eq_ignore_ascii_case(b"octet") => Mode::Octet,
+            mode if mode.eq_ignore_ascii_case(b"netascii") => Mode::Netascii,
             _ => Mode::Other,
         };
         Ok(Self {
@@ -200,85 +204,92 @@ impl<'a> Request<'a> {
         writer.u16(opcode)?;
         writer.text(self.file_name)?;
         writer.text(match self.mode {
-            Mode::Octet => "octet",
-            Mode::Netascii => "netascii",
-            Mode::Other => "mail",
+            Mode::Octet => b"octet",
+            Mode::Netascii => b"netascii",
+            Mode::Other => b"mail",
         })?;
         encode_options(&self.options, writer)
     }
 }
 
-/// The options this crate knows, and the values they may have.
-const OPTIONS: [(&str, RangeInclusive<u64>); 4] = [
-    ("blksize", MIN_BLOCK_SIZE as u64..=65464),
-    ("tsize", 0..=u64::MAX),
-    ("timeout", 1..=255),
-    ("windowsize", 1..=65535),
-];
+/// The options this crate knows, in the order of [`Options`].
+const NAMES: [&str; 4] = ["blksize", "tsize", "timeout", "windowsize"];
 
-fn decode_options(mut bytes: &[u8]) -> Result<Options, PacketError> {
-    let mut values = [None; OPTIONS.len()];
-    while !bytes.is_empty() {
-        let (name, rest) = split_text(bytes)?;
-        let (value, rest) = split_text(rest)?;
-        bytes = rest;
-        for ((known, range), place) in OPTIONS.iter().zip(&mut values) {
-            if name.eq_ignore_ascii_case(known) {
-                let value = decimal(value).filter(|value| range.contains(value));
-                *place = Some(value.ok_or(PacketError::Option(known))?);
+fn decode_options(mut rest: Reader<'_>) -> Result<Options, PacketError> {
+    let mut options = Options::default();
+    while !rest.0.is_empty() {
+        let name = rest.text().ok_or(PacketError::Text)?;
+        let value = rest.text().ok_or(PacketError::Text)?;
+        for (index, known) in NAMES.iter().enumerate() {
+            if name.eq_ignore_ascii_case(known.as_bytes()) {
+                let value = decimal(value).and_then(|value| options.set(index, value));
+                value.ok_or(PacketError::Option(known))?;
             }
         }
     }
-    // Within their ranges the numbers fit.
-    let [block_size, transfer_size, timeout_s, window_size] = values;
-    Ok(Options {
-        block_size: block_size.map(|size| size as u16),
-        transfer_size,
-        timeout_s: timeout_s.map(|seconds| seconds as u8),
-        window_size: window_size.map(|size| size as u16),
-    })
+    Ok(options)
+}
+
+impl Options {
+    /// Sets the option that [`NAMES`] has at `index`; `None` if it cannot have that value.
+    fn set(&mut self, index: usize, value: u64) -> Option<()> {
+        if index == 1 {
+            self.transfer_size = Some(value);
+            return Some(());
+        }
+        let value = u16::try_from(value).ok()?;
+        match index {
+            0 if (MIN_BLOCK_SIZE..=65464).contains(&value) => self.block_size = Some(value),
+            2 if (1..=255).contains(&value) => self.timeout_s = Some(value as u8),
+            3 if value > 0 => self.window_size = Some(value),
+            _ => return None,
+        }
+        Some(())
+    }
 }
 
 /// A number of digits alone: what `str::parse` takes, a leading plus sign among it, is more, and more code.
-fn decimal(text: &str) -> Option<u64> {
-    let digit = |byte: u8| byte.is_ascii_digit().then_some(u64::from(byte & 0x0F));
-    let append = |number: u64, byte| number.checked_mul(10)?.checked_add(digit(byte)?);
-    let first = digit(*text.as_bytes().first()?)?;
-    text.bytes().skip(1).try_fold(first, append)
+fn decimal(text: &[u8]) -> Option<u64> {
+    let mut number = 0u64;
+    for &byte in text {
+        let digit = byte.is_ascii_digit().then_some(byte & 0x0F)?;
+        number = number.checked_mul(10)?.checked_add(digit.into())?;
+    }
+    (!text.is_empty()).then_some(number)
 }
 
 fn encode_options(options: &Options, writer: &mut Writer<'_>) -> Option<()> {
-    let values = [
-        options.block_size.map(u64::from),
-        options.transfer_size,
-        options.timeout_s.map(u64::from),
-        options.window_size.map(u64::from),
-    ];
-    for ((name, _), value) in OPTIONS.iter().zip(values) {
-        if let Some(value) = value {
-            writer.text(name)?;
-            writer.number(value)?;
-        }
-    }
-    Some(())
+    let [block_size, transfer_size, timeout, window_size] = NAMES;
+    writer.option(block_size, options.block_size.map(u64::from))?;
+    writer.option(transfer_size, options.transfer_size)?;
+    writer.option(timeout, options.timeout_s.map(u64::from))?;
+    writer.option(window_size, options.window_size.map(u64::from))
 }
 
-fn split_u16(bytes: &[u8]) -> Result<(u16, &[u8]), PacketError> {
-    let (word, rest) = bytes.split_first_chunk().ok_or(PacketError::Truncated)?;
-    Ok((u16::from_be_bytes(*word), rest))
-}
+/// What is still to be read.
+struct Reader<'a>(&'a [u8]);
 
-fn split_text(bytes: &[u8]) -> Result<(&str, &[u8]), PacketError> {
-    let end = bytes
-        .iter()
-        .position(|&byte| byte == 0)
-        .ok_or(PacketError::Text)?;
-    let (text, rest) = bytes.split_at(end);
-    if !text.iter().all(|byte| matches!(byte, b' '..=b'~')) {
-        return Err(PacketError::Text);
+impl<'a> Reader<'a> {
+    fn u16(&mut self) -> Option<u16> {
+        let (word, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(u16::from_be_bytes(*word))
     }
-    let text = core::str::from_utf8(text).map_err(|_| PacketError::Text)?;
-    Ok((text, rest.get(1..).unwrap_or_default()))
+
+    /// What stands before the next NUL; `None` if there is none.
+    fn up_to_nul(&mut self) -> Option<&'a [u8]> {
+        let end = self.0.iter().position(|&byte| byte == 0)?;
+        let (text, rest) = self.0.split_at_checked(end)?;
+        self.0 = rest.get(1..)?;
+        Some(text)
+    }
+
+    /// The same, printable.
+    #[inline(never)]
+    fn text(&mut self) -> Option<&'a [u8]> {
+        let is_printable = |text: &&[u8]| text.iter().all(|byte| matches!(byte, b' '..=b'~'));
+        self.up_to_nul().filter(is_printable)
+    }
 }
 
 struct Writer<'a> {
@@ -310,9 +321,19 @@ impl Writer<'_> {
         self.raw(bytes)
     }
 
-    fn text(&mut self, value: &str) -> Option<()> {
-        self.raw(value.as_bytes())?;
+    fn text(&mut self, value: &[u8]) -> Option<()> {
+        self.raw(value)?;
         self.raw(&[0])
+    }
+
+    /// An option, if it is there.
+    #[inline(never)]
+    fn option(&mut self, name: &str, value: Option<u64>) -> Option<()> {
+        let Some(value) = value else {
+            return Some(());
+        };
+        self.text(name.as_bytes())?;
+        self.number(value)
     }
 
     fn number(&mut self, mut value: u64) -> Option<()> {
@@ -326,8 +347,7 @@ impl Writer<'_> {
                 break;
             }
         }
-        self.raw(digits.get(at..)?)?;
-        self.raw(&[0])
+        self.text(digits.get(at..)?)
     }
 }
 
@@ -358,7 +378,7 @@ mod tests {
             window_size: Some(32),
         };
         let request = Request {
-            file_name: "app.bin",
+            file_name: b"app.bin",
             mode: Mode::Octet,
             options,
         };
@@ -367,7 +387,7 @@ mod tests {
             b"\x00\x02app.bin\0octet\0blksize\x001428\0tsize\x00102309\0timeout\x005\0windowsize\x0032\0",
         );
         let plain = Request {
-            file_name: "status.json",
+            file_name: b"status.json",
             mode: Mode::Netascii,
             options: Options::default(),
         };
@@ -409,7 +429,7 @@ mod tests {
         assert_eq!(
             decoded,
             Packet::WriteRequest(Request {
-                file_name: "a",
+                file_name: b"a",
                 mode: Mode::Octet,
                 options
             })

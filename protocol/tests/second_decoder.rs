@@ -234,7 +234,7 @@ fn describe_tftp(bytes: &[u8]) -> Description {
 
 fn describe_request(packet: &str, request: &Request<'_>, fields: &mut Fields) {
     fields.add("packet", packet);
-    fields.add("file_name", request.file_name);
+    fields.add("file_name", String::from_utf8_lossy(request.file_name));
     let mode = match request.mode {
         Mode::Octet => "octet",
         Mode::Netascii => "netascii",

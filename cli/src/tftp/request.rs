@@ -150,7 +150,7 @@ impl RequestState {
 
     fn encode(&self, out: &mut Vec<u8>) -> bool {
         let request = Request {
-            file_name: &self.file_name,
+            file_name: self.file_name.as_bytes(),
             mode: Mode::Octet,
             options: self.options,
         };

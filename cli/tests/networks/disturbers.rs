@@ -88,7 +88,7 @@ impl Actor for Stranger {
 
 fn write_request() -> Vec<u8> {
     encoded(&Packet::WriteRequest(Request {
-        file_name: "flood",
+        file_name: b"flood",
         mode: Mode::Octet,
         options: Options::default(),
     }))

@@ -150,7 +150,8 @@ impl Stub {
             match Packet::decode(&buffer[..len]).unwrap() {
                 Packet::ReadRequest(_) => self.send_status(&session),
                 Packet::WriteRequest(request) => {
-                    self.receive(&session, request.file_name, &request.options);
+                    let name = str::from_utf8(request.file_name).unwrap();
+                    self.receive(&session, name, &request.options);
                 }
                 other => panic!("{other:?} at the well-known port"),
             }

@@ -310,7 +310,7 @@ impl Write {
 
     fn request(&self) -> Request<'static> {
         Request {
-            file_name: "app.iap",
+            file_name: b"app.iap",
             mode: Mode::Octet,
             options: Options {
                 block_size: Some(MAX_BLOCK_SIZE),

@@ -26,27 +26,27 @@ fn options(
 fn tftp_packets() -> [(Packet<'static>, &'static [u8], &'static [u8]); 10] {
     [
         (
-            Packet::WriteRequest(Request { file_name: "app.iap", mode: Mode::Octet, options: options(Some(1428), Some(102_309), Some(5), Some(32)) }),
+            Packet::WriteRequest(Request { file_name: b"app.iap", mode: Mode::Octet, options: options(Some(1428), Some(102_309), Some(5), Some(32)) }),
             b"\0\x02app.iap\0octet\0blksize\x001428\0tsize\x00102309\0timeout\x005\0windowsize\x0032\0",
             include_bytes!("tftp-wrq-options.bin"),
         ),
         (
-            Packet::WriteRequest(Request { file_name: "app.bin", mode: Mode::Octet, options: Options::default() }),
+            Packet::WriteRequest(Request { file_name: b"app.bin", mode: Mode::Octet, options: Options::default() }),
             b"\0\x02app.bin\0octet\0",
             include_bytes!("tftp-wrq-plain.bin"),
         ),
         (
-            Packet::WriteRequest(Request { file_name: "app.bin", mode: Mode::Netascii, options: Options::default() }),
+            Packet::WriteRequest(Request { file_name: b"app.bin", mode: Mode::Netascii, options: Options::default() }),
             b"\0\x02app.bin\0netascii\0",
             include_bytes!("tftp-wrq-netascii.bin"),
         ),
         (
-            Packet::WriteRequest(Request { file_name: "iap-reset", mode: Mode::Octet, options: Options::default() }),
+            Packet::WriteRequest(Request { file_name: b"iap-reset", mode: Mode::Octet, options: Options::default() }),
             b"\0\x02iap-reset\0octet\0",
             include_bytes!("tftp-wrq-reset.bin"),
         ),
         (
-            Packet::ReadRequest(Request { file_name: "status.json", mode: Mode::Octet, options: options(None, Some(0), None, None) }),
+            Packet::ReadRequest(Request { file_name: b"status.json", mode: Mode::Octet, options: options(None, Some(0), None, None) }),
             b"\0\x01status.json\0octet\0tsize\x000\0",
             include_bytes!("tftp-rrq-status.bin"),
         ),

@@ -42,7 +42,7 @@ pub(super) async fn serve(board: Rc<Board>, socket: UdpSocket) {
             Ok(Packet::WriteRequest(request)) => {
                 client = Some(peer);
                 let options = request.options;
-                if request.file_name == RESET_FILE_NAME {
+                if request.file_name == RESET_FILE_NAME.as_bytes() {
                     tokio::task::spawn_local(reset(board.clone(), session, options));
                 } else {
                     tokio::task::spawn_local(take(board.clone(), session, options));

@@ -275,7 +275,7 @@ impl<'a> Server<'a> {
         intake: &mut I,
         why: &mut Refusal,
     ) -> Result<Target, Refused> {
-        if request.file_name == RESET_FILE_NAME {
+        if request.file_name == RESET_FILE_NAME.as_bytes() {
             return if intake.is_busy() {
                 Err(why.refuse(ErrorCode::Busy))
             } else {
@@ -351,8 +351,12 @@ impl<'a> Server<'a> {
         status: impl FnOnce(&mut [u8]) -> usize,
         why: &mut Refusal,
     ) -> Result<(), Refused> {
+        let mut file_name = request.file_name;
         // curl and others send the path of the URL.
-        if request.file_name.trim_start_matches('/') != status::FILE_NAME {
+        while let Some(name) = file_name.strip_prefix(b"/") {
+            file_name = name;
+        }
+        if file_name != status::FILE_NAME.as_bytes() {
             return Err(why.refuse(ErrorCode::UnknownFile));
         }
         // The status holds no line ends, so netascii changes nothing in it.

@@ -174,7 +174,7 @@ fn a_request_to_everybody_is_ignored() {
     let mut bench = Bench::new();
     let mut bytes = [0; 64];
     let request = Request {
-        file_name: "status.json",
+        file_name: b"status.json",
         mode: Mode::Octet,
         options: Options::default(),
     };

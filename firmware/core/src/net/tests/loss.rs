@@ -8,7 +8,7 @@ fn push(bench: &mut Bench, image: &[u8], options: Options) -> Result<(), String>
     let block_size = usize::from(options.block_size.unwrap_or(512));
     let window = usize::from(options.window_size.unwrap_or(1));
     let request = Request {
-        file_name: "app.bin",
+        file_name: b"app.bin",
         mode: Mode::Octet,
         options,
     };

@@ -174,7 +174,7 @@ impl Bench {
 
     fn begin(&mut self, options: Options) -> Result<(u16, usize), String> {
         let request = Request {
-            file_name: "app.bin",
+            file_name: b"app.bin",
             mode: Mode::Octet,
             options,
         };
@@ -195,7 +195,7 @@ impl Bench {
 
     fn status(&mut self) -> Status {
         let request = Request {
-            file_name: "status.json",
+            file_name: b"status.json",
             mode: Mode::Octet,
             options: Options::default(),
         };

@@ -106,7 +106,7 @@ fn without_a_client_iap_mode_gives_way_to_a_valid_application() {
 fn iap_reset_resets_after_its_ack() {
     let mut bench = Bench::new();
     let request = Request {
-        file_name: "iap-reset",
+        file_name: b"iap-reset",
         mode: Mode::Octet,
         options: Options::default(),
     };

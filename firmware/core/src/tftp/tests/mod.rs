@@ -206,7 +206,7 @@ impl Bench {
         options: Options,
     ) -> Option<Said> {
         let request = Request {
-            file_name,
+            file_name: file_name.as_bytes(),
             mode,
             options,
         };

@@ -4,7 +4,7 @@ use super::*;
 
 fn rrq(bench: &mut Bench, peer: SocketAddrV4, name: &str, options: Options) -> Option<Sent> {
     let request = Request {
-        file_name: name,
+        file_name: name.as_bytes(),
         mode: Mode::Octet,
         options,
     };

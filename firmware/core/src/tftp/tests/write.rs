@@ -44,7 +44,7 @@ fn each_transfer_has_a_new_port_and_answers_from_it() {
     let mut ports = Vec::new();
     for _ in 0..2 {
         let request = Request {
-            file_name: "a",
+            file_name: b"a",
             mode: Mode::Octet,
             options: PLAIN,
         };
