@@ -54,6 +54,22 @@ fn upload(image: &[u8]) -> Vec<u8> {
     request("POST /upload.cgi", &fields, image)
 }
 
+/// A board that receives an upload on connection 0, the beginning of which it was sent.
+fn uploading() -> Bench {
+    let mut bench = Bench::new();
+    bench.client.connect(0, BOARD);
+    let request = upload(&application(300_000));
+    let began = bench.run(5000, |bench| {
+        let stream = bench.client.stream(0);
+        if stream.can_send() {
+            stream.send_slice(&request[..8000]).unwrap();
+        }
+        (bench.board.updater().phase() == Phase::Receiving).then_some(())
+    });
+    assert_eq!(began, Some(()));
+    bench
+}
+
 #[test]
 fn the_status_is_served() {
     let mut bench = Bench::new();
@@ -93,17 +109,7 @@ fn a_second_uploader_learns_who_is_updating() {
 
 #[test]
 fn a_connection_that_breaks_off_frees_the_board() {
-    let mut bench = Bench::new();
-    bench.client.connect(0, BOARD);
-    let request = upload(&application(300_000));
-    let began = bench.run(5000, |bench| {
-        let stream = bench.client.stream(0);
-        if stream.can_send() {
-            stream.send_slice(&request[..8000]).unwrap();
-        }
-        (bench.board.updater().phase() == Phase::Receiving).then_some(())
-    });
-    assert_eq!(began, Some(()));
+    let mut bench = uploading();
     bench.client.stream(0).abort();
     bench.wait(100);
     assert_eq!(bench.board.updater().phase(), Phase::Failed);
@@ -112,17 +118,7 @@ fn a_connection_that_breaks_off_frees_the_board() {
 
 #[test]
 fn a_client_that_vanishes_without_a_word_frees_the_board() {
-    let mut bench = Bench::new();
-    bench.client.connect(0, BOARD);
-    let request = upload(&application(300_000));
-    let began = bench.run(5000, |bench| {
-        let stream = bench.client.stream(0);
-        if stream.can_send() {
-            stream.send_slice(&request[..8000]).unwrap();
-        }
-        (bench.board.updater().phase() == Phase::Receiving).then_some(())
-    });
-    assert_eq!(began, Some(()));
+    let mut bench = uploading();
     bench.lan.faults.borrow_mut().per_mille = 1000;
     bench.wait(20_000);
     assert_eq!(bench.board.updater().phase(), Phase::Failed);
