@@ -2,7 +2,7 @@
 //!
 //! Colour only on a terminal, and not with NO_COLOR set (no-color.org). Progress bars are not here.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::sync::OnceLock;
 
 use serde::Serialize;
@@ -95,7 +95,8 @@ impl Output {
 static UNWRITTEN: OnceLock<io::Error> = OnceLock::new();
 
 fn on_stdout(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure> {
-    let mut stdout = io::stdout().lock();
+    // A result is written in one piece, not line by line.
+    let mut stdout = BufWriter::new(io::stdout().lock());
     match write(&mut stdout).and_then(|()| stdout.flush()) {
         // Whoever reads has read enough (`iapctl inspect app.iap | head -1`).
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

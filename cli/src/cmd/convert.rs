@@ -1,11 +1,11 @@
 //! `iapctl convert`: any readable image as a `.bin` or `.iap` file, after the checks of `verify-image`.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::draft::Draft;
 use super::profile_args::ProfileArgs;
 use crate::failure::{Exit, Failure};
 use crate::image::finding::{Finding, Severity};
@@ -117,12 +117,18 @@ pub fn run(args: &ConvertArgs, output: &Output) -> Result<(), Failure> {
         fill: args.fill,
         ..LoadOptions::new(target.map)
     };
-    let image = image::load(&args.file, &options)?;
-    let (header, file) = match format {
-        Target::Bin => (image.described_with(&args.header)?, None),
+    let mut draft = Draft::new(&args.output);
+    let (image, header, file) = match format {
+        Target::Bin => {
+            let mut outlet = |bytes: &[u8]| draft.write(bytes);
+            let image = image::load_through(&args.file, &options, &mut outlet)?;
+            let header = image.described_with(&args.header)?;
+            (image, header, None)
+        }
         Target::Iap => {
+            let image = image::load(&args.file, &options)?;
             let (header, file) = image.to_iap(&args.header, target.map)?;
-            (header, Some(file))
+            (image, header, Some(file))
         }
     };
     let report = Report::new(&args.file, chosen.label(), &image, &header, &target);
@@ -130,11 +136,15 @@ pub fn run(args: &ConvertArgs, output: &Output) -> Result<(), Failure> {
         check::require_good(&report.file, &report.findings, &target)
             .map_err(|failure| failure.help("to write the file all the same: --force"))?;
     }
-    let bytes = file.as_ref().unwrap_or(&image.payload);
-    write_whole(&args.output, bytes)?;
+    match &file {
+        Some(file) => draft.write(file),
+        None if image.is_whole() => draft.write(&image.payload),
+        None => {} // has been written while it was read
+    }
+    draft.finish()?;
     output.result(&Converted {
         output: args.output.clone(),
-        output_size: bytes.len(),
+        output_size: file.map_or(image.size, |file| file.len()),
         filled: image.filled(),
         fill: args.fill,
         errors: report.errors,
@@ -143,28 +153,5 @@ pub fn run(args: &ConvertArgs, output: &Output) -> Result<(), Failure> {
             .collect(),
         profile: report.profile,
         image: report.image,
-    })
-}
-
-/// Writes a temporary file beside `path` and renames it, so that at any time there is the old file or the new one, never a part of it.
-pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let failed = |error: io::Error| {
-        Failure::new(
-            Exit::Local,
-            format!("{}: cannot write: {error}", path.display()),
-        )
-    };
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let temporary = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
-    let mut file = (OpenOptions::new().write(true).create_new(true))
-        .open(&temporary)
-        .map_err(failed)?;
-    let written = file.write_all(bytes);
-    drop(file);
-    let written = written.and_then(|()| fs::rename(&temporary, path));
-    written.map_err(|error| {
-        // The first error is the one to report.
-        let _ = fs::remove_file(&temporary);
-        failed(error)
     })
 }

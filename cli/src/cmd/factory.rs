@@ -9,7 +9,7 @@ use iap_protocol::memory::{MemoryMap, Region};
 use iap_protocol::status::Policy;
 use serde::Serialize;
 
-use super::convert::write_whole;
+use super::draft::write_whole;
 use super::profile_args::{Chosen, ProfileArgs};
 use crate::factory::{self, Application, Content};
 use crate::failure::{Exit, Failure};

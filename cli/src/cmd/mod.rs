@@ -3,6 +3,7 @@
 mod boards;
 pub mod completions;
 pub mod convert;
+mod draft;
 pub mod factory;
 pub mod inspect;
 pub mod keygen;

@@ -7,7 +7,7 @@ use iap_profile::PublicKey;
 use iap_protocol::header::{ImageHeader, SIGNATURE_LEN, SIGNED_LEN};
 use serde::Serialize;
 
-use super::convert::write_whole;
+use super::draft::write_whole;
 use super::profile_args::{Chosen, ProfileArgs};
 use crate::failure::{Exit, Failure};
 use crate::image::report::{Summary, ready_to_send};

@@ -4,11 +4,13 @@
 //! of megabytes or silently wrong bytes. Here they are fatal findings that name section, address, size and the likely mistake.
 
 use std::fs::File;
+use std::io::{self, Seek};
 
 use iap_protocol::memory::{MemoryMap, Region, Size};
 
 use super::finding::{Finding, Severity};
-use super::{Format, Image, LoadOptions, Piece, Place, file};
+use super::intake::{Intake, Taken};
+use super::{Format, Image, LoadOptions, Piece, Place};
 use crate::failure::{Exit, Failure};
 
 /// Where the bytes of an ELF file are.
@@ -49,7 +51,8 @@ pub(super) fn pieces(
         },
         content: Content::Bytes(piece.data),
     };
-    assemble(format, pieces.into_iter().map(part).collect(), options)
+    let parts = pieces.into_iter().map(part).collect();
+    assemble(format, parts, options, Intake::new(None))
 }
 
 /// Puts the parts together; fails only if none of them lies in flash.
@@ -57,6 +60,7 @@ pub(super) fn assemble(
     format: Format,
     mut parts: Vec<Part<'_>>,
     options: &LoadOptions,
+    intake: Intake<'_>,
 ) -> Result<Image, Failure> {
     parts.sort_by_key(|part| part.place.address);
     let flash = options.map.flash.region();
@@ -73,44 +77,69 @@ pub(super) fn assemble(
             ..Failure::new(Exit::BadImage, message)
         });
     };
-    let payload = joined(&parts, base, options.fill)?;
-    let places: Vec<Place> = parts.into_iter().map(|part| part.place).collect();
-    findings.extend(overlaps(&places));
-    let mut image = Image::new(format, base, payload);
-    image.places = places;
+    let overlaps = overlaps(&parts);
+    let taken = match overlaps.is_empty() {
+        true => one_after_the_other(&parts, base, options.fill, intake)?,
+        false => Taken::of(&on_top_of_each_other(&parts, base, options.fill)?),
+    };
+    findings.extend(overlaps);
+    let mut image = Image::new(format, base, taken);
+    image.places = parts.into_iter().map(|part| part.place).collect();
     image.findings = findings;
     Ok(image)
 }
 
 /// The bytes from the first part's address on; all parts lie in flash, which bounds the length.
-fn joined(parts: &[Part<'_>], base: u32, fill: u8) -> Result<Vec<u8>, Failure> {
-    let offset = |place: &Place| place.address.saturating_sub(base) as usize;
-    let end = |part: &Part<'_>| offset(&part.place).saturating_add(part.place.len as usize);
-    let mut bytes = Vec::with_capacity(parts.iter().map(end).max().unwrap_or(0));
+fn one_after_the_other(
+    parts: &[Part<'_>],
+    base: u32,
+    fill: u8,
+    mut intake: Intake<'_>,
+) -> Result<Taken, Failure> {
+    let end = |part: &Part<'_>| part.offset(base).saturating_add(part.place.len as usize);
+    intake.expect(parts.last().map_or(0, end));
     for part in parts {
-        let at = offset(&part.place);
-        if at >= bytes.len() {
-            bytes.resize(at, fill);
-            part.append_to(&mut bytes)?;
-        } else {
-            part.lay_over(&mut bytes, at)?;
+        let gap = part.offset(base).saturating_sub(intake.size());
+        intake.fill(gap, fill);
+        part.give_to(&mut intake)?;
+    }
+    Ok(intake.end())
+}
+
+/// The same where parts lie on others, and the later ones win: such an image is refused, but shown.
+fn on_top_of_each_other(parts: &[Part<'_>], base: u32, fill: u8) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    for part in parts {
+        let mut content = Intake::new(None);
+        part.give_to(&mut content)?;
+        let content = content.end().kept;
+        let at = part.offset(base);
+        let end = at.saturating_add(content.len());
+        if bytes.len() < end {
+            bytes.resize(end, fill);
+        }
+        if let Some(place) = bytes.get_mut(at..end) {
+            place.copy_from_slice(&content);
         }
     }
     Ok(bytes)
 }
 
 impl Part<'_> {
-    fn append_to(&self, bytes: &mut Vec<u8>) -> Result<(), Failure> {
-        let len = u64::from(self.place.len);
+    fn offset(&self, base: u32) -> usize {
+        self.place.address.saturating_sub(base) as usize
+    }
+
+    fn give_to(&self, intake: &mut Intake<'_>) -> Result<(), Failure> {
         match &self.content {
-            Content::Bytes(content) => bytes.extend_from_slice(content),
+            Content::Bytes(content) => intake.put(content),
             Content::Within(Origin::Memory(all), offset) => {
-                let end = offset.saturating_add(len) as usize;
+                let end = offset.saturating_add(self.place.len.into()) as usize;
                 let content = all.get(*offset as usize..end).unwrap_or_default();
-                bytes.extend_from_slice(content);
+                intake.put(content);
             }
             Content::Within(Origin::Disk(disk), offset) => {
-                file::append(disk, *offset, len, bytes).map_err(|error| {
+                self.read(disk, *offset, intake).map_err(|error| {
                     let what = format!("{} cannot be read: {error}", self.place.name);
                     Failure::new(Exit::Local, what)
                 })?;
@@ -119,25 +148,16 @@ impl Part<'_> {
         Ok(())
     }
 
-    /// On top of what another part has put there: such an image is refused, but shown.
-    fn lay_over(&self, bytes: &mut Vec<u8>, at: usize) -> Result<(), Failure> {
-        let mut content = Vec::new();
-        self.append_to(&mut content)?;
-        let end = at.saturating_add(content.len());
-        if bytes.len() < end {
-            bytes.resize(end, 0);
-        }
-        if let Some(place) = bytes.get_mut(at..end) {
-            place.copy_from_slice(&content);
-        }
-        Ok(())
+    fn read(&self, mut disk: &File, offset: u64, intake: &mut Intake<'_>) -> io::Result<()> {
+        disk.seek(io::SeekFrom::Start(offset))?;
+        intake.read(disk, self.place.len as usize)
     }
 }
 
-fn overlaps(places: &[Place]) -> Vec<Finding> {
+fn overlaps(parts: &[Part<'_>]) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut furthest: Option<&Place> = None;
-    for piece in places {
+    for piece in parts.iter().map(|part| &part.place) {
         if let Some(before) = furthest.filter(|before| before.region().overlaps(&piece.region())) {
             findings.push(overlap(before, piece));
         }

@@ -13,6 +13,7 @@ use object::read::elf::{FileHeader, ProgramHeader, SectionHeader, SectionTable};
 
 use super::assemble::{Content, Origin, Part, assemble};
 use super::finding::{Finding, Severity};
+use super::intake::Intake;
 use super::{Format, Image, LoadOptions, Place};
 use crate::failure::{Exit, Failure};
 
@@ -29,6 +30,7 @@ pub(super) fn read<'a>(
     data: impl ReadRef<'a>,
     origin: Origin<'a>,
     options: &LoadOptions,
+    intake: Intake<'_>,
 ) -> Result<Image, Failure> {
     let file = File::open(data, origin)?;
     let mut findings = Vec::new();
@@ -39,7 +41,7 @@ pub(super) fn read<'a>(
             ..file.nothing_to_load()
         });
     }
-    let mut image = assemble(Format::Elf, parts, options)?;
+    let mut image = assemble(Format::Elf, parts, options, intake)?;
     image.findings.extend(findings);
     image.build_id = file.build_id();
     image.vector_table_len = vector_table_len(&image);

@@ -1,7 +1,7 @@
 //! Files as they are read: whole, or, of an ELF file, what is needed of it. A file that somebody writes to meanwhile is refused.
 
 use std::fs::{File, Metadata};
-use std::io::{self, ErrorKind, Read, Seek};
+use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
 use super::elf;
@@ -79,21 +79,6 @@ impl Opened {
 /// Length and time of the last change.
 fn stamp(seen: &Metadata) -> impl PartialEq {
     (seen.len(), seen.modified().ok())
-}
-
-/// Appends `len` bytes from `offset` on.
-pub(super) fn append(
-    mut file: &File,
-    offset: u64,
-    len: u64,
-    bytes: &mut Vec<u8>,
-) -> io::Result<()> {
-    file.seek(io::SeekFrom::Start(offset))?;
-    let read = file.take(len).read_to_end(bytes)?;
-    match read as u64 == len {
-        true => Ok(()),
-        false => Err(ErrorKind::UnexpectedEof.into()),
-    }
 }
 
 fn failed(path: &Path, what: &str) -> Failure {

@@ -1,12 +1,12 @@
 //! Reading a `.iap` file: the header, and whether the payload is the one it describes.
 
-use iap_protocol::crc::crc32;
 use iap_protocol::header::{
     CURRENT_FORMAT_VERSION, HEADER_LEN, HeaderError, ImageHeader, PayloadDigest,
 };
 use sha2::{Digest, Sha256};
 
 use super::finding::{Finding, Severity};
+use super::intake::Taken;
 use super::wrap::sector_crcs;
 use super::{Format, Image, LoadOptions};
 use crate::failure::{Exit, Failure};
@@ -17,9 +17,9 @@ const MAKE_AGAIN: &str = "copy the file again, or make it again with iapctl conv
 pub(super) fn read(bytes: &[u8], options: &LoadOptions) -> Result<Image, Failure> {
     let header = ImageHeader::decode(bytes).map_err(bad_header)?;
     let payload = bytes.get(HEADER_LEN..).unwrap_or_default();
-    let mut image = Image::new(Format::Iap, header.load_address, payload.to_vec());
+    let mut image = Image::new(Format::Iap, header.load_address, Taken::of(payload));
     image.build_id = header.build_id;
-    image.findings = faults(&header, payload, options);
+    image.findings = faults(&header, &image, options);
     image.header = Some(header);
     Ok(image)
 }
@@ -50,7 +50,8 @@ fn bad_header(error: HeaderError) -> Failure {
     }
 }
 
-fn faults(header: &ImageHeader, payload: &[u8], options: &LoadOptions) -> Vec<Finding> {
+fn faults(header: &ImageHeader, image: &Image, options: &LoadOptions) -> Vec<Finding> {
+    let payload = &image.payload;
     let expected = header.payload_size as usize;
     let fatal = |check, what: String| {
         Finding::new(Severity::Fatal, check, what)
@@ -69,7 +70,7 @@ fn faults(header: &ImageHeader, payload: &[u8], options: &LoadOptions) -> Vec<Fi
         return vec![fatal(check, what)];
     }
     let mut found = Vec::new();
-    let crc = crc32(payload);
+    let crc = image.crc32;
     if crc != header.payload_crc32 {
         let what = format!(
             "the payload is damaged: its CRC-32 is {crc:#010x}, the header says {:#010x}",

@@ -15,6 +15,7 @@ pub mod finding;
 mod format;
 mod iap;
 pub mod ihex;
+mod intake;
 pub mod report;
 mod srec;
 mod text;
@@ -23,15 +24,16 @@ mod wrap;
 use std::path::{Path, PathBuf};
 
 use iap_protocol::header::ImageHeader;
-use iap_protocol::info::{self, ImageInfo};
+use iap_protocol::info::ImageInfo;
 use iap_protocol::memory::{MemoryMap, Region};
-use memchr::memmem;
 use object::read::ReadCache;
 
 use crate::failure::{Exit, Failure};
 use assemble::Origin;
 use finding::{Finding, Severity};
 pub use format::Format;
+pub use intake::Outlet;
+use intake::{Intake, Taken};
 pub use wrap::HeaderOverrides;
 
 /// The fill for gaps between sections unless another is asked for: what erased flash reads as, so gaps cost no programming.
@@ -107,8 +109,12 @@ impl Piece {
 pub struct Image {
     /// What the file was.
     pub format: Format,
-    /// The bytes for flash, gaps filled.
+    /// The bytes for flash, gaps filled; of an image from [`load_through`] that is large only as many as are looked at.
     pub payload: Vec<u8>,
+    /// How many bytes there are for flash.
+    pub size: usize,
+    /// The CRC-32 of all of them.
+    pub crc32: u32,
     /// Where the first of them goes.
     pub load_address: u32,
     /// The header, if the file was a `.iap`.
@@ -126,11 +132,13 @@ pub struct Image {
 }
 
 impl Image {
-    fn new(format: Format, load_address: u32, payload: Vec<u8>) -> Self {
+    fn new(format: Format, load_address: u32, taken: Taken) -> Self {
         Self {
             format,
-            info: find_info(&payload),
-            payload,
+            info: taken.info,
+            payload: taken.kept,
+            size: taken.size,
+            crc32: taken.crc32,
             load_address,
             header: None,
             build_id: [0; 20],
@@ -138,6 +146,11 @@ impl Image {
             vector_table_len: None,
             findings: Vec::new(),
         }
+    }
+
+    /// Whether all of the payload is here.
+    pub fn is_whole(&self) -> bool {
+        self.payload.len() == self.size
     }
 
     /// The bytes at a place of the payload.
@@ -152,7 +165,7 @@ impl Image {
         let covered: usize = self.places.iter().map(|place| place.len as usize).sum();
         match self.places.len() {
             0 => 0,
-            _ => self.payload.len().saturating_sub(covered),
+            _ => self.size.saturating_sub(covered),
         }
     }
 
@@ -160,16 +173,9 @@ impl Image {
     pub fn region(&self) -> Region {
         Region::new(
             self.load_address,
-            u32::try_from(self.payload.len()).unwrap_or(u32::MAX),
+            u32::try_from(self.size).unwrap_or(u32::MAX),
         )
     }
-}
-
-/// The application's descriptor: what [`ImageInfo::find`] finds, sooner.
-fn find_info(payload: &[u8]) -> Option<ImageInfo> {
-    memmem::find_iter(payload, &info::MAGIC)
-        .filter(|at| at.is_multiple_of(4))
-        .find_map(|at| ImageInfo::decode(payload.get(at..)?))
 }
 
 /// Reads a file that is to be converted; fails where no image can be made of it. Of an ELF file only what is loaded is read.
@@ -177,14 +183,28 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Image, Failure> {
     only_good(path, read(path, options)?)
 }
 
+/// The same for a payload that is only to be judged and written: if it is large, it goes through `outlet` while it is read, and all that
+/// is kept of it is what the checks look at. What has gone through is of use only if no failure comes of it.
+pub fn load_through(
+    path: &Path,
+    options: &LoadOptions,
+    outlet: Outlet<'_>,
+) -> Result<Image, Failure> {
+    only_good(path, read_into(path, options, Intake::new(Some(outlet)))?)
+}
+
 /// Reads a file that is to be judged: what is wrong inside it, even fatally, is in the image's findings.
 pub fn read(path: &Path, options: &LoadOptions) -> Result<Image, Failure> {
+    read_into(path, options, Intake::new(None))
+}
+
+fn read_into(path: &Path, options: &LoadOptions, intake: Intake<'_>) -> Result<Image, Failure> {
     let file = file::open(path)?;
     if !file.is_elf() {
         return parse(&file.read(path)?, options).map_err(|failure| in_file(path, failure));
     }
     let tables = ReadCache::new(file.content());
-    let image = elf::read(&tables, Origin::Disk(file.content()), options);
+    let image = elf::read(&tables, Origin::Disk(file.content()), options, intake);
     file.still_the_same(path)?;
     image.map_err(|failure| in_file(path, failure))
 }
@@ -239,9 +259,9 @@ pub fn parse(bytes: &[u8], options: &LoadOptions) -> Result<Image, Failure> {
     let format = Format::of(bytes)?;
     match format {
         Format::Iap => iap::read(bytes, options),
-        Format::Elf => elf::read(bytes, Origin::Memory(bytes), options),
+        Format::Elf => elf::read(bytes, Origin::Memory(bytes), options, Intake::new(None)),
         Format::IntelHex => assemble::pieces(format, ihex::read(bytes)?, options),
         Format::Srec => assemble::pieces(format, srec::read(bytes)?, options),
-        Format::Bin => Ok(Image::new(format, options.bin_address, bytes.to_vec())),
+        Format::Bin => Ok(Image::new(format, options.bin_address, Taken::of(bytes))),
     }
 }

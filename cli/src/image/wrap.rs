@@ -98,6 +98,7 @@ impl Image {
 
     /// A `.iap` file.
     pub fn with_header(&self, header: &ImageHeader) -> Vec<u8> {
+        debug_assert!(self.is_whole());
         let mut file = Vec::with_capacity(HEADER_LEN.saturating_add(self.payload.len()));
         file.extend_from_slice(&header.encode());
         file.extend_from_slice(&self.payload);
@@ -105,6 +106,7 @@ impl Image {
     }
 
     fn new_header(&self, map: &MemoryMap) -> Result<ImageHeader, Failure> {
+        debug_assert!(self.is_whole());
         Ok(ImageHeader {
             digest: PayloadDigest::Sha256(Sha256::digest(&self.payload).into()),
             sector_crc32: sector_crcs(&map.flash, self.load_address, &self.payload),
@@ -124,8 +126,8 @@ impl Image {
             version: info.map(|info| info.version.clone()).unwrap_or_default(),
             build_id: self.build_id,
             load_address: self.load_address,
-            payload_size: u32::try_from(self.payload.len()).map_err(too_large)?,
-            payload_crc32: crc32(&self.payload),
+            payload_size: u32::try_from(self.size).map_err(too_large)?,
+            payload_crc32: self.crc32,
             ..ImageHeader::default()
         })
     }

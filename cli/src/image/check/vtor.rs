@@ -13,6 +13,7 @@ use memchr::memmem;
 
 use super::super::Image;
 use super::super::finding::Finding;
+use super::super::intake::KEPT_LEN;
 use super::{note, ok, warning};
 
 /// Vector Table Offset Register (ARMv7-M ARM B3.2.5), and the base of the System Control Block it lies in.
@@ -21,7 +22,7 @@ const SCB: u32 = 0xE000_ED00;
 /// How many halfwords a store may be away from the instructions that prepare it.
 const REACH_HALFWORDS: usize = 24;
 /// No chip of the family has more flash than 2 MiB: nothing behind twice that is code.
-const MAX_CODE_LEN: usize = 4 << 20;
+const MAX_CODE_LEN: usize = KEPT_LEN;
 /// How many bytes LDR (literal) is away from its word at most, alignment included (A7.7.44: 12 bits of offset).
 const LITERAL_REACH: usize = 4104;
 /// What the words of [`SCB`] and [`VTOR`] have in common, from their second byte on.
