@@ -1,7 +1,7 @@
 //! A board's HTTP server as `iapctl` uses it: log in, upload, reset, status, with the paths and fields of [`iap_protocol::http`].
 //!
 //! [`upload`](mod@upload) writes the bytes of an upload and does no I/O; [`client`] sends them with reqwest. No browser's
-//! manners: no redirects, no proxies, no connection is kept.
+//! manners: no redirects, no proxies, one connection kept at most.
 
 // What a peer or a file says must not end this program.
 #![cfg_attr(

@@ -7,8 +7,6 @@
 pub const BMCR: u8 = 0;
 /// Basic mode status register.
 pub const BMSR: u8 = 1;
-/// First half of the identifier; all ones where no PHY answers.
-pub const ID1: u8 = 2;
 /// What this end advertises.
 pub const ANAR: u8 = 4;
 /// What the other end advertises.
