@@ -94,7 +94,7 @@ fn nor_with(map: &MemoryMap, content: &[u8]) -> Nor {
 }
 
 fn boot(profile_name: &str, nor: &mut Nor) -> Decision {
-    let config = settings::config(&profile(profile_name)).unwrap();
+    let config = settings::config(&profile(profile_name));
     decide(BootInputs::default(), &config, nor).unwrap()
 }
 
@@ -171,7 +171,7 @@ fn the_compact_flash_map_has_its_record_elsewhere() {
         .exits(0);
     let profile = Profile::load(&compact).unwrap();
     let mut nor = nor_with(profile.memory_map(), &line.read("factory.bin"));
-    let config = settings::config(&profile).unwrap();
+    let config = settings::config(&profile);
     let decision = decide(BootInputs::default(), &config, &mut nor).unwrap();
     assert_eq!(started(decision).load_address, 0x0801_0000);
     line.factory("refused.bin", &["--profile", &compact, &app])

@@ -83,7 +83,7 @@ fn a_signed_application_starts_and_its_counter_and_revocations_hold_from_the_fir
     line.factory(&line.firmware(public_keys()), &app).exits(0);
     let profile = line.profile();
     let mut board = Bench::new(profile.memory_map().clone(), 1);
-    board.config = settings::config(&profile).unwrap();
+    board.config = settings::config(&profile);
     let content = std::fs::read(line.folder.path("factory.bin")).unwrap();
     board.nor.load(FLASH, &content);
     let record = Record::load(&mut board.nor, &board.config.map).unwrap();

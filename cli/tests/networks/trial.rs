@@ -85,7 +85,7 @@ struct Net<'a> {
 /// Runs a cell; `Err` says which rule was broken.
 pub(crate) fn run(cell: &Cell, seed: u64) -> Result<Report, String> {
     let profile = Profile::builtin("sim").map_err(|error| error.to_string())?;
-    let mut config = settings::config(&profile).map_err(|error| format!("{error:#}"))?;
+    let mut config = settings::config(&profile);
     config.network.use_dhcp = false;
     config.bare_rule = false;
     config.auto_start_s = 5;
@@ -120,6 +120,7 @@ pub(crate) fn run(cell: &Cell, seed: u64) -> Result<Report, String> {
     net.invite();
     let mut board = Board {
         config,
+        station: settings::VIRTUAL_CHIP_MAC,
         nor,
         clock: Clock::new(Pace::Virtual),
         port: far,

@@ -1,16 +1,15 @@
-//! What the firmware knows about its board, from the profile: constants on the chip, a parsed file in the simulator.
+//! What the firmware knows about its board, from the profile: a constant in the chip's flash, a parsed file in the simulator. The MAC address is
+//! not in it: it may be derived from the chip's unique id.
 
-use heapless::String;
-use iap_protocol::header::BOARD_LEN;
 use iap_protocol::memory::MemoryMap;
 use iap_protocol::status::Policy;
-use smoltcp::wire::{EthernetAddress, Ipv4Address, Ipv4Cidr};
+use smoltcp::wire::{Ipv4Address, Ipv4Cidr};
 
 /// The configuration of one board.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Board id, compared with the one in image headers.
-    pub board: String<BOARD_LEN>,
+    pub board: &'static str,
     /// Where everything lies; [`MemoryMap::check`] has accepted it.
     pub map: MemoryMap,
     /// Who may do what; to be asked by [`Config::policy`].
@@ -25,9 +24,9 @@ pub struct Config {
     /// A reset checks the signature and the digest of what it starts, not only its CRC.
     pub boot_signature: bool,
     /// HTTP login.
-    pub user: String<32>,
+    pub user: &'static str,
     /// HTTP login.
-    pub password: String<64>,
+    pub password: &'static str,
     /// Network.
     pub network: NetworkConfig,
     /// Seconds from a TFTP commit to the reset that starts the application; 0: reset by hand, as AN3968 has it.
@@ -59,8 +58,6 @@ pub(crate) const RAW_IMAGES: bool = !cfg!(feature = "signed-only");
 /// The network side of a board.
 #[derive(Clone, Debug)]
 pub struct NetworkConfig {
-    /// MAC address, fixed or derived from the chip's unique id.
-    pub mac: EthernetAddress,
     /// Ask a DHCP server.
     pub use_dhcp: bool,
     /// Seconds until the static address is used when no server answers.
@@ -70,7 +67,7 @@ pub struct NetworkConfig {
     /// Gateway that goes with the static address.
     pub gateway: Option<Ipv4Address>,
     /// Name given to the DHCP server.
-    pub host_name: String<32>,
+    pub host_name: &'static str,
 }
 
 /// The version of this firmware, as `status.json` shows it and as headers ask for it.

@@ -73,7 +73,7 @@ impl Report<'_> {
         let config = self.config;
         let (flash_erases, flash_words) = updater.operations();
         View {
-            board: &config.board,
+            board: config.board,
             iap_version: IAP_VERSION,
             policy: config.policy(),
             default_password: config.user == DEFAULT_USER && config.password == DEFAULT_PASSWORD,
@@ -132,7 +132,6 @@ mod tests {
     use crate::record::Record;
     use crate::testing::{Clock, Nor, config};
     use crate::update::Ring;
-    use heapless::String;
     use iap_protocol::header::{HeaderBytes, ImageHeader};
     use iap_protocol::memory::MAX_SECTORS;
     use iap_protocol::status::{MAX_LEN, Status};
@@ -196,7 +195,7 @@ mod tests {
     fn the_well_known_login_is_told_from_one_of_the_owner_s_choice() {
         assert!(status(&config(), Application::None).default_password);
         let mut own = config();
-        own.password = String::try_from("other").unwrap();
+        own.password = "other";
         assert!(!status(&own, Application::None).default_password);
     }
 }

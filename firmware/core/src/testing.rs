@@ -7,13 +7,12 @@ use std::rc::Rc;
 use std::vec;
 use std::vec::Vec;
 
-use heapless::String;
 use iap_protocol::crc::Crc32;
 use iap_protocol::http::{DEFAULT_PASSWORD, DEFAULT_USER};
 use iap_protocol::memory::{FlashMap, MemoryMap, Region, Sector, SectorSet};
 use iap_protocol::status::Policy;
 use smoltcp::time::Instant;
-use smoltcp::wire::{EthernetAddress, Ipv4Address, Ipv4Cidr};
+use smoltcp::wire::{Ipv4Address, Ipv4Cidr};
 
 use crate::config::{Config, NetworkConfig};
 use crate::flash::{Flash, FlashError, FlashFault};
@@ -42,22 +41,21 @@ pub(crate) fn config() -> Config {
     };
     map.check().unwrap();
     Config {
-        board: String::try_from("sim").unwrap(),
+        board: "sim",
         map,
         policy: Policy::Open,
         bare_rule: false,
         public_keys: &[],
         security_counter: 0,
         boot_signature: false,
-        user: String::try_from(DEFAULT_USER).unwrap(),
-        password: String::try_from(DEFAULT_PASSWORD).unwrap(),
+        user: DEFAULT_USER,
+        password: DEFAULT_PASSWORD,
         network: NetworkConfig {
-            mac: EthernetAddress([2, 1, 0, 0, 0, 0]),
             use_dhcp: false,
             dhcp_fallback_s: 30,
             address: Ipv4Cidr::new(Ipv4Address::new(192, 168, 0, 10), 24),
             gateway: Some(Ipv4Address::new(192, 168, 0, 1)),
-            host_name: String::try_from("iap-sim").unwrap(),
+            host_name: "iap-sim",
         },
         auto_start_s: 0,
         iap_idle_s: 0,

@@ -61,7 +61,7 @@ pub fn config(map: MemoryMap) -> Config {
         public_keys: &[],
         security_counter: 0,
         boot_signature: false,
-        ..settings::config(&profile()).expect("the profile fits the core")
+        ..settings::config(&profile())
     }
 }
 

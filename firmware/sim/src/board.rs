@@ -17,6 +17,7 @@ use iap_core::update::{Ring, Updater};
 use iap_protocol::header::HeaderBytes;
 use iap_protocol::status::IapReason;
 use smoltcp::time::{Duration, Instant};
+use smoltcp::wire::EthernetAddress;
 
 use crate::clock::Clock;
 use crate::event::{Event, Hex, Stamped};
@@ -107,6 +108,8 @@ pub trait World {
 pub struct Board {
     /// What its firmware knows about it.
     pub config: Config,
+    /// Its MAC address.
+    pub station: EthernetAddress,
     /// Its flash.
     pub nor: SharedNor,
     /// Its clock.
@@ -194,7 +197,15 @@ impl Board {
         };
         let mut storage = Box::new(Storage::new());
         let mut port = self.port.clone();
-        let mut iap = Iap::new(&config, updater, reason, storage.memory(), &mut port, self);
+        let mut iap = Iap::new(
+            &config,
+            updater,
+            reason,
+            self.station,
+            storage.memory(),
+            &mut port,
+            self,
+        );
         let mut observer = self.observer();
         loop {
             let turn = iap.poll(&mut port, self);

@@ -1,6 +1,5 @@
 //! From a board's profile to what the core and the models want to know: done here at run time, in the firmware by its build script.
 
-use anyhow::{Context, Result};
 use iap_core::config::{Config, NetworkConfig};
 use iap_profile::{BootCheck, MacAddress, Profile, PublicKey, Timing};
 use smoltcp::wire::{EthernetAddress, Ipv4Cidr};
@@ -8,7 +7,7 @@ use smoltcp::wire::{EthernetAddress, Ipv4Cidr};
 use crate::nor::FlashTimes;
 
 /// The MAC address of virtual boards whose profile derives it from the chip's unique id: locally administered.
-const VIRTUAL_CHIP_MAC: EthernetAddress = EthernetAddress([0x02, 0x49, 0x41, 0x50, 0x53, 0x4D]);
+pub const VIRTUAL_CHIP_MAC: EthernetAddress = EthernetAddress([0x02, 0x49, 0x41, 0x50, 0x53, 0x4D]);
 
 /// Which of the datasheet's times flash operations take.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -41,26 +40,30 @@ pub fn flash_times(profile: &Profile, speed: FlashSpeed) -> FlashTimes {
 }
 
 /// What the core knows about the board.
-pub fn config(profile: &Profile) -> Result<Config> {
+pub fn config(profile: &Profile) -> Config {
     let settings = &profile.settings;
-    Ok(Config {
-        board: text(&settings.board_id, "board-id")?,
+    Config {
+        board: leaked(&settings.board_id),
         map: profile.memory_map().clone(),
         policy: settings.iap.policy,
         bare_rule: settings.iap.bare_rule,
         public_keys: public_keys(&settings.iap.public_keys),
         security_counter: settings.iap.security_counter,
         boot_signature: settings.iap.boot_check == BootCheck::Signature,
-        user: text(&settings.http.user, "user")?,
-        password: text(&settings.http.password, "password")?,
-        network: network(profile)?,
+        user: leaked(&settings.http.user),
+        password: leaked(&settings.http.password),
+        network: network(profile),
         auto_start_s: settings.iap.auto_start_s,
         iap_idle_s: settings.iap.iap_idle_s,
         power_on_window_s: settings.iap.power_on_window_s,
-    })
+    }
 }
 
-/// On the chip they are constants: here they are given up for the life of the process, which has few boards.
+/// On the chip texts and keys are constants: here they are given up for the life of the process, which has few boards.
+fn leaked(text: &str) -> &'static str {
+    text.to_owned().leak()
+}
+
 fn public_keys(keys: &[PublicKey]) -> &'static [[u8; 32]] {
     let keys: Vec<_> = keys.iter().map(|key| key.0).collect();
     keys.leak()
@@ -72,26 +75,23 @@ pub fn static_address(profile: &Profile) -> Ipv4Cidr {
     Ipv4Cidr::new(address.address, address.prefix_len)
 }
 
-fn network(profile: &Profile) -> Result<NetworkConfig> {
+fn network(profile: &Profile) -> NetworkConfig {
     let settings = &profile.settings.network;
-    Ok(NetworkConfig {
-        mac: match profile.settings.ethernet.mac_address {
-            MacAddress::Fixed(bytes) => EthernetAddress(bytes),
-            MacAddress::UniqueId => VIRTUAL_CHIP_MAC,
-        },
+    NetworkConfig {
         use_dhcp: settings.use_dhcp,
         dhcp_fallback_s: settings.dhcp_fallback_s,
         address: static_address(profile),
         gateway: Some(settings.gateway),
-        host_name: text(&settings.host_name, "host-name")?,
-    })
+        host_name: leaked(&settings.host_name),
+    }
 }
 
-/// The profile's own checks are stricter than the core's buffers, so this fails only if the two crates have drifted apart.
-fn text<T: for<'a> TryFrom<&'a str>>(text: &str, key: &str) -> Result<T> {
-    T::try_from(text)
-        .ok()
-        .with_context(|| format!("{key} in the profile is too long for the firmware: {text}"))
+/// The board's MAC address.
+pub fn station(profile: &Profile) -> EthernetAddress {
+    match profile.settings.ethernet.mac_address {
+        MacAddress::Fixed(bytes) => EthernetAddress(bytes),
+        MacAddress::UniqueId => VIRTUAL_CHIP_MAC,
+    }
 }
 
 #[cfg(test)]
@@ -102,9 +102,9 @@ mod tests {
     fn every_shipped_profile_gives_a_configuration() {
         for name in Profile::builtins() {
             let profile = Profile::builtin(name).unwrap();
-            let config = config(&profile).unwrap();
+            let config = config(&profile);
             assert_eq!(config.map.check(), Ok(()), "{name}");
-            assert_eq!(config.board.as_str(), profile.settings.board_id);
+            assert_eq!(config.board, profile.settings.board_id);
         }
     }
 

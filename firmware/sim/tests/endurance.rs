@@ -10,6 +10,7 @@ use iap_sim::clock::{Clock, Pace};
 use iap_sim::event::{Event, Stamped};
 use iap_sim::nor::SharedNor;
 use iap_sim::rng::Rng;
+use iap_sim::settings;
 use iap_sim::visitor::Visitor;
 use iap_sim::wire::{Conditions, Port, segment};
 use smoltcp::time::{Duration, Instant};
@@ -101,6 +102,7 @@ fn a_thousand_updates_over_both_transports_wear_the_record_no_faster_than_the_ap
     let nor = SharedNor::new(bench.nor);
     let mut board = Board {
         config,
+        station: settings::VIRTUAL_CHIP_MAC,
         nor: nor.clone(),
         clock: Clock::new(Pace::Virtual),
         port: far,

@@ -1,10 +1,9 @@
 //! The board's numbers, which the build script takes from its profile, and what follows from them at compile time.
 
-use heapless::String;
 use iap_core::config::{Config, NetworkConfig};
 use iap_protocol::memory::{FlashMap, MAX_RAM_REGIONS, MemoryMap, Region, SectorSet};
 use iap_protocol::status::Policy;
-use smoltcp::wire::{EthernetAddress, Ipv4Address, Ipv4Cidr};
+use smoltcp::wire::{Ipv4Address, Ipv4Cidr};
 
 use crate::clock::{self, Source};
 use crate::flash_word;
@@ -63,36 +62,28 @@ const fn word(word: Option<u32>) -> u32 {
     }
 }
 
-/// The configuration of the core for a board with this MAC address.
-pub fn config(mac: [u8; 6]) -> Config {
-    // Every text fits: the profile's reader has checked its length.
-    Config {
-        board: text(BOARD_ID),
-        map: MEMORY_MAP,
-        policy: POLICY,
-        bare_rule: BARE_RULE,
-        public_keys: PUBLIC_KEYS,
-        security_counter: SECURITY_COUNTER,
-        boot_signature: BOOT_SIGNATURE,
-        user: text(HTTP_USER),
-        password: text(HTTP_PASSWORD),
-        network: NetworkConfig {
-            mac: EthernetAddress(mac),
-            use_dhcp: USE_DHCP,
-            dhcp_fallback_s: DHCP_FALLBACK_S,
-            address: Ipv4Cidr::new(ADDRESS, PREFIX_LEN),
-            gateway: Some(GATEWAY),
-            host_name: text(HOST_NAME),
-        },
-        auto_start_s: AUTO_START_S,
-        iap_idle_s: IAP_IDLE_S,
-        power_on_window_s: POWER_ON_WINDOW_S,
-    }
-}
-
-fn text<const N: usize>(text: &str) -> String<N> {
-    String::try_from(text).unwrap_or_default()
-}
+/// The configuration of the core.
+pub static CONFIG: Config = Config {
+    board: BOARD_ID,
+    map: MEMORY_MAP,
+    policy: POLICY,
+    bare_rule: BARE_RULE,
+    public_keys: PUBLIC_KEYS,
+    security_counter: SECURITY_COUNTER,
+    boot_signature: BOOT_SIGNATURE,
+    user: HTTP_USER,
+    password: HTTP_PASSWORD,
+    network: NetworkConfig {
+        use_dhcp: USE_DHCP,
+        dhcp_fallback_s: DHCP_FALLBACK_S,
+        address: Ipv4Cidr::new(ADDRESS, PREFIX_LEN),
+        gateway: Some(GATEWAY),
+        host_name: HOST_NAME,
+    },
+    auto_start_s: AUTO_START_S,
+    iap_idle_s: IAP_IDLE_S,
+    power_on_window_s: POWER_ON_WINDOW_S,
+};
 
 const fn flash_map(base: u32, sizes: &[u32]) -> FlashMap {
     match FlashMap::new(base, sizes) {
@@ -107,11 +98,10 @@ mod tests {
 
     #[test]
     fn the_generated_memory_map_is_one_that_the_core_accepts() {
-        let config = config([2, 0, 0, 0, 0, 1]);
-        assert_eq!(config.map.check(), Ok(()));
-        assert_eq!(config.board, BOARD_ID);
-        assert!(!config.board.is_empty());
-        assert_eq!(config.password, HTTP_PASSWORD);
+        assert_eq!(CONFIG.map.check(), Ok(()));
+        assert_eq!(CONFIG.board, BOARD_ID);
+        assert!(!CONFIG.board.is_empty());
+        assert_eq!(CONFIG.password, HTTP_PASSWORD);
     }
 
     #[test]

@@ -2,11 +2,10 @@
 //! that is to start is started here, from a chip that looks as after a reset; else this returns what IAP mode needs.
 
 use iap_core::boot::{BootInputs, Decision, Start, decide};
-use iap_core::config::Config;
 use iap_protocol::mailbox::{NOTHING, Request, unconfirmed};
 use iap_protocol::status::IapReason;
-use iap_stm32f407::board::{self, FIXED_MAC, IAP_KEY};
-use iap_stm32f407::{mac_address, reset_flags};
+use iap_stm32f407::board::{CONFIG, IAP_KEY};
+use iap_stm32f407::reset_flags;
 use stm32f4xx_hal::pac::{Peripherals, RCC, RNG, TIM2};
 
 use crate::chip::backup::Backup;
@@ -15,12 +14,11 @@ use crate::chip::flash::ChipFlash;
 use crate::chip::gpio::{self, Mode};
 use crate::chip::supply::Supply;
 use crate::chip::watchdog::Watchdog;
-use crate::chip::{clocks, jump, unique_id};
+use crate::chip::{clocks, jump};
 
 /// What IAP mode goes on with.
 pub(crate) struct Stay {
     pub(crate) reason: IapReason,
-    pub(crate) config: Config,
     pub(crate) rcc: RCC,
     pub(crate) flash: ChipFlash,
     pub(crate) backup: Backup,
@@ -40,7 +38,6 @@ pub(crate) fn run(peripherals: Peripherals) -> Stay {
     let supply = Supply::new(peripherals.PWR);
     let mut stay = Stay {
         reason: IapReason::NoApplication,
-        config: board::config(FIXED_MAC.unwrap_or_else(derived_mac)),
         flash: ChipFlash::new(peripherals.FLASH, peripherals.CRC, supply, &rcc),
         rcc,
         backup,
@@ -60,17 +57,13 @@ pub(crate) fn run(peripherals: Peripherals) -> Stay {
         // Asked for once: the next reset is a new decision.
         stay.backup.set_request(NOTHING);
     }
-    match decide(inputs, &stay.config, &mut stay.flash) {
+    match decide(inputs, &CONFIG, &mut stay.flash) {
         Ok(Decision::Start(start)) => start_application(&start, inputs.unconfirmed_starts, stay),
         Ok(Decision::Stay(reason)) => stay.reason = reason,
         // The record could not be made firm: whoever comes over the network finds out more.
         Err(_) => stay.reason = IapReason::ApplicationDamaged,
     }
     stay
-}
-
-fn derived_mac() -> [u8; 6] {
-    mac_address::from_unique_id(&unique_id::read())
 }
 
 /// Reads and clears the flags of RCC_CSR, which add up over resets (RM0090 section 7.3.21).
@@ -118,7 +111,7 @@ fn start_application(start: &Start, unconfirmed_starts: u8, mut stay: Stay) -> !
     } else {
         stay.backup.set_request(NOTHING);
     }
-    let vectors = stay.config.map.user_flash_first_page_address();
+    let vectors = CONFIG.map.user_flash_first_page_address();
     let flash = stay.flash.into_interface();
     clocks::back_to_reset(&stay.rcc, &flash);
     jump::start(vectors, start.stack_pointer, start.reset_vector)

@@ -5,8 +5,10 @@ use iap_core::net::{Iap, Platform, Turn};
 use iap_core::update::{Ring, Updater};
 use iap_protocol::mailbox::NOTHING;
 use iap_protocol::status::Phase;
-use iap_stm32f407::board::{HSE_HZ, MCO1_HZ};
+use iap_stm32f407::board::{CONFIG, FIXED_MAC, HSE_HZ, MCO1_HZ};
 use iap_stm32f407::clock::Source;
+use iap_stm32f407::mac_address;
+use smoltcp::wire::EthernetAddress;
 use stm32f4xx_hal::pac::RCC;
 
 use crate::boot::Stay;
@@ -16,7 +18,7 @@ use crate::chip::flash::ChipFlash;
 use crate::chip::random::Random;
 use crate::chip::time::Timer;
 use crate::chip::watchdog::Watchdog;
-use crate::chip::{clocks, memory, sleep};
+use crate::chip::{clocks, memory, sleep, unique_id};
 use crate::platform::ChipPlatform;
 
 /// How long frames may take to leave before a reset.
@@ -42,7 +44,7 @@ pub(crate) fn run(stay: Stay) -> ! {
 /// Puts everything together. Not inlined: what it has on the stack must be gone when the loop runs.
 #[inline(never)]
 fn assemble(stay: Stay) -> Board {
-    let Some(buffers) = memory::take(stay.config) else {
+    let Some(buffers) = memory::take() else {
         SCB::sys_reset();
     };
     let source = match clocks::change_to_hse(&stay.rcc) {
@@ -50,13 +52,14 @@ fn assemble(stay: Stay) -> Board {
         Err(_) => Source::Hsi,
     };
     let mut platform = platform(stay.tim2, stay.rng, source, &stay.rcc);
-    let station = buffers.config.network.mac.0;
+    let station = FIXED_MAC.unwrap_or_else(derived_mac);
     let mac = Mac::new(stay.ethernet, station, &stay.rcc, &mut platform.timer);
     let mut ethernet = Ethernet::new(mac, buffers.dma, &mut platform.timer);
     let iap = Iap::new(
-        buffers.config,
-        Updater::unread(stay.flash, buffers.config, Ring::new(buffers.ring)),
+        &CONFIG,
+        Updater::unread(stay.flash, &CONFIG, Ring::new(buffers.ring)),
         stay.reason,
+        EthernetAddress(station),
         buffers.network,
         &mut ethernet,
         &mut platform,
@@ -97,6 +100,10 @@ fn turn(board: &mut Board) {
     housekeeping.sleep(turn, platform);
 }
 
+fn derived_mac() -> [u8; 6] {
+    mac_address::from_unique_id(&unique_id::read())
+}
+
 fn platform(
     tim2: stm32f4xx_hal::pac::TIM2,
     rng: stm32f4xx_hal::pac::RNG,
@@ -106,7 +113,7 @@ fn platform(
     let timer = Timer::new(tim2, source, rcc);
     // Where PA8 is not driven the PHY has a clock of its own, and the network works on HSI.
     let clock_failed = source == Source::Hsi && MCO1_HZ != 0;
-    let seed = crate::chip::unique_id::read();
+    let seed = unique_id::read();
     let seed = seed
         .iter()
         .fold(0, |seed: u32, byte| seed.rotate_left(5) ^ u32::from(*byte));

@@ -12,7 +12,7 @@ use iap_protocol::http::{DEFAULT_PASSWORD, DEFAULT_USER};
 use iap_protocol::memory::{FlashMap, MemoryMap, Region, Sector, SectorSet};
 use iap_protocol::status::Policy;
 use smoltcp::time::Instant;
-use smoltcp::wire::{EthernetAddress, Ipv4Address, Ipv4Cidr};
+use smoltcp::wire::{Ipv4Address, Ipv4Cidr};
 
 pub const BASE: u32 = 0x0800_0000;
 const KIB: u32 = 1024;
@@ -41,22 +41,21 @@ pub fn map() -> MemoryMap {
 
 pub fn config() -> Config {
     Config {
-        board: "sim".try_into().unwrap(),
+        board: "sim",
         map: map(),
         policy: Policy::Open,
         bare_rule: false,
         public_keys: &[],
         security_counter: 0,
         boot_signature: false,
-        user: DEFAULT_USER.try_into().unwrap(),
-        password: DEFAULT_PASSWORD.try_into().unwrap(),
+        user: DEFAULT_USER,
+        password: DEFAULT_PASSWORD,
         network: NetworkConfig {
-            mac: EthernetAddress([2, 1, 0, 0, 0, 0]),
             use_dhcp: false,
             dhcp_fallback_s: 30,
             address: Ipv4Cidr::new(Ipv4Address::new(192, 168, 0, 10), 24),
             gateway: None,
-            host_name: heapless::String::new(),
+            host_name: "",
         },
         auto_start_s: 0,
         iap_idle_s: 0,

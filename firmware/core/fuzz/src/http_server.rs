@@ -46,7 +46,7 @@ pub fn http_server(bytes: &[u8]) {
 
 fn view(config: &Config) -> View<'_> {
     View {
-        board: &config.board,
+        board: config.board,
         iap_version: "0.1.0",
         policy: config.policy,
         default_password: true,

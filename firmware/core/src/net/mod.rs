@@ -30,7 +30,7 @@ use iap_protocol::status::IapReason;
 use smoltcp::iface::{self, Interface, PollIngressSingleResult, PollResult, SocketSet};
 use smoltcp::phy::Device;
 use smoltcp::time::{Duration, Instant};
-use smoltcp::wire::{HardwareAddress, Ipv4Address};
+use smoltcp::wire::{EthernetAddress, HardwareAddress, Ipv4Address};
 
 pub use platform::{Indication, Platform, Turn};
 pub use storage::{
@@ -82,17 +82,18 @@ pub struct Iap<'a, F> {
 }
 
 impl<'a, F: Flash> Iap<'a, F> {
-    /// The board in IAP mode, for the reason given.
+    /// The board in IAP mode, for the reason given. `station` is its MAC address.
     pub fn new<D: Device + ?Sized, P: Platform>(
         config: &'a Config,
         updater: Updater<'a, F>,
         iap_reason: IapReason,
+        station: EthernetAddress,
         memory: Memory<'a>,
         device: &mut D,
         platform: &mut P,
     ) -> Self {
         let now = platform.now();
-        let interface = interface(config, now, device, platform);
+        let interface = interface(station, now, device, platform);
         let network = &config.network;
         let mut sockets = SocketSet::new(&mut memory.sockets[..]);
         let mut bytes = &mut memory.bytes[..];
@@ -330,12 +331,12 @@ impl<'a, F: Flash> Iap<'a, F> {
 }
 
 fn interface<D: Device + ?Sized, P: Platform>(
-    config: &Config,
+    station: EthernetAddress,
     now: Instant,
     device: &mut D,
     platform: &mut P,
 ) -> Interface {
-    let address = HardwareAddress::Ethernet(config.network.mac);
+    let address = HardwareAddress::Ethernet(station);
     let mut interface = iface::Config::new(address);
     interface.random_seed = u64::from(platform.random()) << 32 | u64::from(platform.random());
     Interface::new(interface, device, now)

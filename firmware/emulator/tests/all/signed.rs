@@ -250,7 +250,7 @@ fn the_verdict_on_a_signature_takes_less_than_100_ms() {
 /// A flash with the firmware, and an application of `len` bytes that a board without a network has installed.
 fn installed(profile: &Profile, path: &str, len: usize) -> Vec<u8> {
     let mut board = bench::Bench::new(profile.memory_map().clone(), 1);
-    board.config = settings::config(profile).unwrap();
+    board.config = settings::config(profile);
     require_signatures(&mut board.config);
     let payload = image::application(profile.memory_map(), (1, 0, 0), len);
     let file = signed(profile, &payload, 0, |_| {});

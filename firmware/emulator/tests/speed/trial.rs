@@ -100,7 +100,7 @@ impl Firmware {
     fn flash_with(&self, application: &[u8]) -> Vec<u8> {
         let map = self.profile.memory_map();
         let mut bench = Bench::new(map.clone(), 1);
-        bench.config.board = self.profile.settings.board_id.as_str().try_into().unwrap();
+        bench.config.board = self.profile.settings.board_id.clone().leak();
         let file = image::iap_file(map, &self.profile.settings.board_id, application);
         assert_eq!(bench.push(&file), Pushed::Committed);
         let mut content = bench.nor.content();

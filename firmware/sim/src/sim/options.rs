@@ -117,7 +117,8 @@ pub(super) fn board(options: &SimOptions, clock: Clock, port: Port) -> Result<Bo
     nor.load(map.region().start, &content);
     nor.take_changed();
     Ok(Board {
-        config: settings::config(&options.profile)?,
+        config: settings::config(&options.profile),
+        station: settings::station(&options.profile),
         nor: SharedNor::new(nor),
         clock,
         port,

@@ -24,6 +24,7 @@ use crate::clock::{Clock, Pace};
 use crate::event::{Event, Stamped};
 use crate::nor::{Cut, Nor, SharedNor};
 use crate::rng::{Rng, mix};
+use crate::settings;
 use crate::visitor::{Told, Visitor};
 use crate::wire::{Conditions, Port, segment};
 
@@ -203,6 +204,7 @@ fn served(
     session.push(Instant::ZERO);
     let mut board = Board {
         config,
+        station: settings::VIRTUAL_CHIP_MAC,
         nor,
         clock: Clock::new(Pace::Virtual),
         port: far,

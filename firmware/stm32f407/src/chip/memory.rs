@@ -12,7 +12,6 @@ use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use iap_core::config::Config;
 use iap_core::http::Connection;
 use iap_core::net::{BYTES, HTTP_SOCKETS, Iap, Memory, Metadata, SOCKETS};
 use smoltcp::iface::SocketStorage;
@@ -28,8 +27,6 @@ const _: () = assert!(RING_IN_SRAM + RING_IN_CCM >= 96 * 1024);
 
 #[unsafe(link_section = ".dma")]
 static DMA: Once<rings::Memory> = Once::new();
-#[unsafe(link_section = ".uninit")]
-static CONFIG: Once<Config> = Once::new();
 #[unsafe(link_section = ".uninit")]
 static SOCKET_PLACES: Once<[SocketStorage<'static>; SOCKETS]> = Once::new();
 #[unsafe(link_section = ".uninit")]
@@ -52,8 +49,6 @@ static IAP: Once<Iap<'static, ChipFlash>> = Once::new();
 
 /// All of them, as their users want to find them.
 pub(crate) struct Buffers {
-    /// The board's configuration.
-    pub(crate) config: &'static Config,
     /// For the Ethernet DMA.
     pub(crate) dma: &'static mut rings::Memory,
     /// For the sockets.
@@ -76,7 +71,7 @@ impl IapPlace {
 }
 
 /// Gives the buffers out; nothing at the second call.
-pub(crate) fn take(config: Config) -> Option<Buffers> {
+pub(crate) fn take() -> Option<Buffers> {
     // No compare-and-swap: there is one thread, and no handler.
     if TAKEN.load(Ordering::Relaxed) {
         return None;
@@ -85,8 +80,6 @@ pub(crate) fn take(config: Config) -> Option<Buffers> {
     // SAFETY: TAKEN lets this happen once.
     let (dma, sram, ccm) = unsafe { (DMA.zeroed(), RING_SRAM.zeroed(), RING_CCM.zeroed()) };
     Some(Buffers {
-        // SAFETY: the same.
-        config: unsafe { CONFIG.holding(config) },
         dma,
         network: network(),
         ring: [sram, ccm],

@@ -121,7 +121,7 @@ fn a_session_opens_the_upload_page_and_log_out_ends_it() {
 fn the_upload_page_warns_only_of_what_is_so() {
     let mut board = Board::new();
     board.config.policy = Policy::Signed;
-    board.config.password = "secret".try_into().unwrap();
+    board.config.password = "secret";
     let cookie = board.request(&login("username=user&password=secret"));
     let cookie = cookie.header("set-cookie").unwrap();
     let page = board.request(&format!(

@@ -22,7 +22,7 @@ use iap_protocol::http::DEFAULT_PASSWORD;
 use iap_protocol::memory::{FlashMap, MAX_RAM_REGIONS, MemoryMap, Region, SectorSet};
 use iap_protocol::status::{ApplicationView, IapReason, MAX_LEN, Phase, Policy, View};
 use smoltcp::time::{Duration, Instant};
-use smoltcp::wire::{EthernetAddress, Ipv4Address, Ipv4Cidr};
+use smoltcp::wire::{Ipv4Address, Ipv4Cidr};
 
 use super::{Connection, Context, Fixed, Server};
 use crate::config::{Config, NetworkConfig};
@@ -168,7 +168,7 @@ fn config() -> Config {
     let mut ram = [Region::new(0, 0); MAX_RAM_REGIONS];
     ram[0] = Region::new(0x2000_0000, 0x20000);
     Config {
-        board: "sim".try_into().unwrap(),
+        board: "sim",
         map: MemoryMap {
             flash: flash.unwrap(),
             iap_sectors,
@@ -183,15 +183,14 @@ fn config() -> Config {
         public_keys: &[],
         security_counter: 0,
         boot_signature: false,
-        user: "user".try_into().unwrap(),
-        password: "stm32".try_into().unwrap(),
+        user: "user",
+        password: "stm32",
         network: NetworkConfig {
-            mac: EthernetAddress([2, 0, 0, 0, 0, 1]),
             use_dhcp: false,
             dhcp_fallback_s: 30,
             address: Ipv4Cidr::new(Ipv4Address::new(192, 168, 0, 10), 24),
             gateway: None,
-            host_name: "sim".try_into().unwrap(),
+            host_name: "sim",
         },
         auto_start_s: 0,
         iap_idle_s: 0,
@@ -222,7 +221,7 @@ pub(super) fn application(header: &HeaderBytes) -> ApplicationView<'_> {
 /// What a board knows of itself.
 pub(super) fn view(config: &Config) -> View<'_> {
     View {
-        board: &config.board,
+        board: config.board,
         iap_version: "0.1.0",
         policy: config.policy,
         default_password: config.password == DEFAULT_PASSWORD,

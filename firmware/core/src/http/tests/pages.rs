@@ -120,7 +120,7 @@ fn longest<'a>(config: &'a Config, installed: &'a HeaderBytes, refusal: &'a Refu
 #[test]
 fn the_longest_page_and_the_longest_status_fit_the_buffer() {
     let mut board = Board::new();
-    board.config.board = core::iter::repeat_n('b', BOARD_LEN).collect();
+    board.config.board = "b".repeat(BOARD_LEN).leak();
     let config = board.config.clone();
     let version = format!("65535.65535.65535-{}", "9".repeat(22));
     let installed = header(&version, 917_504);

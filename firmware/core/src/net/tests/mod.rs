@@ -17,7 +17,7 @@ use std::vec::Vec;
 use iap_protocol::status::{IapReason, Status};
 use iap_protocol::tftp::{Mode, Options, PORT, Packet, Request};
 use smoltcp::time::{Duration, Instant};
-use smoltcp::wire::Ipv4Address;
+use smoltcp::wire::{EthernetAddress, Ipv4Address};
 
 use super::{Iap, Indication, Platform, Storage, Turn};
 use crate::config::Config;
@@ -87,6 +87,7 @@ impl Bench {
             config,
             updater,
             reason,
+            EthernetAddress([2, 1, 0, 0, 0, 0]),
             storage.memory(),
             &mut port,
             &mut platform,
