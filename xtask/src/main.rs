@@ -20,6 +20,7 @@ use std::env;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use firmware::compiler;
 
 /// Work on iapctl: set up the machine, build the sample application, show the whole chain, test everything.
 #[derive(Parser)]
@@ -56,9 +57,14 @@ enum Task {
 
 fn main() -> ExitCode {
     let mut words = env::args_os().skip(1);
+    let task = words.next().unwrap_or_default();
     // Before clap: what it costs would be measured too.
-    if words.next().is_some_and(|task| task == bench::MEASURED) {
+    if task == bench::MEASURED {
         return exit(bench::measured(words));
+    }
+    if compiler::is_rustc(&task) {
+        let arguments: Vec<_> = words.collect();
+        return compiler::rustc(&task, &arguments).unwrap_or_else(|error| exit(Err(error)));
     }
     exit(match Arguments::parse().task {
         Task::Setup => setup::run(),

@@ -9,6 +9,8 @@ use object::{Object, ObjectSection, ObjectSymbol, SymbolKind};
 
 /// The most that one function may take: a quarter of the stack.
 pub(super) const LIMIT: u32 = 3 * 1024;
+/// Functions with a frame pointer that there may be: a few of the compiler's own libraries (`compiler.rs`). All together are 270.
+const FRAME_POINTERS: usize = 16;
 /// Halfwords in which a function has made its frame.
 const PROLOGUE: usize = 64;
 
@@ -16,6 +18,8 @@ const PROLOGUE: usize = 64;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Frame {
     pub(super) bytes: u32,
+    /// It keeps r7 pointing at its caller's.
+    pub(super) pointer: bool,
     pub(super) function: String,
 }
 
@@ -32,8 +36,10 @@ pub(super) fn frames(elf: &[u8]) -> Result<Vec<Frame>> {
             .and_then(|i| file.section_by_index(i).ok());
         let start = symbol.address() & !1;
         let code = section.and_then(|section| section.data_range(start, symbol.size()).ok());
+        let code = code.flatten().unwrap_or_default();
         frames.push(Frame {
-            bytes: code.flatten().map_or(0, prologue),
+            bytes: prologue(code),
+            pointer: makes_frame_pointer(code),
             function: symbol.name().unwrap_or_default().to_owned(),
         });
     }
@@ -43,9 +49,9 @@ pub(super) fn frames(elf: &[u8]) -> Result<Vec<Frame>> {
 
 /// The largest three.
 pub(super) fn table(frames: &[Frame]) -> String {
-    let largest = frames.iter().take(3).map(|Frame { bytes, function }| {
-        let name = rustc_demangle::demangle(function);
-        format!("  stack frame     {bytes:>7}  {name:#}\n")
+    let largest = frames.iter().take(3).map(|frame| {
+        let name = rustc_demangle::demangle(&frame.function);
+        format!("  stack frame     {:>7}  {name:#}\n", frame.bytes)
     });
     largest.collect()
 }
@@ -53,12 +59,26 @@ pub(super) fn table(frames: &[Frame]) -> String {
 /// What is wrong with them.
 pub(super) fn faults(frames: &[Frame]) -> Vec<String> {
     let large = frames.iter().filter(|frame| frame.bytes > LIMIT);
-    large
-        .map(|Frame { bytes, function }| {
-            let function = rustc_demangle::demangle(function);
-            format!("{function:#} takes {bytes} bytes of stack, {LIMIT} are allowed")
-        })
-        .collect()
+    let large = large.map(|frame| {
+        let function = rustc_demangle::demangle(&frame.function);
+        let bytes = frame.bytes;
+        format!("{function:#} takes {bytes} bytes of stack, {LIMIT} are allowed")
+    });
+    let pointers = frames.iter().filter(|frame| frame.pointer).count();
+    let pointers = (pointers > FRAME_POINTERS).then(|| {
+        format!("{pointers} functions have a frame pointer, {FRAME_POINTERS} are allowed: rustc did not take the lists of functions")
+    });
+    large.chain(pointers).collect()
+}
+
+/// PUSH {.., r7, lr}, and r7 set from SP at once: MOV or ADD (SP plus immediate) T1.
+fn makes_frame_pointer(code: &[u8]) -> bool {
+    let halfword = |at: usize| {
+        let bytes = code.get(at..).and_then(|tail| tail.first_chunk());
+        bytes.map_or(0, |bytes| u16::from_le_bytes(*bytes))
+    };
+    let (push, set) = (halfword(0), halfword(2));
+    push & 0xFF80 == 0xB580 && (set == 0x466F || set & 0xFF00 == 0xAF00)
 }
 
 /// Bytes that the first instructions of a function take from the stack (ARMv7-M ARM A7.7: PUSH, SUB (SP minus immediate), VPUSH).
@@ -127,6 +147,14 @@ mod tests {
             .collect()
     }
 
+    fn frame(bytes: u32, pointer: bool) -> Frame {
+        Frame {
+            bytes,
+            pointer,
+            function: "f".into(),
+        }
+    }
+
     #[test]
     fn what_a_prologue_takes_is_read_as_objdump_shows_it() {
         let cases: [(&[u16], u32, &str); 8] = [
@@ -163,12 +191,27 @@ mod tests {
 
     #[test]
     fn a_frame_over_the_limit_is_a_fault() {
-        let frame = |bytes| Frame {
-            bytes,
-            function: "f".into(),
-        };
-        assert_eq!(faults(&[frame(LIMIT)]), [""; 0]);
+        assert_eq!(faults(&[frame(LIMIT, true)]), [""; 0]);
         let expected = format!("f takes {} bytes of stack, 3072 are allowed", LIMIT + 1);
-        assert_eq!(faults(&[frame(LIMIT + 1)]), [expected]);
+        assert_eq!(faults(&[frame(LIMIT + 1, false)]), [expected]);
+    }
+
+    #[test]
+    fn functions_with_frame_pointers_are_a_fault_when_they_are_many() {
+        let many = vec![frame(8, true); FRAME_POINTERS + 1];
+        assert_eq!(faults(&many).len(), 1);
+        assert_eq!(faults(&many[1..]), [""; 0]);
+    }
+
+    #[test]
+    fn a_frame_pointer_is_set_right_after_the_push() {
+        // push {r4, r5, r7, lr}; add r7, sp, #8, and push {r7, lr}; mov r7, sp
+        for with in [[0xB5B0, 0xAF02], [0xB580, 0x466F]] {
+            assert!(makes_frame_pointer(&code(&with)), "{with:x?}");
+        }
+        // push {r4, lr}; add r7, sp, #8, and push {r7, lr}; sub sp, #8
+        for without in [[0xB510, 0xAF02], [0xB580, 0xB082]] {
+            assert!(!makes_frame_pointer(&code(&without)), "{without:x?}");
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! `configuration.rs`.
 
 mod check;
+pub(crate) mod compiler;
 mod configuration;
 mod frames;
 mod image;
@@ -200,6 +201,7 @@ fn compile(name: &str, profile: &Profile, configuration: &Configuration) -> Resu
         .args(["--no-default-features", "--features"])
         .arg(features(profile, configuration))
         .env("IAP_PROFILE", absolute_if_file(name));
+    compiler::without_frame_pointers(&mut build)?;
     command::run(&mut build)
 }
 
