@@ -137,7 +137,7 @@ mod tests {
 
     fn sink(window_size: u16) -> Sink {
         Sink::new(&Request {
-            file_name: "f",
+            file_name: b"f",
             mode: Mode::Octet,
             options: Options {
                 block_size: Some(8),
