@@ -120,7 +120,8 @@ fn constants(profile: &Profile) -> Result<String> {
     let mut text = String::new();
     wiring(profile, &mut text)?;
     memory(profile, &mut text)?;
-    settings(profile, &mut text)?;
+    rules(profile, &mut text)?;
+    network(profile, &mut text)?;
     Ok(text)
 }
 
@@ -212,14 +213,10 @@ fn memory(profile: &Profile, text: &mut String) -> Result<()> {
     put(text, "MEMORY_MAP", "MemoryMap", value)
 }
 
-fn settings(profile: &Profile, text: &mut String) -> Result<()> {
-    let (network, iap) = (&profile.settings.network, &profile.settings.iap);
-    let mac = match profile.settings.ethernet.mac_address {
-        MacAddress::Fixed(bytes) => Some(format!("{bytes:?}")),
-        MacAddress::UniqueId => None,
-    };
+/// Which images the board takes and starts, and when.
+fn rules(profile: &Profile, text: &mut String) -> Result<()> {
+    let iap = &profile.settings.iap;
     put(text, "BOARD_ID", "&str", quoted(&profile.settings.board_id))?;
-    put(text, "FIXED_MAC", "Option<[u8; 6]>", option(mac))?;
     put(
         text,
         "POLICY",
@@ -241,29 +238,6 @@ fn settings(profile: &Profile, text: &mut String) -> Result<()> {
     put(text, "SECURITY_COUNTER", "u32", iap.security_counter)?;
     let signature = iap.boot_check == BootCheck::Signature;
     put(text, "BOOT_SIGNATURE", "bool", signature)?;
-    put(
-        text,
-        "HTTP_USER",
-        "&str",
-        quoted(&profile.settings.http.user),
-    )?;
-    put(
-        text,
-        "HTTP_PASSWORD",
-        "&str",
-        quoted(&profile.settings.http.password),
-    )?;
-    put(text, "USE_DHCP", "bool", network.use_dhcp)?;
-    put(text, "DHCP_FALLBACK_S", "u16", network.dhcp_fallback_s)?;
-    put(
-        text,
-        "ADDRESS",
-        "Ipv4Address",
-        ipv4(network.address.address),
-    )?;
-    put(text, "PREFIX_LEN", "u8", network.address.prefix_len)?;
-    put(text, "GATEWAY", "Ipv4Address", ipv4(network.gateway))?;
-    put(text, "HOST_NAME", "&str", quoted(&network.host_name))?;
     put(text, "AUTO_START_S", "u16", iap.auto_start_s)?;
     put(text, "IAP_IDLE_S", "u16", iap.iap_idle_s)?;
     put(text, "POWER_ON_WINDOW_S", "u16", iap.power_on_window_s)?;
@@ -279,6 +253,28 @@ fn settings(profile: &Profile, text: &mut String) -> Result<()> {
         "usize",
         iap.reset_cause_backup_register,
     )
+}
+
+fn network(profile: &Profile, text: &mut String) -> Result<()> {
+    let (network, http) = (&profile.settings.network, &profile.settings.http);
+    let mac = match profile.settings.ethernet.mac_address {
+        MacAddress::Fixed(bytes) => Some(format!("{bytes:?}")),
+        MacAddress::UniqueId => None,
+    };
+    put(text, "FIXED_MAC", "Option<[u8; 6]>", option(mac))?;
+    put(text, "HTTP_USER", "&str", quoted(&http.user))?;
+    put(text, "HTTP_PASSWORD", "&str", quoted(&http.password))?;
+    put(text, "USE_DHCP", "bool", network.use_dhcp)?;
+    put(text, "DHCP_FALLBACK_S", "u16", network.dhcp_fallback_s)?;
+    put(
+        text,
+        "ADDRESS",
+        "Ipv4Address",
+        ipv4(network.address.address),
+    )?;
+    put(text, "PREFIX_LEN", "u8", network.address.prefix_len)?;
+    put(text, "GATEWAY", "Ipv4Address", ipv4(network.gateway))?;
+    put(text, "HOST_NAME", "&str", quoted(&network.host_name))
 }
 
 fn led(led: &PinSettings) -> String {

@@ -84,39 +84,33 @@ const OF_SIGNED_BOARDS: [ErrorCode; 5] = [
     ErrorCode::KeyRevoked,
 ];
 
-/// A file for each reason to refuse one, for the board of [`strict_board`].
-fn one_file_for_each_code() -> Vec<(ErrorCode, Vec<u8>)> {
-    let with = |change: fn(&mut ImageHeader)| {
-        spoilt(SMALL, |header, _| {
-            header.security_counter = 5;
-            change(header);
-        })
-    };
-    let payload = |change: fn(&mut Vec<u8>)| {
-        spoilt(SMALL, |header, payload| {
-            header.security_counter = 5;
-            change(payload);
-        })
-    };
+/// A small file whose counter [`strict_board`] takes, with a header that `change` has spoilt.
+fn with(change: fn(&mut ImageHeader)) -> Vec<u8> {
+    spoilt(SMALL, |header, _| {
+        header.security_counter = 5;
+        change(header);
+    })
+}
+
+/// The same with a payload that `change` has spoilt.
+fn with_payload(change: fn(&mut Vec<u8>)) -> Vec<u8> {
+    spoilt(SMALL, |header, payload| {
+        header.security_counter = 5;
+        change(payload);
+    })
+}
+
+/// A file for each reason to refuse one before its header is believed.
+fn unreadable() -> Vec<(ErrorCode, Vec<u8>)> {
     let flipped = |at: usize| {
         let mut file = with(|_| {});
         file[at] ^= 0x40;
         file
     };
-    let reserved = {
-        let mut file = with(|_| {});
-        file[300] = 1;
-        let crc = crc32(&file[..HEADER_LEN - 4]);
-        file[HEADER_LEN - 4..HEADER_LEN].copy_from_slice(&crc.to_le_bytes());
-        file
-    };
-    let map = Profile::builtin("sim").unwrap().memory_map().clone();
-    let into_data = image::application(&map, (2, 0, 0), 7 * 128 * 1024);
-    let mut into_data_head = image::header(&map, "sim", &into_data);
-    into_data_head.security_counter = 5;
-    let nothing = Prefix {
-        sectors: SectorSet::EMPTY,
-    };
+    let mut reserved = with(|_| {});
+    reserved[300] = 1;
+    let crc = crc32(&reserved[..HEADER_LEN - 4]);
+    reserved[HEADER_LEN - 4..HEADER_LEN].copy_from_slice(&crc.to_le_bytes());
     vec![
         (ErrorCode::ElfFile, b"\x7FELF\x01\x01\x01".to_vec()),
         (ErrorCode::HexFile, b":020000040802F0\r\n".to_vec()),
@@ -126,6 +120,20 @@ fn one_file_for_each_code() -> Vec<(ErrorCode, Vec<u8>)> {
         (ErrorCode::HeaderVersion, flipped(4)),
         (ErrorCode::HeaderCrc, flipped(200)),
         (ErrorCode::HeaderField, reserved),
+    ]
+}
+
+/// A file for each reason to refuse one for what its header says.
+fn misfits() -> Vec<(ErrorCode, Vec<u8>)> {
+    let map = Profile::builtin("sim").unwrap().memory_map().clone();
+    let into_data = image::application(&map, (2, 0, 0), 7 * 128 * 1024);
+    let mut into_data_head = image::header(&map, "sim", &into_data);
+    into_data_head.security_counter = 5;
+    let nothing = Prefix {
+        sectors: SectorSet::EMPTY,
+    };
+    let other_sector = with(|header| header.sector_crc32[5] ^= 1);
+    vec![
         (
             ErrorCode::WrongBoard,
             with(|header| header.board = "other".try_into().unwrap()),
@@ -146,35 +154,40 @@ fn one_file_for_each_code() -> Vec<(ErrorCode, Vec<u8>)> {
             ErrorCode::CounterTooLow,
             with(|header| header.security_counter = 4),
         ),
-        (ErrorCode::VectorTable, payload(|bytes| bytes[7] = 0x20)),
-        (
-            ErrorCode::Truncated,
-            payload(|bytes| bytes.truncate(SMALL - 1)),
-        ),
-        (ErrorCode::TrailingBytes, payload(|bytes| bytes.push(0))),
-        (
-            ErrorCode::PayloadCrc,
-            payload(|bytes| bytes[SMALL - 1] ^= 1),
-        ),
-        (
-            ErrorCode::PayloadDigest,
-            with(|header| header.digest = PayloadDigest::Sha256([1; 32])),
-        ),
         (
             ErrorCode::DataSectors,
             [&into_data_head.encode()[..], &into_data].concat(),
         ),
         (
             ErrorCode::PartialTransfer,
-            [
-                &nothing.encode()[..],
-                &with(|header| header.sector_crc32[5] ^= 1)[..HEADER_LEN],
-            ]
-            .concat(),
+            [&nothing.encode()[..], &other_sector[..HEADER_LEN]].concat(),
+        ),
+        (ErrorCode::SectorCrc, other_sector),
+    ]
+}
+
+/// A file for each reason to refuse one for its payload.
+fn damaged() -> Vec<(ErrorCode, Vec<u8>)> {
+    vec![
+        (
+            ErrorCode::VectorTable,
+            with_payload(|bytes| bytes[7] = 0x20),
         ),
         (
-            ErrorCode::SectorCrc,
-            with(|header| header.sector_crc32[5] ^= 1),
+            ErrorCode::Truncated,
+            with_payload(|bytes| bytes.truncate(SMALL - 1)),
+        ),
+        (
+            ErrorCode::TrailingBytes,
+            with_payload(|bytes| bytes.push(0)),
+        ),
+        (
+            ErrorCode::PayloadCrc,
+            with_payload(|bytes| bytes[SMALL - 1] ^= 1),
+        ),
+        (
+            ErrorCode::PayloadDigest,
+            with(|header| header.digest = PayloadDigest::Sha256([1; 32])),
         ),
     ]
 }
@@ -193,7 +206,7 @@ fn strict_board() -> Sim {
 #[test]
 fn every_reason_to_refuse_a_file_costs_no_flash_operation_over_either_transport() {
     let sim = strict_board();
-    let files = one_file_for_each_code();
+    let files = [unreadable(), misfits(), damaged()].concat();
     for (code, file) in &files {
         costs_nothing(&sim, &format!("{code:?}"), *code, file);
     }

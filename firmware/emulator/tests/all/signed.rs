@@ -86,6 +86,52 @@ fn the_profile_s_keys_are_those_of_the_tests() {
     assert_eq!(keys, public_keys());
 }
 
+/// What a board that has had a counter of 5 refuses, made of a good image with the first payload, and of another payload.
+fn refused(
+    profile: &Profile,
+    [payload, other_payload]: [&[u8]; 2],
+    good: &[u8],
+) -> [(&'static str, Vec<u8>, ErrorCode); 12] {
+    let make = |id, change: fn(&mut ImageHeader)| signed(profile, payload, id, change);
+    let low = |header: &mut ImageHeader| header.security_counter = 4;
+    let enough = |header: &mut ImageHeader| header.security_counter = 5;
+    let other = |header: &mut ImageHeader| header.board = "other".try_into().unwrap();
+    let mut header = ImageHeader::decode(good).unwrap();
+    header.signature = [0; SIGNATURE_LEN];
+    let unsigned = [&header.encode()[..], payload].concat();
+    let spliced = [&good[..HEADER_LEN], other_payload].concat();
+    [
+        ("raw", payload.to_vec(), ErrorCode::RawNotAllowed),
+        ("unsigned", unsigned, ErrorCode::NotSigned),
+        ("lower counter", make(0, low), ErrorCode::CounterTooLow),
+        ("revoked key", make(2, enough), ErrorCode::KeyRevoked),
+        ("unknown key", make(KEYS, enough), ErrorCode::UnknownKey),
+        ("wrong board", make(0, other), ErrorCode::WrongBoard),
+        (
+            "a signed bit",
+            mended(good.to_vec(), 90),
+            ErrorCode::BadSignature,
+        ),
+        (
+            "a bit of R",
+            mended(good.to_vec(), SIGNED_LEN),
+            ErrorCode::BadSignature,
+        ),
+        (
+            "a bit of S",
+            mended(good.to_vec(), SIGNED_LEN + 32),
+            ErrorCode::BadSignature,
+        ),
+        ("header of A, payload of B", spliced, ErrorCode::PayloadCrc),
+        (
+            "truncated",
+            good[..good.len() - 1].to_vec(),
+            ErrorCode::Truncated,
+        ),
+        ("extended", [good, &[0]].concat(), ErrorCode::TrailingBytes),
+    ]
+}
+
 #[test]
 fn only_images_that_a_key_of_the_board_has_signed_are_installed() {
     let mut bench = Bench::ready(&profile());
@@ -100,48 +146,8 @@ fn only_images_that_a_key_of_the_board_has_signed_are_installed() {
     bench.enter_iap_mode();
     let before = bench.board().flash_content();
     let (_, other_payload) = bench.image((2, 0, 0), payload.len());
-    let low = |header: &mut ImageHeader| header.security_counter = 4;
-    let enough = |header: &mut ImageHeader| header.security_counter = 5;
-    let other = |header: &mut ImageHeader| header.board = "other".try_into().unwrap();
-    let good = make(0, enough);
-    let mut header = ImageHeader::decode(&good).unwrap();
-    header.signature = [0; SIGNATURE_LEN];
-    let unsigned = [&header.encode()[..], &payload].concat();
-    let spliced = [&good[..HEADER_LEN], &other_payload].concat();
-    let cases = [
-        ("raw", payload.clone(), ErrorCode::RawNotAllowed),
-        ("unsigned", unsigned, ErrorCode::NotSigned),
-        ("lower counter", make(0, low), ErrorCode::CounterTooLow),
-        ("revoked key", make(2, enough), ErrorCode::KeyRevoked),
-        ("unknown key", make(KEYS, enough), ErrorCode::UnknownKey),
-        ("wrong board", make(0, other), ErrorCode::WrongBoard),
-        (
-            "a signed bit",
-            mended(good.clone(), 90),
-            ErrorCode::BadSignature,
-        ),
-        (
-            "a bit of R",
-            mended(good.clone(), SIGNED_LEN),
-            ErrorCode::BadSignature,
-        ),
-        (
-            "a bit of S",
-            mended(good.clone(), SIGNED_LEN + 32),
-            ErrorCode::BadSignature,
-        ),
-        ("header of A, payload of B", spliced, ErrorCode::PayloadCrc),
-        (
-            "truncated",
-            good[..good.len() - 1].to_vec(),
-            ErrorCode::Truncated,
-        ),
-        (
-            "extended",
-            [&good[..], &[0]].concat(),
-            ErrorCode::TrailingBytes,
-        ),
-    ];
+    let good = make(0, |header| header.security_counter = 5);
+    let cases = refused(&profile, [&payload, &other_payload], &good);
     for (name, file, code) in &cases {
         let file = write(&bench, file);
         for scheme in ["tftp", "http"] {

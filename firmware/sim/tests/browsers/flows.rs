@@ -124,56 +124,69 @@ pub(crate) async fn the_same_works_without_scripts(kind: Kind) {
     browser.shoot("plain-restarted").await;
 }
 
+/// Files that the page itself finds fault with, and what it says.
+fn misfits(desk: &Desk, payload: &[u8]) -> [(&'static str, Vec<u8>, &'static str); 13] {
+    let image = desk.wrapped("sim", payload);
+    let mut header = image.clone();
+    header[100] ^= 1;
+    let mut damaged = image.clone();
+    damaged[600] ^= 1;
+    let mut misplaced = payload.to_vec();
+    misplaced[4..8].copy_from_slice(&0x0800_0101_u32.to_le_bytes());
+    let mut stackless = payload.to_vec();
+    stackless[..4].fill(0xFF);
+    [
+        ("empty.bin", vec![], "The file is empty"),
+        ("app.elf", b"\x7FELF\x01\x01\x01".to_vec(), "ELF"),
+        ("app.hex", b":020000040802F0\n".to_vec(), "HEX"),
+        ("app.srec", b"S0030000FC\n".to_vec(), "S-record"),
+        (
+            "short.bin",
+            payload[..60].to_vec(),
+            "too short for a vector table",
+        ),
+        (
+            "big.bin",
+            vec![1; 917_504 + 513],
+            "The file has 918,017 bytes, the board has room for 917,504 bytes",
+        ),
+        (
+            "other.iap",
+            desk.wrapped("other", payload),
+            "The image is for board other, this is sim",
+        ),
+        ("header.iap", header, "The image header is damaged"),
+        (
+            "head.iap",
+            image[..300].to_vec(),
+            "ends inside the image header",
+        ),
+        (
+            "cut.iap",
+            image[..4000].to_vec(),
+            "The image should have 5,000 bytes, here are 3,488 bytes",
+        ),
+        ("damaged.iap", damaged, "the CRC of its payload is wrong"),
+        (
+            "misplaced.bin",
+            misplaced,
+            "The reset vector 0x08000101 is outside the image: link the application for 0x08020000",
+        ),
+        (
+            "stackless.bin",
+            stackless,
+            "initial stack pointer 0xffffffff",
+        ),
+    ]
+}
+
 pub(crate) async fn a_file_that_would_be_refused_is_not_sent_and_the_reason_is_shown(kind: Kind) {
     let Some((browser, desk)) = Desk::logged_in(kind).await else {
         return;
     };
     let payload = desk.payload(2, 5000);
-    let image = desk.wrapped("sim", &payload);
-    let mut header = image.clone();
-    header[100] ^= 1;
-    let mut damaged = image.clone();
-    damaged[600] ^= 1;
-    let mut misplaced = payload.clone();
-    misplaced[4..8].copy_from_slice(&0x0800_0101_u32.to_le_bytes());
-    let mut stackless = payload.clone();
-    stackless[..4].fill(0xFF);
-    for (name, bytes, reason) in [
-        ("empty.bin", &b""[..], "The file is empty"),
-        ("app.elf", b"\x7FELF\x01\x01\x01", "ELF"),
-        ("app.hex", b":020000040802F0\n", "HEX"),
-        ("app.srec", b"S0030000FC\n", "S-record"),
-        ("short.bin", &payload[..60], "too short for a vector table"),
-        (
-            "big.bin",
-            &vec![1; 917_504 + 513],
-            "The file has 918,017 bytes, the board has room for 917,504 bytes",
-        ),
-        (
-            "other.iap",
-            &desk.wrapped("other", &payload),
-            "The image is for board other, this is sim",
-        ),
-        ("header.iap", &header, "The image header is damaged"),
-        ("head.iap", &image[..300], "ends inside the image header"),
-        (
-            "cut.iap",
-            &image[..4000],
-            "The image should have 5,000 bytes, here are 3,488 bytes",
-        ),
-        ("damaged.iap", &damaged, "the CRC of its payload is wrong"),
-        (
-            "misplaced.bin",
-            &misplaced,
-            "The reset vector 0x08000101 is outside the image: link the application for 0x08020000",
-        ),
-        (
-            "stackless.bin",
-            &stackless,
-            "initial stack pointer 0xffffffff",
-        ),
-    ] {
-        let file = desk.file(name, bytes);
+    for (name, bytes, reason) in misfits(&desk, &payload) {
+        let file = desk.file(name, &bytes);
         desk.choose(&browser, &file).await;
         browser.reads("#note", reason).await;
         browser.click(UPLOAD).await;
