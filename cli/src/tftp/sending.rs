@@ -8,11 +8,13 @@
 //! - The peer acknowledges once per window, so a sender that keeps fewer blocks on the wire would wait forever. What shrinks on loss
 //!   is the burst: how many blocks go out back to back before a short pause. It grows again with every window without loss.
 //! - An acknowledgement inside the window means that the next block was lost: go back to it. The acknowledgements that the rest of
-//!   the old window causes must not do the same again (the Sorcerer's Apprentice), so at most once per round trip; one for a block
-//!   acknowledged before can mean that the window's first block was lost, and is believed once per block, with a window only.
-//! - The first timeout repeats the window. When that brings nothing either, the peer is likely erasing: from then on only the first
-//!   and last block on the wire are repeated, the one it needs if it lost all, and the one whose number makes it speak if it lost
-//!   some.
+//!   the old window causes must not do the same again (the Sorcerer's Apprentice), so at most once per round trip: at once if it
+//!   names a block that was sent once, in this round, and otherwise if a round trip has passed. One for a block acknowledged before
+//!   can mean that the window's first block was lost, and is believed once per block, with a window only.
+//! - The first timeout repeats the last block on the wire, as TCP's tail loss probe does (RFC 8985 section 7): whether it was lost, or
+//!   the acknowledgement, or others with it, the peer answers with what it has. The second timeout repeats the window. When that
+//!   brings nothing either, the peer is likely erasing: from then on only the first and last block on the wire are repeated, the one
+//!   it needs if it lost all, and the one whose number makes it speak if it lost some.
 
 use core::time::Duration;
 
@@ -31,6 +33,8 @@ const LAST_REPETITIONS: Duration = Duration::from_secs(10);
 const MAX_FIRST_TIMEOUT: Duration = Duration::from_secs(1);
 /// Single blocks go out at least every 20 ms.
 const MAX_STRETCH: u32 = 4;
+/// So many rounds in a row that lose one of their first blocks are not chance.
+const ROUNDS_TO_BELIEVE: u32 = 3;
 /// An acknowledgement repeated sooner than this is a copy the network or the peer made, whatever the round trip.
 const MIN_REPETITION: Duration = Duration::from_millis(5);
 
@@ -64,8 +68,8 @@ struct Round {
     started: Duration,
     /// Until then acknowledgements that blocks of the round before caused may arrive.
     echo_until: Duration,
-    /// It repeats a block.
-    repeats: bool,
+    /// Up to this block an acknowledgement does not say which copy of the block it answers (Karn's algorithm).
+    ambiguous_to: u64,
     /// An acknowledgement of what was acknowledged before has been believed since the window last moved.
     believed: bool,
 }
@@ -78,8 +82,10 @@ struct Burst {
     resume_at: Duration,
     /// Factor for the pause, above 1 when even single blocks are too many.
     stretch: u32,
-    /// The round before lost a block too: it is not chance.
-    lost: bool,
+    /// Rounds in a row that lost one of their first `max` blocks.
+    lossy_rounds: u32,
+    /// The most blocks that got through in one of them.
+    most: u64,
 }
 
 impl Sending {
@@ -107,12 +113,13 @@ impl Sending {
                 left: max,
                 resume_at: now,
                 stretch: 1,
-                lost: false,
+                lossy_rounds: 0,
+                most: 0,
             },
             round: Round {
                 started: now,
                 echo_until: now,
-                repeats: false,
+                ambiguous_to: 0,
                 believed: false,
             },
             timeouts: 0,
@@ -155,7 +162,7 @@ impl Sending {
         self.sent_at = now;
         if block <= self.highest {
             self.repeated = self.repeated.saturating_add(1);
-            self.round.repeats = true;
+            self.round.ambiguous_to = self.round.ambiguous_to.max(block);
         }
         self.highest = self.highest.max(block);
         Some(block)
@@ -224,26 +231,30 @@ impl Sending {
         self.timeouts = self.timeouts.saturating_add(1);
         self.backoff = self.backoff.saturating_add(1);
         self.sent_at = now;
-        self.burst.shrink();
-        if self.timeouts == 1 {
-            self.go_back(now);
-        } else {
-            let (first, highest) = (self.first_missing(), self.next.saturating_sub(1));
-            self.probes = [Some(first), (highest > first).then_some(highest)];
+        self.burst.carried(0);
+        let (first, highest) = (self.first_missing(), self.next.saturating_sub(1));
+        match self.timeouts {
+            1 => self.probes = [Some(highest), None],
+            2 => self.go_back(now),
+            _ => self.probes = [Some(first), (highest > first).then_some(highest)],
         }
     }
 
     fn go_back(&mut self, now: Duration) {
         self.next = self.first_missing();
         self.probes = [None; 2];
-        self.start_round(now);
+        self.start_round(now, true);
     }
 
-    fn start_round(&mut self, now: Duration) {
+    /// `echoes`: copies of blocks are on their way that the peer has already, and answers.
+    fn start_round(&mut self, now: Duration, echoes: bool) {
         self.round = Round {
             started: now,
-            echo_until: self.sent_at.saturating_add(self.rtt.late()),
-            repeats: false,
+            echo_until: match echoes {
+                true => self.sent_at.saturating_add(self.rtt.late()),
+                false => now,
+            },
+            ambiguous_to: self.highest,
             believed: self.round.believed,
         };
         self.burst.restart(now);
@@ -265,26 +276,36 @@ impl Sending {
     }
 
     fn on_progress(&mut self, now: Duration, block: u64) {
-        let after = block.saturating_add(1);
-        let window_done = after >= self.next;
-        if window_done && !self.round.repeats && self.timeouts == 0 {
-            self.rtt.sample(now.saturating_sub(self.sent_at));
-            self.backoff = 0;
-            self.burst.grow();
+        let through = block.saturating_sub(self.acked);
+        let is_echoing = self.round.ambiguous_to > self.acked;
+        let is_unambiguous = block > self.round.ambiguous_to;
+        let window_done = block.saturating_add(1) >= self.next;
+        if is_unambiguous {
+            self.measure(now, window_done);
         }
-        self.burst.lost &= !window_done;
         self.acked = block;
         self.progress_at = now;
         self.timeouts = 0;
         self.round.believed = false;
         if window_done {
-            self.next = after;
+            self.burst.carried_all(is_unambiguous);
+            self.next = self.first_missing();
             self.probes = [None; 2];
-            self.start_round(now);
-        } else if self.is_about_this_round(now) {
-            self.burst.shrink();
+            self.start_round(now, is_echoing);
+        } else if is_unambiguous || self.is_due(now) {
+            self.burst.carried(through);
             self.go_back(now);
         }
+    }
+
+    /// Of a block that was not the last one it is not known when it left: not before the round began.
+    fn measure(&mut self, now: Duration, is_last_sent: bool) {
+        let sent_at = match is_last_sent {
+            true => self.sent_at,
+            false => self.round.started,
+        };
+        self.rtt.sample(now.saturating_sub(sent_at));
+        self.backoff = 0;
     }
 
     fn on_duplicate(&mut self, now: Duration) {
@@ -294,19 +315,20 @@ impl Sending {
             && !self.round.believed
             && self.rtt.least().is_some()
             && now.saturating_sub(self.round.started) >= MIN_REPETITION
-            && self.is_about_this_round(now)
+            && now >= self.round.echo_until
+            && self.is_due(now)
         {
             self.round.believed = true;
-            self.burst.shrink();
+            self.burst.carried(0);
             self.go_back(now);
         }
     }
 
-    /// Whether an acknowledgement that arrives now can be an answer to blocks of this round.
-    fn is_about_this_round(&self, now: Duration) -> bool {
+    /// Whether the answer to a block of this round can be here by now.
+    fn is_due(&self, now: Duration) -> bool {
         let elapsed = now.saturating_sub(self.round.started);
         let least = self.rtt.least().unwrap_or_default();
-        now >= self.round.echo_until && elapsed >= least - least / 8
+        elapsed >= least - least / 8
     }
 }
 
@@ -329,13 +351,36 @@ impl Burst {
         self.resume_at = now;
     }
 
-    /// A round lost a block. One now and then is chance, and smaller bursts would only be slower; the next one is not.
-    fn shrink(&mut self) {
-        if !std::mem::replace(&mut self.lost, true) {
+    /// A round lost the block after so many. Where the receiver's buffer was full smaller bursts help, and what got through is what it
+    /// holds. Where it was chance they are only slower: chance spares a round now and then, or one for longer than any burst is.
+    fn carried(&mut self, blocks: u64) {
+        if blocks >= self.max {
+            (self.lossy_rounds, self.most) = (0, 0);
             return;
         }
+        self.lossy_rounds = self.lossy_rounds.saturating_add(1);
+        self.most = self.most.max(blocks);
+        if self.lossy_rounds >= ROUNDS_TO_BELIEVE {
+            self.shrink();
+        }
+    }
+
+    /// A round lost nothing.
+    fn carried_all(&mut self, without_repetition: bool) {
+        (self.lossy_rounds, self.most) = (0, 0);
+        if without_repetition {
+            self.grow();
+        }
+    }
+
+    fn shrink(&mut self) {
+        let most = self.most;
+        (self.lossy_rounds, self.most) = (0, 0);
         if self.size > 1 {
-            self.size /= 2;
+            self.size = match most {
+                1.. if most < self.size => most,
+                _ => self.size / 2,
+            };
         } else {
             self.stretch = self.stretch.saturating_mul(2).min(MAX_STRETCH);
         }

@@ -1,6 +1,7 @@
 //! The TFTP write client in virtual time: thousands of seconds of erasing, losing and doubling in one.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
+mod loss;
 mod mtu;
 mod world;
 
@@ -310,20 +311,6 @@ fn a_bad_wire_delivers_the_file_with_bounded_repetition() {
             );
         }
     }
-}
-
-#[test]
-fn one_percent_loss_costs_little() {
-    let mut slowest = Duration::ZERO;
-    for seed in 1..20 {
-        let mut wire = Wire::bad(seed);
-        (wire.delay, wire.jitter) = (ms(25), ms(0));
-        (wire.loss_percent, wire.duplicate_percent) = (1, 0);
-        let mut world = world(windowed(16), 1 << 20, wire, Habits::default());
-        delivered(&mut world, 1 << 20);
-        slowest = slowest.max(world.now);
-    }
-    assert!(slowest < Duration::from_secs(4), "{slowest:?}");
 }
 
 #[test]

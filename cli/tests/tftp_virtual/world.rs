@@ -1,6 +1,6 @@
 //! A TFTP server and a wire in virtual time: what the server does is written here a second time, from RFC 1350, 2347 and 7440.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use iap_protocol::tftp::{Options, Packet};
@@ -21,6 +21,8 @@ pub(crate) struct Wire {
     pub(crate) duplicate_percent: u64,
     /// The receiver's buffer holds so many datagrams, each of which takes so long to read.
     pub(crate) overrun: Option<(u32, Duration)>,
+    /// Datagrams of the client that are lost, by their place; the request is 0.
+    pub(crate) lost: BTreeSet<usize>,
     read_until: Duration,
     random: u64,
 }
@@ -33,8 +35,16 @@ impl Wire {
             loss_percent: 0,
             duplicate_percent: 0,
             overrun: None,
+            lost: BTreeSet::new(),
             read_until: Duration::ZERO,
             random: 1,
+        }
+    }
+
+    pub(crate) fn seeded(delay: Duration, seed: u64) -> Self {
+        Self {
+            random: seed,
+            ..Self::new(delay)
         }
     }
 
@@ -43,8 +53,7 @@ impl Wire {
             jitter: ms(3),
             loss_percent: 5,
             duplicate_percent: 5,
-            random: seed,
-            ..Self::new(ms(2))
+            ..Self::seeded(ms(2), seed)
         }
     }
 
@@ -342,7 +351,11 @@ impl World {
                 "the client never stops sending at {:?}",
                 self.now
             );
+            let place = self.sent.len();
             self.sent.push((self.now, port, out.clone()));
+            if self.wire.lost.contains(&place) {
+                continue;
+            }
             for at in self.wire.arrivals(self.now) {
                 if let Some(at) = self.wire.read_at(at) {
                     self.post(at, Event::AtServer(port, out.clone()));
