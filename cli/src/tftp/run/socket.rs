@@ -20,8 +20,9 @@ use super::Thread;
 
 /// Datagrams in a batch: the kernel takes 64 (UDP_MAX_SEGMENTS).
 const MAX_BATCH: usize = 64;
-/// Bytes in a batch: an IPv4 packet, before it is cut, holds so many.
-const MAX_BATCH_LEN: usize = 65_507;
+/// Bytes in a batch. The kernel takes 65,507, but nothing of it arrives before all of it is there: of a large window the receiver reads
+/// the first part while the second is on its way through the kernel.
+const MAX_BATCH_LEN: usize = 16 * 1024;
 
 /// Datagrams to one port, all of one length, the last one perhaps shorter.
 #[derive(Default)]
