@@ -1,4 +1,4 @@
-//! `cargo xtask`: the commands that README names. Each is one file; this one only dispatches.
+//! `cargo xtask`: the commands for work on this repository. Each is a file or a folder; this file only dispatches.
 //!
 //! Nothing here is part of the product. What a user needs without a clone of the repository belongs into `iapctl`.
 

@@ -1,8 +1,8 @@
 //! `cargo xtask setup`: what building and testing needs beside a Rust toolchain.
 //!
 //! Rust targets come from rustup, cargo-deny and geckodriver from the crates registry (some minutes to compile), other people's TFTP
-//! and HTTP clients, servers and browsers from Debian (browsers: 700 MB). Only what is missing is installed; where that needs a right this user does not have, the command to type is
-//! shown instead. Never starts a service.
+//! and HTTP clients, servers and browsers from Debian (browsers: 700 MB). Only what is missing is installed; where that needs a right that
+//! this user does not have, the command to type is shown instead. Never starts a service.
 
 use std::env;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
 //! An upload over HTTP on the virtual network: iapctl's request bytes and limits of time, TCP of smoltcp. Login, then the upload, each on a
-//! connection of its own.
+//! connection of its own, as curl has it. iapctl has both on one, which is tried without trouble on the way: `firmware/emulator/tests/speed`.
 
 use iap_protocol::http::{
     COOKIE, DEFAULT_PASSWORD, DEFAULT_USER, FIELD_PASSWORD, FIELD_USER, MEDIA_JSON, PATH_LOGIN,

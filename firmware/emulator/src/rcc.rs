@@ -1,8 +1,8 @@
 //! RCC: clock sources, PLL, prescalers, clock gates, peripheral resets, reset flags (RM0090 section 7).
 //!
 //! The core's clock follows these registers. A source that is not ready cannot be selected, the source in use cannot be switched off, and
-//! a clock outside its limits is a guest error. HSE can be broken from the beginning or stop later,
-//! which the clock security system notices (`hse`). Not modelled: PLLI2S, interrupts, spread spectrum, LSE.
+//! a clock outside its limits is a guest error. HSE can be broken from the beginning or stop later, which the clock security system
+//! notices (`hse`) and says by NMI. Not modelled: PLLI2S, interrupts of clocks that become ready, spread spectrum, LSE.
 
 mod cause;
 mod hse;
