@@ -1,5 +1,7 @@
-//! `cargo xtask sweep`: power cuts at every flash operation of an update on the virtual flash, and with `--emulator` at some hundred of the
-//! shipped binary's.
+//! `cargo xtask sweep`: power cuts at every flash operation of an update on the virtual flash, also in updates that iapctl's own clients
+//! send, and with `--emulator` at some hundred of the shipped binary's.
+
+use std::process::Command;
 
 use anyhow::Result;
 
@@ -22,20 +24,27 @@ pub(crate) struct Options {
 
 /// Builds it with the release profile and runs it; a violation is an error.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let (package, example) = match options.emulator {
-        true => ("iap-emulator", "power_cuts"),
-        false => ("iap-sim", "sweep"),
-    };
-    let mut sweep = cargo();
-    sweep.args(["run", "--quiet", "--release", "--package", package]);
-    sweep.args(["--example", example, "--"]);
     if options.emulator {
-        firmware::run(&firmware::Options::board(BOARD))?;
-        let folder = command::target_folder().join("firmware").join(BOARD);
-        sweep.args(["--profile", BOARD, "--firmware"]);
-        sweep.arg(folder.join("iap.elf"));
+        return on_the_emulator(options);
     }
+    execute(example("iap-sim", "sweep").args(&options.arguments))?;
+    execute(example("iapctl", "cuts").args(&options.arguments))
+}
+
+fn on_the_emulator(options: &Options) -> Result<()> {
+    let mut sweep = example("iap-emulator", "power_cuts");
+    firmware::run(&firmware::Options::board(BOARD))?;
+    let folder = command::target_folder().join("firmware").join(BOARD);
+    sweep.args(["--profile", BOARD, "--firmware"]);
+    sweep.arg(folder.join("iap.elf"));
     execute(sweep.args(&options.arguments))
+}
+
+fn example(package: &str, name: &str) -> Command {
+    let mut run = cargo();
+    run.args(["run", "--quiet", "--release", "--package", package]);
+    run.args(["--example", name, "--"]);
+    run
 }
 
 #[cfg(test)]

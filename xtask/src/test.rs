@@ -167,7 +167,12 @@ fn tests() -> Result<Tests> {
         true => &["nextest", "run"],
         false => &["test", "--lib", "--bins", "--tests"],
     };
-    let defects = ["--features", "iap-sim/defects", "--test", "defects"];
+    let defects = [
+        "--features",
+        "iap-sim/defects,iapctl/defects",
+        "--test",
+        "defects",
+    ];
     Ok(Tests {
         build: with(all),
         runs: [

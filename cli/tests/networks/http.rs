@@ -11,7 +11,7 @@ use smoltcp::time::{Duration, Instant};
 use super::hosts::{Actor, Host, Hosts};
 
 /// iapctl's limits: for a connection and for a small request.
-const REQUEST_LIMIT: Duration = Duration::from_secs(15);
+pub(crate) const REQUEST_LIMIT: Duration = Duration::from_secs(15);
 /// Without anything moving.
 const PROGRESS_LIMIT: Duration = Duration::from_secs(60);
 
@@ -35,7 +35,7 @@ enum Step {
 }
 
 /// One request on its connection.
-struct Exchange {
+pub(crate) struct Exchange {
     handle: SocketHandle,
     request: Vec<u8>,
     /// Bytes of it that are sent at all.
@@ -123,7 +123,12 @@ fn cookie(answer: &str) -> Option<&str> {
 }
 
 impl Exchange {
-    fn new(handle: SocketHandle, request: Vec<u8>, now: Instant, limit: Duration) -> Self {
+    pub(crate) fn new(
+        handle: SocketHandle,
+        request: Vec<u8>,
+        now: Instant,
+        limit: Duration,
+    ) -> Self {
         Self {
             handle,
             most: request.len(),
@@ -136,8 +141,17 @@ impl Exchange {
         }
     }
 
-    /// Moves bytes; the whole answer, or why there is none.
-    fn act(&mut self, now: Instant, hosts: &mut Hosts) -> Option<Result<String, String>> {
+    /// When it is given up, if nothing moves.
+    pub(crate) fn next_at(&self) -> Instant {
+        self.moved_at + self.limit
+    }
+
+    /// Moves bytes; the whole answer, or why there is none. It leaves the network with it.
+    pub(crate) fn act(
+        &mut self,
+        now: Instant,
+        hosts: &mut Hosts,
+    ) -> Option<Result<String, String>> {
         let socket = hosts.tcp(self.handle);
         if socket.can_send()
             && let Ok(len) = socket.send_slice(&self.request[self.sent..self.most])
@@ -224,9 +238,7 @@ impl Actor for Push {
         match &self.step {
             _ if self.has_vanished() => None,
             Step::Waiting => Some(self.begins),
-            Step::Login(exchange) | Step::Upload(exchange) => {
-                Some(exchange.moved_at + exchange.limit)
-            }
+            Step::Login(exchange) | Step::Upload(exchange) => Some(exchange.next_at()),
             Step::Ended(_) => None,
         }
     }

@@ -37,10 +37,12 @@ pub enum Defect {
     SealBelieved,
     /// The servers say that the image is installed when its last byte has come.
     AckBeforeCommit,
+    /// The status says what the board holds although an update has begun.
+    StatusAfterBegun,
 }
 
 /// All of them.
-pub const ALL: [Defect; 14] = [
+pub const ALL: [Defect; 15] = [
     Defect::CommitBeforeVerify,
     Defect::EntryWithoutCheck,
     Defect::UnsealedEntry,
@@ -55,6 +57,7 @@ pub const ALL: [Defect; 14] = [
     Defect::WindowNotEnforced,
     Defect::SealBelieved,
     Defect::AckBeforeCommit,
+    Defect::StatusAfterBegun,
 ];
 
 #[cfg(feature = "defects")]

@@ -8,6 +8,7 @@ use iap_protocol::memory::Region;
 use iap_protocol::status::{ApplicationView, IapReason, Policy, UpdateView, View};
 
 use crate::config::{Config, IAP_VERSION};
+use crate::defect::{Defect, has};
 use crate::flash::Flash;
 use crate::record::RecordState;
 use crate::update::{Progress, Updater};
@@ -30,6 +31,7 @@ impl Application {
         match updater.startable() {
             Ok(start) if start.image.is_some() => Self::Committed,
             Ok(_) => Self::Bare,
+            Err(_) if has(Defect::StatusAfterBegun) => Self::Committed,
             Err(_) => Self::None,
         }
     }

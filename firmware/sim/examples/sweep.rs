@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
-use iap_sim::sweep::brown_out::{self, BEYOND, PROMISED};
+use iap_sim::sweep::brown_out::{self, BEYOND, KINDS, PROMISED};
 use iap_sim::sweep::rules::Rules;
+use iap_sim::sweep::start::Kind;
 use iap_sim::sweep::tally::Tally;
 use iap_sim::sweep::{parts, served};
 
@@ -44,7 +45,7 @@ fn main() -> ExitCode {
         }
     }
     type Other = fn(usize, u64) -> Tally;
-    let others: [(&str, Other); 4] = [
+    let others: [(&str, Other); 6] = [
         (
             "real map, one in 11 of its cuts, through the servers: TFTP and HTTP",
             served::all,
@@ -55,11 +56,30 @@ fn main() -> ExitCode {
         ),
         (
             "scaled map, brown-outs of 1 to 8 operations",
-            |threads, seed| brown_out::run(threads, Rules::Open, PROMISED, seed, 1, 4),
+            |threads, seed| brown_out::run(threads, (&KINDS, Rules::Open), PROMISED, seed, 1, 4),
+        ),
+        (
+            "partial transfer, scaled map, brown-outs of 1 to 8 operations",
+            |threads, seed| {
+                brown_out::run(threads, (&Kind::PARTIAL, Rules::Open), PROMISED, seed, 1, 2)
+            },
+        ),
+        (
+            "partial transfer, policy signed, brown-outs of 1 to 8 operations, before one in 5",
+            |threads, seed| {
+                brown_out::run(
+                    threads,
+                    (&Kind::PARTIAL, Rules::Signed),
+                    PROMISED,
+                    seed,
+                    5,
+                    1,
+                )
+            },
         ),
         (
             "policy signed, brown-outs of 1 to 8 operations, before one in 5",
-            |threads, seed| brown_out::run(threads, Rules::Signed, PROMISED, seed, 5, 1),
+            |threads, seed| brown_out::run(threads, (&KINDS, Rules::Signed), PROMISED, seed, 5, 1),
         ),
     ];
     for (title, run) in others {
@@ -73,7 +93,7 @@ fn main() -> ExitCode {
     let title = "beyond the promise, counted and not judged: brown-outs of 12 to 64 operations";
     if title.contains(&arguments.only) {
         let begun = Instant::now();
-        let tally = brown_out::run(threads, Rules::Open, BEYOND, arguments.seed, 1, 4);
+        let tally = brown_out::run(threads, (&KINDS, Rules::Open), BEYOND, arguments.seed, 1, 4);
         tell(title, &tally, begun);
     }
     tell("all", &sum, begun);
@@ -85,17 +105,5 @@ fn main() -> ExitCode {
 }
 
 fn tell(title: &str, tally: &Tally, begun: Instant) {
-    println!(
-        "{title}: {} cuts planned, {} fired, {} of them after others; {} boots, {} pushes mended; {} violations; {} s",
-        tally.planned,
-        tally.fired,
-        tally.deeper,
-        tally.boots,
-        tally.pushes,
-        tally.violations,
-        begun.elapsed().as_secs()
-    );
-    for violation in &tally.first {
-        println!("  violation: {violation}");
-    }
+    println!("{}", tally.told(title, begun.elapsed()));
 }

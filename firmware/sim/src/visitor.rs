@@ -171,7 +171,7 @@ impl Visitor {
             .min()
     }
 
-    /// Whether the board, whose end of the wire is `board`, is needed now. If not, lets time pass until anything is due, at most to `end`.
+    /// [`board_is_needed`], with this visitor at the other end.
     pub fn board_is_needed(
         &mut self,
         clock: &mut Clock,
@@ -179,15 +179,8 @@ impl Visitor {
         poll_at: Option<Instant>,
         end: Instant,
     ) -> bool {
-        let now = clock.now();
-        if board.has_frame(now) || poll_at.is_some_and(|at| at <= now) {
-            return true;
-        }
-        let own = self.poll_at(now);
-        let own = own.map(|at| at.max(now + Duration::from_micros(1)));
-        let next = [poll_at, own, board.next_arrival(), Some(end)];
-        clock.wait_until(next.into_iter().flatten().min().unwrap_or(end));
-        false
+        let own = self.poll_at(clock.now());
+        board_is_needed(clock, board, poll_at, own, end)
     }
 
     fn advance(&mut self, now: Instant) -> bool {
@@ -225,6 +218,25 @@ impl Visitor {
             }
         }
     }
+}
+
+/// Whether the board, whose end of the wire is `board`, is needed now. If not, lets time pass until anything is due, the client at `own`, at most to
+/// `end`.
+pub fn board_is_needed(
+    clock: &mut Clock,
+    board: &Port,
+    poll_at: Option<Instant>,
+    own: Option<Instant>,
+    end: Instant,
+) -> bool {
+    let now = clock.now();
+    if board.has_frame(now) || poll_at.is_some_and(|at| at <= now) {
+        return true;
+    }
+    let own = own.map(|at| at.max(now + Duration::from_micros(1)));
+    let next = [poll_at, own, board.next_arrival(), Some(end)];
+    clock.wait_until(next.into_iter().flatten().min().unwrap_or(end));
+    false
 }
 
 /// What a TFTP peer says of interest here.

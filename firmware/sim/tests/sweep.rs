@@ -1,6 +1,7 @@
 //! A sample of `cargo xtask sweep`, small enough for every run of the tests.
 
 use iap_sim::sweep::rules::Rules;
+use iap_sim::sweep::start::Kind;
 use iap_sim::sweep::{brown_out, parts, served};
 
 #[test]
@@ -9,14 +10,19 @@ fn no_cut_of_a_sample_leaves_a_board_that_neither_runs_nor_answers() {
         let tally = part.run(2);
         assert!(tally.planned > 15, "{title}: {} cuts", tally.planned);
         assert!(tally.is_good(), "{title}: {:#?}", tally.first);
+        let tempted = tally.tempted > 0 && tally.refused > 0;
+        assert_eq!(tempted, title.contains("partial transfer"), "{title}");
     }
 }
 
 #[test]
 fn a_brown_out_of_a_sample_leaves_a_board_that_the_next_push_mends() {
-    let tally = brown_out::run(2, Rules::Open, brown_out::PROMISED, 1, 61, 1);
-    assert!(tally.planned > 250, "{} brown-outs", tally.planned);
-    assert!(tally.is_good(), "{:#?}", tally.first);
+    for (kinds, stride) in [(&brown_out::KINDS[..], 61), (&Kind::PARTIAL, 97)] {
+        let cases = (kinds, Rules::Open);
+        let tally = brown_out::run(2, cases, brown_out::PROMISED, 1, stride, 1);
+        assert!(tally.planned > 120, "{} brown-outs", tally.planned);
+        assert!(tally.is_good(), "{:#?}", tally.first);
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@
 use iap_core::boot::{self, BootInputs};
 
 use super::judge::{Fate, fate_of, say};
-use super::parts::TWO_SECTORS;
+use super::parts::{SCALED, TWO_SECTORS};
 use super::pool;
 use super::rules::Rules;
 use super::start::{Kind, Start, loaded, nothing_fell};
@@ -22,25 +22,32 @@ const BOOTS: u32 = 4;
 pub const PROMISED: &[u32] = &[1, 2, 3, 4, 5, 6, 7, 8];
 /// Beyond the promise.
 pub const BEYOND: &[u32] = &[12, 16, 32, 64];
-const KINDS: [Kind; 4] = [
+/// States with images of two sectors.
+pub const KINDS: [Kind; 4] = [
     Kind::Application,
     Kind::Blank,
     Kind::InterruptedSame,
     Kind::RecordFull,
 ];
 
-/// Brown-outs that end before every `stride`th operation of an update, so many of them anew with other draws.
+/// Brown-outs in updates from these states that end before every `stride`th operation, so many of them anew with other draws.
 pub fn run(
     threads: usize,
-    rules: Rules,
+    (kinds, rules): (&[Kind], Rules),
     unreliable: &[u32],
     seed: u64,
     stride: usize,
     draws: u64,
 ) -> Tally {
     let mut tally = Tally::default();
-    for kind in KINDS {
-        let start = Start::new(kind, &scaled_map(), TWO_SECTORS, rules, seed);
+    for &kind in kinds {
+        // Of two sectors one would be left out, and the other is a few words.
+        let sizes = if kind.is_partial() {
+            SCALED
+        } else {
+            TWO_SECTORS
+        };
+        let start = Start::new(kind, &scaled_map(), sizes, rules, seed);
         let ops = start.track().ops.len().div_ceil(stride);
         tally.add(pool::run(threads, ops, |item, tally| {
             let index = item * stride;
@@ -107,8 +114,11 @@ fn after(start: &Start, bench: &mut Bench, tally: &mut Tally) -> Result<(), Stri
         return Err(format!("unstable: {}", all.join("; ")));
     }
     let mut push = || {
-        let pushed = bench::push(&mut bench.nor, &bench.config, &start.file, start.declared);
-        pushed.map_err(|error| format!("push: {error}"))
+        let there = bench.application_bytes(start.new.len());
+        start.push_again(&there, tally, |file, declared| {
+            let pushed = bench::push(&mut bench.nor, &bench.config, file, declared);
+            pushed.map_err(|error| format!("push: {error}"))
+        })
     };
     // The first one may write to cells that only seemed erased, and say so.
     let pushed = match push()? {

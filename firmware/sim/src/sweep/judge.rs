@@ -42,7 +42,7 @@ pub fn judge(start: &Start, nor: Nor, tally: &mut Tally) -> Result<Verdict, Stri
         config: start.bench.config.clone(),
     };
     let (first, fate) = stable(start, &mut bench.clone(), tally)?;
-    let track = mend(start, &mut bench, &first)?;
+    let track = mend(start, &mut bench, &first, tally)?;
     tally.pushes += 1;
     for _ in 0..LAST_BOOTS {
         tally.boots += 1;
@@ -138,7 +138,12 @@ fn bench_operations(bench: &Bench) -> u64 {
 }
 
 /// Boots, and pushes the new image; the operations of both.
-fn mend(start: &Start, bench: &mut Bench, expected: &Decision) -> Result<Track, String> {
+fn mend(
+    start: &Start,
+    bench: &mut Bench,
+    expected: &Decision,
+    tally: &mut Tally,
+) -> Result<Track, String> {
     bench.nor.power_on();
     let base = bench.nor.clone();
     let mut ops = Vec::new();
@@ -151,9 +156,23 @@ fn mend(start: &Start, bench: &mut Bench, expected: &Decision) -> Result<Track, 
     if decision != *expected {
         return Err("the same reset decides differently".into());
     }
-    let declared = start.declared.map(|_| start.whole.len() as u32);
-    let pushed = bench::push(recorder, &bench.config, &start.whole, declared)
-        .map_err(|error| format!("push: {error}"))?;
+    let there = bench.application_bytes(start.new.len());
+    let pushed = start.push_again(&there, tally, |file, declared| {
+        let before = ops.len();
+        let recorder = Recorder {
+            nor: &mut bench.nor,
+            ops: &mut ops,
+        };
+        let pushed = bench::push(recorder, &bench.config, file, declared)
+            .map_err(|error| format!("push: {error}"))?;
+        match &pushed {
+            Pushed::Refused(refusal) if ops.len() != before => {
+                let cost = ops.len() - before;
+                Err(format!("{refusal}, after {cost} operations"))
+            }
+            _ => Ok(pushed),
+        }
+    })?;
     if pushed != Pushed::Committed {
         return Err(format!("the push that mends: {pushed:?}"));
     }

@@ -10,7 +10,9 @@
 //! work over threads.
 
 pub mod brown_out;
+pub mod client;
 pub mod judge;
+mod partial;
 pub mod parts;
 pub mod pool;
 pub mod rules;

@@ -14,7 +14,7 @@ use crate::nor::{Moment, Nor};
 use crate::rng::{Rng, mix};
 
 /// Images that fill three and a half sectors of the scaled map; one sector is the same in both.
-const SCALED: Sizes = Sizes {
+pub(super) const SCALED: Sizes = Sizes {
     old: 9_001,
     new: 7_003,
 };
@@ -24,7 +24,7 @@ pub(super) const TWO_SECTORS: Sizes = Sizes {
     new: 2_116,
 };
 /// Images of three sectors of the real map, larger than the RAM ring.
-pub(super) const REAL: Sizes = Sizes {
+pub const REAL: Sizes = Sizes {
     old: 300_003,
     new: 290_003,
 };
@@ -109,7 +109,7 @@ pub fn all(seed: u64) -> Vec<(&'static str, Part)> {
 /// By all rules: there are few of them.
 fn partial(part: Part, first: First, depth: Depth) -> Part {
     Part {
-        kinds: vec![Kind::Partial],
+        kinds: Kind::PARTIAL.to_vec(),
         rules: vec![Rules::Open, Rules::Bare, Rules::Signed],
         first,
         depth,

@@ -1,16 +1,17 @@
 //! Cuts in updates that come through the board's own servers: TFTP and HTTP, the network loop, the resets between them.
 //!
-//! The board runs as it does for people ([`crate::board`]), in virtual time, with a [`Visitor`] on its wire. The power goes at one
-//! of the flash operations; the flash is judged as everywhere in the sweep, and so is what the client had been told by then. Then the board
-//! itself goes on: it boots, and takes the image from a second push through the same server.
-
-use std::sync::Arc;
+//! The board runs as it does for people ([`crate::board`]), in virtual time, with a [`Client`] on its wire: a [visitor](crate::visitor::Visitor), or who else is handed
+//! in. The power goes at one of the flash operations; the flash is judged as everywhere in the sweep, and so is what the client had been told by
+//! then. Then the board itself goes on: it boots, and takes the image from a second push through the same server.
+//!
+//! A client that reads what the board holds and leaves it out ([`Kind::Partial`]) must have done so at every cut. In its second push it must do
+//! so if and only if a reset would start an application: after the cut of an unfinished update the board may promise nothing.
 
 use anyhow::{Result, bail};
 use iap_core::intake::Transport;
-use iap_profile::Profile;
 use smoltcp::time::{Duration, Instant};
 
+use super::client::{self, Client, Invite};
 use super::judge::{Fate, fate_of, judge, say};
 use super::parts::REAL;
 use super::pool;
@@ -25,7 +26,7 @@ use crate::event::{Event, Stamped};
 use crate::nor::{Cut, Nor, SharedNor};
 use crate::rng::{Rng, mix};
 use crate::settings;
-use crate::visitor::{Told, Visitor};
+use crate::visitor::{self, Told};
 use crate::wire::{Conditions, Port, segment};
 
 /// Virtual time that one push may take.
@@ -77,8 +78,20 @@ pub fn sample(threads: usize, seed: u64) -> Tally {
     run(threads, &kinds, &[Rules::Open], REAL, plan)
 }
 
-/// Tries them, from these states, over both transports.
+/// Tries them with a [visitor](crate::visitor::Visitor).
 pub fn run(threads: usize, kinds: &[Kind], rules: &[Rules], sizes: Sizes, plan: Plan) -> Tally {
+    run_with(&client::visitor, threads, kinds, rules, sizes, plan)
+}
+
+/// Tries them, from these states, over both transports.
+pub fn run_with(
+    client: Invite<'_>,
+    threads: usize,
+    kinds: &[Kind],
+    rules: &[Rules],
+    sizes: Sizes,
+    plan: Plan,
+) -> Tally {
     let mut tally = Tally::default();
     for &rules in rules {
         for kind in rules.possible(kinds) {
@@ -86,7 +99,8 @@ pub fn run(threads: usize, kinds: &[Kind], rules: &[Rules], sizes: Sizes, plan: 
             pool::guarded(&mut tally, |tally| {
                 let start = Start::new(kind, &real_map(), sizes, rules, seed);
                 for transport in [Transport::Tftp, Transport::Http] {
-                    tally.add(run_from(&start, transport, Plan { seed, ..plan }, threads));
+                    let plan = Plan { seed, ..plan };
+                    tally.add(run_from(client, &start, transport, plan, threads));
                 }
             });
         }
@@ -94,7 +108,13 @@ pub fn run(threads: usize, kinds: &[Kind], rules: &[Rules], sizes: Sizes, plan: 
     tally
 }
 
-fn run_from(start: &Start, transport: Transport, plan: Plan, threads: usize) -> Tally {
+fn run_from(
+    client: Invite<'_>,
+    start: &Start,
+    transport: Transport,
+    plan: Plan,
+    threads: usize,
+) -> Tally {
     let track = start.track();
     let all = track.chosen_points(&start.bench.config.map);
     let offset = if transport == Transport::Tftp {
@@ -112,7 +132,7 @@ fn run_from(start: &Start, transport: Transport, plan: Plan, threads: usize) -> 
         .collect();
     let mut tally = Tally::default();
     // Undisturbed, the servers do to the flash what the update machine does without them: a point means the same in both.
-    let whole = served(start, transport, None, plan.seed);
+    let whole = served(client, start, transport, None, plan.seed);
     if let Err(what) = whole.and_then(|whole| same_operations(start, &whole, track.ops.len())) {
         tally.violation(format!(
             "{:?} over {}: {what}",
@@ -125,7 +145,7 @@ fn run_from(start: &Start, transport: Transport, plan: Plan, threads: usize) -> 
             return;
         };
         tally.planned += 1;
-        let judged = served(start, transport, Some(point), plan.seed)
+        let judged = served(client, start, transport, Some(point), plan.seed)
             .and_then(|session| session.judge(start, tally));
         if let Err(what) = judged {
             let kind = start.kind;
@@ -141,6 +161,14 @@ fn run_from(start: &Start, transport: Transport, plan: Plan, threads: usize) -> 
 
 fn same_operations(start: &Start, whole: &Session, expected: usize) -> Result<(), String> {
     let done = whole.nor.lock().counters().operations() - start.bench.nor.counters().operations();
+    let partial = whole.client.partial();
+    if start.kind.is_partial() && partial != Some(&start.file) {
+        let len = partial.map_or(0, <[u8]>::len);
+        return Err(format!(
+            "{len} bytes left out sectors, {} expected",
+            start.file.len()
+        ));
+    }
     match (&whole.told, &whole.cut) {
         (Some(Ok(())), None) if done == expected as u64 => Ok(()),
         (Some(Ok(())), None) => Err(format!(
@@ -150,17 +178,22 @@ fn same_operations(start: &Start, whole: &Session, expected: usize) -> Result<()
     }
 }
 
+/// What a cut has interrupted.
+struct AtCut {
+    nor: Nor,
+    /// What the client had been told by then.
+    told: Option<Told>,
+    /// Whether its transfer left out sectors.
+    was_partial: bool,
+}
+
 /// One session of a board with its servers, from the reset to the end of the push that mends.
 struct Session {
     nor: SharedNor,
-    visitor: Visitor,
+    client: Box<dyn Client>,
     board_port: Port,
-    transport: Transport,
-    file: Arc<Vec<u8>>,
-    declared: bool,
     seed: u64,
-    /// The flash at the cut, and what the client had been told by then.
-    cut: Option<(Nor, Option<Told>)>,
+    cut: Option<AtCut>,
     /// What the client of the last push was told, and since when this push runs, or has been told.
     told: Option<Told>,
     since: Instant,
@@ -168,6 +201,7 @@ struct Session {
 
 /// Runs a session with a cut at `point`, or without one.
 fn served(
+    client: Invite<'_>,
     start: &Start,
     transport: Transport,
     point: Option<Point>,
@@ -185,17 +219,13 @@ fn served(
         ..Conditions::default()
     };
     let (near, far) = segment(seed, conditions, Conditions::default());
-    let mut profile = Profile::builtin("sim").map_err(|error| error.to_string())?;
-    profile.settings.network.use_dhcp = false;
     let mut config = start.bench.config.clone();
     config.network.use_dhcp = false;
+    let client = client(start, transport, near).map_err(|error| format!("{error:#}"))?;
     let mut session = Session {
-        visitor: Visitor::new(near, &profile, Instant::ZERO),
+        client,
         nor: nor.clone(),
         board_port: far.clone(),
-        transport,
-        file: Arc::new(start.file.clone()),
-        declared: start.declared.is_some(),
         seed: mix(seed ^ at),
         cut: None,
         told: None,
@@ -220,17 +250,16 @@ fn served(
 
 impl Session {
     fn push(&mut self, now: Instant) {
-        self.visitor
-            .push(self.transport, &self.file, self.declared, now);
+        self.client.push(now);
         (self.told, self.since) = (None, now);
     }
 
     /// What was done and said; the session had a cut.
     fn judge(self, start: &Start, tally: &mut Tally) -> Result<(), String> {
-        let (at_cut, told) = self.cut.ok_or("the planned cut did not fire")?;
+        let cut = self.cut.ok_or("the planned cut did not fire")?;
         tally.fired += 1;
-        let fate = judge(start, at_cut, tally)?.fate;
-        match (told, fate) {
+        let fate = judge(start, cut.nor, tally)?.fate;
+        match (cut.told, fate) {
             (None, _) | (Some(Ok(())), Fate::New) => {}
             (Some(Ok(())), fate) => {
                 return Err(format!("the client was told that it is done: {fate:?}"));
@@ -240,6 +269,11 @@ impl Session {
         match self.told {
             Some(Ok(())) => tally.pushes += 1,
             told => return Err(format!("the push after the cut: {told:?}")),
+        }
+        if start.kind.is_partial() {
+            let is_partial = self.client.partial().is_some();
+            leaves_out_what_it_may(cut.was_partial, is_partial, fate)?;
+            tally.partial += 1;
         }
         let nor = self.nor.lock().clone();
         let mut mended = Bench {
@@ -258,12 +292,30 @@ impl Session {
     }
 }
 
+/// A client that leaves out what the board says it holds does so before the cut, and after it unless the update is unfinished.
+fn leaves_out_what_it_may(before: bool, after: bool, fate: Fate) -> Result<(), String> {
+    match (before, after, fate) {
+        (false, ..) => Err("the transfer that was cut left nothing out".into()),
+        (_, true, Fate::Unfinished) => {
+            Err("of an unfinished update the status says what the board holds".into())
+        }
+        (_, false, Fate::Before | Fate::New) => {
+            Err("the status does not say what the board holds".into())
+        }
+        _ => Ok(()),
+    }
+}
+
 impl World for Session {
     fn event(&mut self, stamped: Stamped) {
         if stamped.event == Event::PowerCut {
             let mut nor = self.nor.lock();
             nor.reseed(self.seed);
-            self.cut = Some((nor.clone(), self.visitor.told().cloned()));
+            self.cut = Some(AtCut {
+                nor: nor.clone(),
+                told: self.client.told().cloned(),
+                was_partial: self.client.partial().is_some(),
+            });
             drop(nor);
             self.push(stamped.at);
         }
@@ -272,9 +324,9 @@ impl World for Session {
     fn turn(&mut self, clock: &mut Clock, poll_at: Option<Instant>) -> Result<Next> {
         loop {
             let now = clock.now();
-            self.visitor.poll(now);
-            if self.told.is_none() && self.visitor.told().is_some() {
-                self.told = self.visitor.told().cloned();
+            self.client.poll(now);
+            if self.told.is_none() && self.client.told().is_some() {
+                self.told = self.client.told().cloned();
                 self.since = now;
             }
             let patience = if self.told.is_some() {
@@ -290,8 +342,9 @@ impl World for Session {
                 (None, true) => bail!("no answer within {patience}"),
                 _ => {}
             }
-            let (board, end) = (self.board_port.clone(), self.since + patience);
-            if self.visitor.board_is_needed(clock, &board, poll_at, end) {
+            let end = self.since + patience;
+            let own = self.client.poll_at(now);
+            if visitor::board_is_needed(clock, &self.board_port, poll_at, own, end) {
                 return Ok(Next::Continue);
             }
         }

@@ -4,13 +4,14 @@ use iap_core::boot::{self, BootInputs, Decision};
 use iap_core::record::{Last, Record, RecordState};
 use iap_protocol::ErrorCode;
 use iap_protocol::crc::crc32;
-use iap_protocol::header::{ANY_BOARD, HEADER_LEN, ImageHeader, Prefix};
-use iap_protocol::memory::{MemoryMap, Region, SectorSet};
+use iap_protocol::header::{ANY_BOARD, ImageHeader};
+use iap_protocol::memory::MemoryMap;
 use iap_protocol::record::{
     ENTRY_LEN, Entry, SEAL, SEAL_RUN_LEN, SECTOR_SIZE_BYTES, SectorHeader, log_offset,
 };
 use iap_protocol::version::Version;
 
+use super::partial::share_a_sector;
 use super::rules::{FOURTH, NEW, OLD, Rules, THIRD};
 use super::track::{Op, Point, Recorder, Track};
 use crate::bench::{self, Bench, Pushed, header, payload};
@@ -47,10 +48,15 @@ pub enum Kind {
     OtherDamaged,
     /// An application was committed, and of the new image only the sectors come that differ.
     Partial,
+    /// The same, and the record has no room for it.
+    PartialRecordFull,
 }
 
 impl Kind {
-    /// All of them, but [`Kind::Partial`].
+    /// Those with partial transfers.
+    pub const PARTIAL: [Self; 2] = [Self::Partial, Self::PartialRecordFull];
+
+    /// All others.
     pub const ALL: [Self; 10] = [
         Self::Blank,
         Self::Application,
@@ -63,6 +69,11 @@ impl Kind {
         Self::ActiveDamaged,
         Self::OtherDamaged,
     ];
+
+    /// Whether the new image comes without the sectors that the board holds.
+    pub fn is_partial(self) -> bool {
+        Self::PARTIAL.contains(&self)
+    }
 }
 
 /// Bytes of the old and the new application.
@@ -107,9 +118,9 @@ impl Start {
     pub fn new(kind: Kind, map: &MemoryMap, sizes: Sizes, rules: Rules, seed: u64) -> Self {
         let (old, mut new) = (payload(sizes.old, 1), payload(sizes.new, 2));
         share_a_sector(&old, &mut new, map, 2);
-        if kind == Kind::Partial {
-            // On the real map the third one is not full.
-            share_a_sector(&old, &mut new, map, 1);
+        // Of small images only the first sector is full.
+        if kind.is_partial() && !share_a_sector(&old, &mut new, map, 1) {
+            share_a_sector(&old, &mut new, map, 0);
         }
         let third = payload(sizes.new, 3);
         let mut bench = Bench::new(map.clone(), mix(seed));
@@ -141,11 +152,13 @@ impl Start {
             let address = map.application.start;
             start.bench.nor.load(address, &old);
         }
-        let [third, fourth] = [THIRD, FOURTH].map(|claim| rules.file(&third, &claim, map));
-        if kind == Kind::Partial {
-            start.file = without_what_is_there(&start.whole, &old, &start.new, map);
+        // A board that fills its record on the way to a partial transfer keeps its application: by another name.
+        let filler = if kind.is_partial() { &old } else { &third };
+        let fourth = rules.file(filler, &FOURTH, map);
+        let third = rules.file(&third, &THIRD, map);
+        if kind.is_partial() {
+            start.file = start.without(&old).expect("something is left out");
             start.declared = Some(start.file.len() as u32);
-            assert!(start.file.len() < start.whole.len(), "nothing is left out");
         }
         start.make(&third, &[&fourth, &installed]);
         start.settle();
@@ -160,7 +173,7 @@ impl Start {
             Kind::InterruptedSame => self.interrupt(&self.file.clone(), in_the_middle),
             Kind::TornSeal => self.interrupt(third, |ops| ops.len() - 1),
             Kind::TornBody => self.interrupt(third, |ops| ops.len() - 2),
-            Kind::RecordFull => self.fill(fillers),
+            Kind::RecordFull | Kind::PartialRecordFull => self.fill(fillers),
             Kind::ActiveDamaged => self.damage(true),
             Kind::OtherDamaged => self.damage(false),
         }
@@ -289,36 +302,6 @@ fn track_of_push(bench: &Bench, file: &[u8], declared: Option<u32>) -> Track {
     let pushed = bench::push(recorder, &bench.config, file, declared);
     assert_eq!(pushed, Ok(Pushed::Committed));
     Track { base, ops }
-}
-
-/// One sector of both images is the same where they are long enough, so that a skip is among what is cut.
-fn share_a_sector(old: &[u8], new: &mut [u8], map: &MemoryMap, number: usize) {
-    let shared = map.application_sectors().iter().nth(number);
-    let Some(sector) = shared.and_then(|index| map.flash.sector(index)) else {
-        return;
-    };
-    let start = (sector.region.start - map.application.start) as usize;
-    let range = start..start + sector.region.len as usize;
-    if let (Some(old), Some(new)) = (old.get(range.clone()), new.get_mut(range)) {
-        new.copy_from_slice(old);
-    }
-}
-
-/// A transfer of the image in `whole` that leaves out the sectors in which `old` and `new` are the same.
-fn without_what_is_there(whole: &[u8], old: &[u8], new: &[u8], map: &MemoryMap) -> Vec<u8> {
-    let payload = Region::new(map.application.start, new.len() as u32);
-    let (mut sectors, mut parts) = (SectorSet::EMPTY, Vec::new());
-    for sector in map.flash.sectors() {
-        let span = sector.region.span_in(payload);
-        let range = span.start as usize..span.end as usize;
-        let part = new.get(range.clone()).unwrap_or_default();
-        if !part.is_empty() && old.get(range) != Some(part) {
-            sectors.insert(sector.index);
-            parts.extend_from_slice(part);
-        }
-    }
-    let header = whole.get(..HEADER_LEN).unwrap_or_default();
-    [&Prefix { sectors }.encode()[..], header, &parts].concat()
 }
 
 /// An `.iap` file with the security counter of all boards here.
