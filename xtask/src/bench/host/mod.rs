@@ -1,7 +1,8 @@
 //! `cargo xtask bench host`: iapctl against the peers that a user could take instead, on this machine, in one run.
 //!
 //! Every row is measured round-robin: iapctl, first peer, second peer, and again, so that what else the machine does falls on all of
-//! them. Medians count. CPU is user and system time of the process as the kernel accounts it, memory is its largest resident set.
+//! them. Medians count, and means too where datagrams are lost. CPU is user and system time of the process as the kernel accounts it,
+//! memory is its largest resident set.
 //! A peer that is not installed is said to be missing, and under CI=true that is an error. No network but loopback is used.
 
 mod convert;
@@ -37,7 +38,7 @@ pub(crate) struct Options {
     /// Only the rows whose name contains this
     #[arg(long, default_value = "")]
     only: String,
-    /// Also the row that takes half an hour: 16 MB in blocks of 512 bytes through the bad network
+    /// Also the row that takes 41 minutes: 16 MB in blocks of 512 bytes through the bad network
     #[arg(long)]
     long: bool,
 }

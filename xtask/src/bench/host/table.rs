@@ -4,10 +4,11 @@ use std::fmt;
 
 use super::measure::Measured;
 
-/// Median, least and largest of some runs.
+/// Median, mean, least and largest of some runs.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(super) struct Spread {
     pub(super) median: f64,
+    pub(super) mean: f64,
     pub(super) min: f64,
     pub(super) max: f64,
 }
@@ -22,6 +23,7 @@ impl Spread {
         let lower = *values.get((values.len() - 1) / 2)?;
         Some(Self {
             median: f64::midpoint(lower, upper),
+            mean: values.iter().sum::<f64>() / values.len() as f64,
             min,
             max,
         })
@@ -32,6 +34,8 @@ impl Spread {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Quantity {
     Wall,
+    /// Its mean, where chance decides how long a run takes: the median of some does not see what happens to the others.
+    MeanWall,
     Cpu,
     Memory,
     /// A number of its own.
@@ -42,20 +46,30 @@ impl Quantity {
     /// Its value in a run.
     pub(super) fn of(self, run: &Measured) -> f64 {
         match self {
-            Self::Wall | Self::Count => run.wall_s,
+            Self::Wall | Self::MeanWall | Self::Count => run.wall_s,
             Self::Cpu => run.cpu_s,
             Self::Memory => run.peak_kib,
         }
     }
 
+    /// The number that counts of some runs.
+    fn middle(self, spread: &Spread) -> f64 {
+        match self {
+            Self::MeanWall => spread.mean,
+            _ => spread.median,
+        }
+    }
+
     fn show(self, value: f64) -> String {
         match self {
-            Self::Wall | Self::Cpu if value >= 10.0 => format!("{value:.1} s"),
-            Self::Wall | Self::Cpu if value >= 1.0 => format!("{value:.2} s"),
-            Self::Wall | Self::Cpu if value >= 0.01 => format!("{:.1} ms", value * 1e3),
-            Self::Wall | Self::Cpu => format!("{:.2} ms", value * 1e3),
             Self::Memory => format!("{:.1} MiB", value / 1024.0),
             Self::Count => format!("{value}"),
+            Self::Wall | Self::MeanWall | Self::Cpu => match value {
+                10.0.. => format!("{value:.1} s"),
+                1.0.. => format!("{value:.2} s"),
+                0.01.. => format!("{:.1} ms", value * 1e3),
+                _ => format!("{:.2} ms", value * 1e3),
+            },
         }
     }
 }
@@ -129,7 +143,8 @@ impl Row {
         let best = (peers.iter())
             .filter(|peer| peer.is_complete())
             .filter_map(|peer| Some((peer.name.clone(), peer.spread(quantity)?)))
-            .min_by(|a, b| a.1.median.total_cmp(&b.1.median));
+            .min_by(|(_, a), (_, b)| quantity.middle(a).total_cmp(&quantity.middle(b)));
+        notes.extend(all(peers, quantity));
         Self {
             case: case.to_owned(),
             quantity,
@@ -163,7 +178,7 @@ impl Row {
 
     fn ratio(&self) -> Option<f64> {
         let (_, best) = self.best.as_ref()?;
-        Some(self.ours?.median / best.median)
+        Some(self.quantity.middle(&self.ours?) / self.quantity.middle(best))
     }
 
     pub(super) fn verdict(&self) -> Verdict {
@@ -180,9 +195,10 @@ impl Row {
         let spread = |spread: &Spread| {
             let show = |value| self.quantity.show(value);
             let (min, max) = (show(spread.min), show(spread.max));
+            let middle = show(self.quantity.middle(spread));
             match self.quantity {
-                Quantity::Count => show(spread.median),
-                _ => format!("{} [{min} .. {max}]", show(spread.median)),
+                Quantity::Count => middle,
+                _ => format!("{middle} [{min} .. {max}]"),
             }
         };
         let best = |(name, best): &(String, Spread)| format!("{name}: {}", spread(best));
@@ -199,10 +215,21 @@ impl Row {
     }
 }
 
+/// What each peer took, where there are several to choose the best from.
+fn all(peers: &[Series], quantity: Quantity) -> Option<String> {
+    let one = |peer: &Series| {
+        let middle = quantity.middle(&peer.spread(quantity)?);
+        Some(format!("{} {}", peer.name, quantity.show(middle)))
+    };
+    let all: Vec<String> = peers.iter().filter_map(one).collect();
+    (all.len() > 1).then(|| format!("{quantity} of all: {}", all.join(", ")))
+}
+
 impl fmt::Display for Quantity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Wall => "wall",
+            Self::MeanWall => "mean wall",
             Self::Cpu => "CPU",
             Self::Memory => "memory",
             Self::Count => "runs",
@@ -276,8 +303,9 @@ mod tests {
 
     #[test]
     fn the_median_of_an_even_number_is_between_the_middle_two() {
-        let spread = Spread::of([4.0, 1.0, 3.0, 2.0]).unwrap();
-        assert_eq!((spread.median, spread.min, spread.max), (2.5, 1.0, 4.0));
+        let spread = Spread::of([6.0, 1.0, 3.0, 2.0]).unwrap();
+        assert_eq!((spread.median, spread.min, spread.max), (2.5, 1.0, 6.0));
+        assert_eq!(spread.mean, 3.0);
         assert_eq!(Spread::of([]), None);
     }
 
@@ -292,7 +320,24 @@ mod tests {
         let row = Row::compare("case", Quantity::Wall, 1.0, &all);
         assert_eq!(row.best.as_ref().unwrap().0, "better");
         assert_eq!(row.verdict(), Verdict::Met);
-        assert_eq!(row.notes, ["fast but broken succeeded in 0 of 1"]);
+        assert_eq!(
+            row.notes,
+            [
+                "fast but broken succeeded in 0 of 1",
+                "wall of all: fast but broken 1.00 s, slow 4.00 s, better 3.00 s"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_peer_that_is_late_now_and_then_has_the_better_median_and_the_worse_mean() {
+        let all = [
+            series("iapctl", &[2.0, 2.0, 2.0], true),
+            series("late", &[1.9, 1.9, 9.0], true),
+        ];
+        let ratio = |quantity| Row::compare("case", quantity, 1.0, &all).ratio().unwrap();
+        assert!(ratio(Quantity::Wall) > 1.0);
+        assert!(ratio(Quantity::MeanWall) < 0.5);
     }
 
     #[test]
