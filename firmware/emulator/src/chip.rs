@@ -191,12 +191,7 @@ impl Chip {
         block: &Block,
         f: impl FnOnce(&mut dyn Registers, &mut Context<'_>) -> Result<T>,
     ) -> Result<Option<T>> {
-        let mut context = Context {
-            now,
-            pc,
-            wires: &self.wires,
-            reports: &mut self.reports,
-        };
+        let mut context = Context::new(now, pc, &self.wires, &mut self.reports);
         if block
             .gate
             .is_some_and(|gate| !self.devices.rcc.is_enabled(gate))
@@ -258,12 +253,7 @@ impl Chip {
 
     fn check_clocks(&mut self, now: Time, pc: u32) {
         let (latency, scale_1) = (self.devices.flash.latency(), self.wires.voltage_scale_1);
-        let mut context = Context {
-            now,
-            pc,
-            wires: &self.wires,
-            reports: &mut self.reports,
-        };
+        let mut context = Context::new(now, pc, &self.wires, &mut self.reports);
         rcc::check_limits(&self.wires.clocks, latency, scale_1, &mut context);
     }
 
@@ -290,12 +280,7 @@ impl Chip {
             .timers
             .iter_mut()
             .for_each(|timer| timer.advance(now, hz));
-        let mut context = Context {
-            now,
-            pc,
-            wires: &self.wires,
-            reports: &mut self.reports,
-        };
+        let mut context = Context::new(now, pc, &self.wires, &mut self.reports);
         self.devices.eth.advance(&mut context);
         match () {
             () if self.devices.iwdg.expiry() <= now => Some(ResetCause::IndependentWatchdog),
@@ -349,12 +334,7 @@ impl Chip {
     pub(crate) fn look(&mut self, address: u32, now: Time) -> Option<u32> {
         let block = crate::blocks::at(address)?;
         let mut reports = Reports::default();
-        let mut context = Context {
-            now,
-            pc: 0,
-            wires: &self.wires,
-            reports: &mut reports,
-        };
+        let mut context = Context::new(now, 0, &self.wires, &mut reports);
         self.devices
             .registers(block.id)
             .read(address - block.start, &mut context)

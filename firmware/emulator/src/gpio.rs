@@ -222,12 +222,7 @@ mod tests {
 
     fn access<T>(port: &mut Port, f: impl FnOnce(&mut Port, &mut Context<'_>) -> T) -> T {
         let (wires, mut reports) = (Wires::new(3300), Reports::default());
-        let mut context = Context {
-            now: Time::ZERO,
-            pc: 0,
-            wires: &wires,
-            reports: &mut reports,
-        };
+        let mut context = Context::new(Time::ZERO, 0, &wires, &mut reports);
         f(port, &mut context)
     }
 

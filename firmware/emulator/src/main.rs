@@ -251,16 +251,11 @@ impl<P: Peer> Console<P> {
             board.lowest_stack(),
             board.ethernet_use()
         ));
-        let clean = self
-            .session
-            .board
-            .reports()
-            .iter()
-            .all(|report| report.kind != Kind::GuestError);
-        Ok(if clean {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::FAILURE
+        let mut reports = board.reports().into_iter();
+        let wrong = reports.any(|report| report.kind == Kind::GuestError);
+        Ok(match wrong {
+            true => ExitCode::FAILURE,
+            false => ExitCode::SUCCESS,
         })
     }
 

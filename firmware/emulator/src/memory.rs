@@ -104,12 +104,7 @@ fn with_context<T>(
         reports,
         ..
     } = chip;
-    let mut context = Context {
-        now: shared.now(),
-        pc: shared.pc(),
-        wires,
-        reports,
-    };
+    let mut context = Context::new(shared.now(), shared.pc(), wires, reports);
     f(devices, &mut context)
 }
 

@@ -51,7 +51,16 @@ pub(crate) struct Context<'a> {
     pub(crate) reports: &'a mut Reports,
 }
 
-impl Context<'_> {
+impl<'a> Context<'a> {
+    pub(crate) fn new(now: Time, pc: u32, wires: &'a Wires, reports: &'a mut Reports) -> Self {
+        Self {
+            now,
+            pc,
+            wires,
+            reports,
+        }
+    }
+
     /// The firmware does what the manual forbids.
     pub(crate) fn guest_error(&mut self, text: impl Into<String>) {
         self.reports

@@ -316,12 +316,7 @@ mod tests {
             if broken {
                 random.break_down();
             }
-            let mut context = Context {
-                now: Time::ZERO,
-                pc: 0,
-                wires: &wires,
-                reports: &mut reports,
-            };
+            let mut context = Context::new(Time::ZERO, 0, &wires, &mut reports);
             random.write(0, Write::word(0), &mut context).unwrap();
             random.write(0, Write::word(4), &mut context).unwrap();
             context.now = Time::from_micros(1); // 40 periods are 0.83 us

@@ -277,12 +277,7 @@ mod tests {
 
         fn access<T>(&mut self, f: impl FnOnce(&mut Timer, &mut Context<'_>) -> T) -> T {
             let mut reports = Reports::default();
-            let mut context = Context {
-                now: self.now,
-                pc: 0,
-                wires: &self.wires,
-                reports: &mut reports,
-            };
+            let mut context = Context::new(self.now, 0, &self.wires, &mut reports);
             f(&mut self.timer, &mut context)
         }
 

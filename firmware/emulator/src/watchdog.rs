@@ -182,12 +182,7 @@ mod tests {
 
     fn write(registers: &mut dyn Registers, at: Time, offset: u32, value: u32) -> usize {
         let (wires, mut reports) = (Wires::new(3300), Reports::default());
-        let mut context = Context {
-            now: at,
-            pc: 0,
-            wires: &wires,
-            reports: &mut reports,
-        };
+        let mut context = Context::new(at, 0, &wires, &mut reports);
         registers
             .write(offset, Write::word(value), &mut context)
             .unwrap();

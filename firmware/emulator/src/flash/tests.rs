@@ -39,12 +39,7 @@ impl Bench {
     }
 
     fn with<T>(&mut self, f: impl FnOnce(&mut Flash, &mut Context<'_>) -> T) -> T {
-        let mut context = Context {
-            now: self.now,
-            pc: 0,
-            wires: &self.wires,
-            reports: &mut self.reports,
-        };
+        let mut context = Context::new(self.now, 0, &self.wires, &mut self.reports);
         f(&mut self.flash, &mut context)
     }
 

@@ -93,12 +93,7 @@ mod tests {
 
     fn write(rcc: &mut Rcc, now: Time, offset: u32, value: u32) {
         let (wires, mut reports) = (Wires::new(3300), Reports::default());
-        let mut context = Context {
-            now,
-            pc: 0,
-            wires: &wires,
-            reports: &mut reports,
-        };
+        let mut context = Context::new(now, 0, &wires, &mut reports);
         rcc.write(offset, Write::word(value), &mut context).unwrap();
     }
 

@@ -93,21 +93,9 @@ impl Host {
 
 impl Peer for Host {
     fn poll(&mut self, now: Instant) -> bool {
-        let Self {
-            interface,
-            port,
-            sockets,
-            ..
-        } = self;
-        interface.poll(now, port, sockets);
+        (self.interface).poll(now, &mut self.port, &mut self.sockets);
         let moved = self.serve(now);
-        let Self {
-            interface,
-            port,
-            sockets,
-            ..
-        } = self;
-        interface.poll(now, port, sockets);
+        (self.interface).poll(now, &mut self.port, &mut self.sockets);
         moved
     }
 

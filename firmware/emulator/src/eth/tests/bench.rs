@@ -53,12 +53,7 @@ impl Bench {
     }
 
     pub(super) fn with<T>(&mut self, f: impl FnOnce(&mut Ethernet, &mut Context<'_>) -> T) -> T {
-        let mut context = Context {
-            now: self.now,
-            pc: 0,
-            wires: &self.wires,
-            reports: &mut self.reports,
-        };
+        let mut context = Context::new(self.now, 0, &self.wires, &mut self.reports);
         f(&mut self.eth, &mut context)
     }
 
