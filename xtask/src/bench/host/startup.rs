@@ -4,9 +4,9 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::Bench;
 use super::measure::Program;
 use super::table::{Quantity, Row, Series};
+use super::{Bench, installed};
 use crate::command::run as execute;
 
 /// What start-up may cost: clap, and what the linker puts into a larger program.
@@ -21,14 +21,15 @@ pub(super) fn rows(bench: &mut Bench<'_>) -> Result<()> {
         return Ok(());
     }
     let source = bench.file("minimal.rs", MINIMAL.as_bytes())?;
-    let minimal = bench.folder.join("minimal");
+    let built = bench.folder.join("minimal");
     execute(
         Command::new("rustc")
             .arg("-O")
             .arg(source)
             .arg("-o")
-            .arg(&minimal),
+            .arg(&built),
     )?;
+    let minimal = installed(&built, &bench.folder)?;
     let programs = [
         Program::new("iapctl", &bench.iapctl).arg("--version"),
         Program::new("minimal Rust program", minimal),
