@@ -19,15 +19,17 @@
 //! - When the log or the image slots are full, all live state moves to the other sector, whose header and seal run are written last.
 
 mod log;
+mod read;
+mod state;
 
 use iap_protocol::header::HeaderBytes;
-use iap_protocol::memory::{MemoryMap, SectorSet};
-use iap_protocol::record::{Entry, IMAGE_SLOTS, LOG_SLOTS, Seal, SectorHeader, Slot};
+use iap_protocol::memory::MemoryMap;
+use iap_protocol::record::{Entry, IMAGE_SLOTS, LOG_SLOTS, SectorHeader, Slot};
 
-use crate::config::Config;
 use crate::defect::{Defect, has};
 use crate::flash::{Flash, FlashError, Window};
 use log::SectorLog;
+pub use state::{Last, RecordState};
 
 /// Log slots that must be free before an update begins: claims, BEGUN, what a commit needs, and TOUCHED and DONE of every sector.
 const UPDATE_SLOTS: u16 = 58;
@@ -35,114 +37,6 @@ const UPDATE_SLOTS: u16 = 58;
 const COMMIT_SLOTS: u16 = 5;
 /// Image slots an update may need: a raw image gets its final header at the commit.
 const UPDATE_IMAGES: u8 = 2;
-/// Settings that are kept.
-const MAX_SETTINGS: usize = 8;
-
-/// What the last image entry says.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Last {
-    /// No image was ever installed.
-    Nothing,
-    /// An update began and did not end: never start what is in flash.
-    Begun,
-    /// An image is complete in flash.
-    Committed,
-}
-
-/// The state that all entries together give.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct RecordState {
-    /// What the last image entry says.
-    pub last: Last,
-    /// The image it speaks of; `None` with [`Last::Nothing`].
-    pub image: Option<HeaderBytes>,
-    /// Sectors that may hold anything: erased or programmed since they were last part of a committed image.
-    pub touched: SectorSet,
-    /// Sectors that hold what the image in progress wants, verified.
-    pub done: SectorSet,
-    /// The highest security counter of the entries. Only an image whose signature was checked raises it.
-    pub counter: u32,
-    /// Every revoked key.
-    pub revoked: u32,
-    settings: heapless::Vec<(u8, [u8; 20]), MAX_SETTINGS>,
-}
-
-impl RecordState {
-    /// The state of a board without a record: nothing is known about any sector.
-    const fn unknown() -> Self {
-        Self {
-            last: Last::Nothing,
-            image: None,
-            touched: SectorSet(u32::MAX),
-            done: SectorSet::EMPTY,
-            counter: 0,
-            revoked: 0,
-            settings: heapless::Vec::new(),
-        }
-    }
-
-    /// Whether `image` is the one it speaks of.
-    fn holds(&self, image: &HeaderBytes) -> bool {
-        self.image.as_ref().is_some_and(|known| known == image)
-    }
-
-    /// The lowest security counter an image may have.
-    pub fn least_counter(&self, config: &Config) -> u32 {
-        self.counter.max(config.security_counter)
-    }
-
-    /// Whether a commit of `image` would raise the counter or revoke a key.
-    fn is_behind(&self, image: &HeaderBytes) -> bool {
-        image.security_counter() > self.counter || image.revoked_keys() & !self.revoked != 0
-    }
-
-    /// Whether the record says all there is to say about a commit of `image`, whose signature was checked or not.
-    pub fn is_committed(&self, image: &HeaderBytes, trusted: bool) -> bool {
-        self.last == Last::Committed && self.holds(image) && !(trusted && self.is_behind(image))
-    }
-
-    /// The last value of a setting.
-    pub fn setting(&self, key: u8) -> Option<&[u8; 20]> {
-        let found = self.settings.iter().find(|(known, _)| *known == key);
-        found.map(|(_, value)| value)
-    }
-
-    /// Whether the flash content of `sector` is what it reads as, now and at every later boot.
-    pub fn is_firm(&self, sector: u8) -> bool {
-        self.done.contains(sector) || !self.touched.contains(sector) || has(Defect::SkipTouched)
-    }
-
-    /// Applies an entry; the image it refers to is in `self.image` already.
-    fn apply(&mut self, entry: &Entry, map: &MemoryMap) {
-        match *entry {
-            Entry::Claimed { .. } => {}
-            Entry::Begun { .. } => (self.last, self.done) = (Last::Begun, SectorSet::EMPTY),
-            Entry::Touched { sector } => {
-                self.touched.insert(sector);
-                self.done.remove(sector);
-            }
-            Entry::Done { sector } => self.done.insert(sector),
-            Entry::Committed { .. } => {
-                if let Some(header) = &self.image {
-                    self.touched = SectorSet(self.touched.0 & !header.sectors(&map.flash).0);
-                }
-                (self.last, self.done) = (Last::Committed, SectorSet::EMPTY);
-            }
-            Entry::Counter { value } => self.counter = self.counter.max(value),
-            Entry::Revoked { keys } => self.revoked |= keys,
-            Entry::Setting { key, value } => self.set(key, value),
-        }
-    }
-
-    fn set(&mut self, key: u8, value: [u8; 20]) {
-        match self.settings.iter_mut().find(|(known, _)| *known == key) {
-            Some((_, known)) => *known = value,
-            // A setting beyond the limit is one this version has no use for.
-            None => drop(self.settings.push((key, value))),
-        }
-    }
-}
-
 /// What must be done about the end of the log before anybody acts on the record.
 #[derive(Clone, Copy, Default)]
 struct Doubt {
@@ -173,14 +67,6 @@ pub struct Record {
 }
 
 impl Record {
-    /// Reads the record. Writes nothing.
-    #[inline(never)]
-    pub fn load(flash: &mut dyn Flash, map: &MemoryMap) -> Result<Self, FlashError> {
-        let mut record = Self::unread();
-        record.read(flash, map)?;
-        Ok(record)
-    }
-
     /// A record of which nothing is known yet: [`Record::read`] follows.
     pub const fn unread() -> Self {
         Self {
@@ -197,83 +83,6 @@ impl Record {
             unproven: false,
             open: false,
         }
-    }
-
-    /// As [`Record::load`], in place: a record is too large to be handed around on the chip's stack.
-    #[inline(never)]
-    pub fn read(&mut self, flash: &mut dyn Flash, map: &MemoryMap) -> Result<(), FlashError> {
-        let desk = &mut Desk::new(flash, map);
-        for (index, sector) in map.record_sectors.into_iter().enumerate() {
-            let log = SectorLog::new(&desk.window, sector)?;
-            let Some(head) = log.firm_header() else {
-                continue;
-            };
-            let unproven = !log.is_appended_to(&desk.window)?;
-            // Both say the same until something was appended, and only that proves the newer one's header and seal run.
-            let counts = match self.active {
-                None => true,
-                Some(_) if head.is_newer_than(self.head) => !unproven,
-                Some(_) => self.unproven,
-            };
-            if counts {
-                self.active = Some(index);
-                self.head = head;
-                self.unproven = unproven;
-            }
-        }
-        if self.active.is_some() {
-            self.replay(desk)?;
-        }
-        Ok(())
-    }
-
-    fn replay(&mut self, desk: &Desk<'_>) -> Result<(), FlashError> {
-        let window = &desk.window;
-        let log = SectorLog::new(window, self.active_sector(desk))?;
-        self.state.touched = SectorSet::EMPTY;
-        self.next_slot = log.next_slot(window)?;
-        let (mut last, mut last_slot, mut is_settled) = (None, None, false);
-        for slot in 0..self.next_slot {
-            let entry = match log.slot(window, slot)? {
-                Slot::Valid(entry, Seal::Torn | Seal::Sealed) => entry,
-                Slot::Valid(entry, Seal::Blank) if has(Defect::UnsealedEntry) => entry,
-                Slot::Blank => continue,
-                Slot::Dead if log.is_void(window, slot)? => continue,
-                Slot::Dead | Slot::Valid(_, Seal::Blank) => {
-                    self.doubt.void.get_or_insert(slot);
-                    continue;
-                }
-            };
-            self.doubt.void = None;
-            is_settled = last_slot.is_some_and(|last: u16| last.saturating_add(1) == slot)
-                && log.repeats(window, slot)?;
-            last_slot = Some(slot);
-            match entry {
-                Entry::Begun { slot, header_crc32 } | Entry::Committed { slot, header_crc32 } => {
-                    self.image_slot = slot;
-                    log.image(window, slot, header_crc32, &mut self.state.image)?;
-                }
-                Entry::Claimed { slot } => {
-                    self.next_image = self.next_image.max(slot.saturating_add(1));
-                }
-                _ => {}
-            }
-            self.state.apply(&entry, desk.map);
-            last = Some(entry);
-        }
-        // Whatever is voided reads as anything later on: it must not stand at the end of the log.
-        let is_firm = is_settled && self.doubt.void.is_none();
-        if !is_firm && !has(Defect::SealBelieved) && !has(Defect::UnsealedEntry) {
-            self.doubt.renew = last;
-        }
-        if self.state.last == Last::Begun {
-            // In a brown-out the entry of an erase may be lost, and the erase not.
-            self.state.touched = SectorSet(u32::MAX);
-        }
-        while self.next_image < IMAGE_SLOTS && !log.is_image_blank(window, self.next_image)? {
-            self.next_image = self.next_image.saturating_add(1);
-        }
-        Ok(())
     }
 
     /// What the entries say.
