@@ -178,14 +178,6 @@ impl<'a> Window<'a> {
     pub fn read(&self, address: u32, bytes: &mut [u8]) -> Result<(), FlashError> {
         self.flash.read(address, bytes)
     }
-
-    /// Where sector `index` lies.
-    pub fn sector_start(&self, index: u8) -> Result<u32, FlashError> {
-        let sector = self.map.sector(index);
-        sector
-            .map(|sector| sector.region.start)
-            .ok_or(FlashError::new(FlashFault::OutsideWindow, 0))
-    }
 }
 
 #[cfg(test)]

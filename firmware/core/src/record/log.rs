@@ -12,24 +12,42 @@ use iap_protocol::record::{
 use crate::defect::{Defect, has};
 use crate::flash::{FlashError, FlashFault, Window};
 
+/// A record sector: its number, and where it lies.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    pub(super) index: u8,
+    pub(super) start: u32,
+}
+
+impl Place {
+    /// Where log slot `slot` lies. An address that wraps is none of the window's.
+    fn slot(self, slot: u16) -> u32 {
+        self.start.wrapping_add(log_offset(slot))
+    }
+
+    /// Where image slot `slot` lies.
+    fn image(self, slot: u8) -> u32 {
+        self.start.wrapping_add(image_offset(slot))
+    }
+}
+
 /// The head of a record sector.
 pub(super) struct SectorLog {
-    start: u32,
+    place: Place,
     header: Option<SectorHeader>,
     seal_begun: bool,
 }
 
 impl SectorLog {
-    /// Reads the head of record sector `sector`.
-    pub(super) fn new(window: &Window<'_>, sector: u8) -> Result<Self, FlashError> {
-        let start = window.sector_start(sector)?;
+    /// Reads the head of a record sector.
+    pub(super) fn new(window: &Window<'_>, place: Place) -> Result<Self, FlashError> {
         let mut head = [0; SECTOR_HEADER_LEN + SEAL_RUN_LEN];
-        window.read(start, &mut head)?;
+        window.read(place.start, &mut head)?;
         let (header, seal) = head.split_at(SECTOR_HEADER_LEN);
         Ok(Self {
-            start,
+            place,
             header: SectorHeader::decode(header),
-            seal_begun: seal.iter().any(|&byte| byte != 0xFF),
+            seal_begun: !holds_only(0xFF, seal),
         })
     }
 
@@ -49,20 +67,10 @@ impl SectorLog {
         Ok(false)
     }
 
-    /// The first slot after the last one that is not blank: blank ones do not end the log.
-    pub(super) fn next_slot(&self, window: &Window<'_>) -> Result<u16, FlashError> {
-        for slot in (0..LOG_SLOTS).rev() {
-            if !matches!(self.slot(window, slot)?, Slot::Blank) {
-                return Ok(slot.saturating_add(1));
-            }
-        }
-        Ok(0)
-    }
-
     /// What is in `slot`.
     pub(super) fn slot(&self, window: &Window<'_>, slot: u16) -> Result<Slot, FlashError> {
         let mut bytes = [0; ENTRY_LEN];
-        window.read(slot_at(self.start, slot), &mut bytes)?;
+        window.read(self.place.slot(slot), &mut bytes)?;
         if has(Defect::EntryWithoutCheck) && bytes != [0xFF; ENTRY_LEN] {
             let crc = crc32(&bytes[..ENTRY_BODY_LEN - 4]).to_le_bytes();
             bytes[ENTRY_BODY_LEN - 4..ENTRY_BODY_LEN].copy_from_slice(&crc);
@@ -73,21 +81,21 @@ impl SectorLog {
     /// Whether `slot` reads as zero.
     pub(super) fn is_void(&self, window: &Window<'_>, slot: u16) -> Result<bool, FlashError> {
         let mut bytes = [0xFF; ENTRY_LEN];
-        window.read(slot_at(self.start, slot), &mut bytes)?;
-        Ok(bytes == [0; ENTRY_LEN])
+        window.read(self.place.slot(slot), &mut bytes)?;
+        Ok(holds_only(0, &bytes))
     }
 
     /// Whether nothing was written to image slot `slot`: a brown-out may lose the claim and not what was written after it.
     pub(super) fn is_image_blank(&self, window: &Window<'_>, slot: u8) -> Result<bool, FlashError> {
         let mut bytes = [0; HEADER_LEN];
-        window.read(image_at(self.start, slot), &mut bytes)?;
-        Ok(bytes == [0xFF; HEADER_LEN])
+        window.read(self.place.image(slot), &mut bytes)?;
+        Ok(holds_only(0xFF, &bytes))
     }
 
     /// Whether `slot` says what the slot before it says.
     pub(super) fn repeats(&self, window: &Window<'_>, slot: u16) -> Result<bool, FlashError> {
         let (mut before, mut bytes) = ([0; ENTRY_BODY_LEN], [0; ENTRY_BODY_LEN]);
-        let address = slot_at(self.start, slot);
+        let address = self.place.slot(slot);
         window.read(address.wrapping_sub(ENTRY_LEN as u32), &mut before)?;
         window.read(address, &mut bytes)?;
         Ok(before == bytes)
@@ -103,7 +111,7 @@ impl SectorLog {
     ) -> Result<(), FlashError> {
         let bytes = image.insert(HeaderBytes::EMPTY);
         if slot < IMAGE_SLOTS {
-            window.read(image_at(self.start, slot), &mut bytes.0)?;
+            window.read(self.place.image(slot), &mut bytes.0)?;
         }
         let known = Flags::KNOWN.union(Flags::RAW);
         if bytes.check(known).is_err() || bytes.header_crc32() != crc32 {
@@ -113,24 +121,20 @@ impl SectorLog {
     }
 }
 
-/// Where log slot `slot` of the record sector at `start` lies. An address that wraps is none of the window's.
-fn slot_at(start: u32, slot: u16) -> u32 {
-    start.wrapping_add(log_offset(slot))
-}
-
-/// Where image slot `slot` of the record sector at `start` lies.
-fn image_at(start: u32, slot: u8) -> u32 {
-    start.wrapping_add(image_offset(slot))
+/// Whether all of `bytes` are `byte`.
+#[inline(never)]
+fn holds_only(byte: u8, bytes: &[u8]) -> bool {
+    bytes.iter().all(|&it| it == byte)
 }
 
 /// Writes an entry and then its seal, and reads both back.
 pub(super) fn write_entry(
     window: &mut Window<'_>,
-    sector: u8,
+    place: Place,
     slot: u16,
     entry: &Entry,
 ) -> Result<(), FlashError> {
-    let address = slot_at(window.sector_start(sector)?, slot);
+    let address = place.slot(slot);
     let body = entry.encode();
     window.program(address, &body)?;
     window.program(address.wrapping_add(ENTRY_BODY_LEN as u32), &SEAL)?;
@@ -147,11 +151,11 @@ pub(super) fn write_entry(
 /// Writes a header into an image slot that was claimed for it.
 pub(super) fn write_image(
     window: &mut Window<'_>,
-    sector: u8,
+    place: Place,
     slot: u8,
     image: &HeaderBytes,
 ) -> Result<(), FlashError> {
-    let address = image_at(window.sector_start(sector)?, slot);
+    let address = place.image(slot);
     window.program(address, &image.0)?;
     let mut written = [0; HEADER_LEN];
     window.read(address, &mut written)?;
@@ -165,20 +169,19 @@ pub(super) fn write_image(
 /// Writes the sector header, then its seal run: from here on the sector counts.
 pub(super) fn write_header(
     window: &mut Window<'_>,
-    sector: u8,
+    place: Place,
     header: SectorHeader,
 ) -> Result<(), FlashError> {
-    let start = window.sector_start(sector)?;
-    window.program(start, &header.encode())?;
-    complete_seal_run(window, sector)
+    window.program(place.start, &header.encode())?;
+    complete_seal_run(window, place)
 }
 
 /// Programs what is left of the seal run. A cut in it leaves one word in doubt, and the others firm.
-pub(super) fn complete_seal_run(window: &mut Window<'_>, sector: u8) -> Result<(), FlashError> {
-    let address = window.sector_start(sector)?.wrapping_add(SEAL_RUN_OFFSET);
+pub(super) fn complete_seal_run(window: &mut Window<'_>, place: Place) -> Result<(), FlashError> {
+    let address = place.start.wrapping_add(SEAL_RUN_OFFSET);
     let mut run = [0; SEAL_RUN_LEN];
     window.read(address, &mut run)?;
-    if run == [0; SEAL_RUN_LEN] {
+    if holds_only(0, &run) {
         Ok(())
     } else {
         window.program(address, &[0; SEAL_RUN_LEN])
@@ -186,9 +189,9 @@ pub(super) fn complete_seal_run(window: &mut Window<'_>, sector: u8) -> Result<(
 }
 
 /// Makes the header of a sector worthless, so that no half-erased rest of it can be taken for a valid one.
-pub(super) fn kill(window: &mut Window<'_>, sector: u8) -> Result<(), FlashError> {
-    match SectorLog::new(window, sector)?.header {
-        Some(_) => window.program(window.sector_start(sector)?, &[0; SECTOR_HEADER_LEN]),
+pub(super) fn kill(window: &mut Window<'_>, place: Place) -> Result<(), FlashError> {
+    match SectorLog::new(window, place)?.header {
+        Some(_) => window.program(place.start, &[0; SECTOR_HEADER_LEN]),
         None => Ok(()),
     }
 }
@@ -196,15 +199,15 @@ pub(super) fn kill(window: &mut Window<'_>, sector: u8) -> Result<(), FlashError
 /// Erases the other sector if it could one day pass for one that is newer than ours, or no older.
 pub(super) fn discard_rival(
     window: &mut Window<'_>,
-    sector: u8,
+    place: Place,
     ours: SectorHeader,
 ) -> Result<(), FlashError> {
-    if SectorLog::new(window, sector)?
+    if SectorLog::new(window, place)?
         .header
         .is_some_and(|rival| !ours.is_newer_than(rival))
     {
-        kill(window, sector)?;
-        window.erase(sector)?;
+        kill(window, place)?;
+        window.erase(place.index)?;
     }
     Ok(())
 }
@@ -212,27 +215,25 @@ pub(super) fn discard_rival(
 /// Programs whatever is in `slots` to zero.
 pub(super) fn void(
     window: &mut Window<'_>,
-    sector: u8,
+    place: Place,
     slots: Range<u16>,
 ) -> Result<(), FlashError> {
-    let start = window.sector_start(sector)?;
     for slot in slots {
-        window.program(slot_at(start, slot), &[0; ENTRY_LEN])?;
+        window.program(place.slot(slot), &[0; ENTRY_LEN])?;
     }
     Ok(())
 }
 
 /// Programs slots from `slot` on to zero until one reads back as zero; the first slot after it.
-pub(super) fn burn(window: &mut Window<'_>, sector: u8, slot: u16) -> Result<u16, FlashError> {
-    let start = window.sector_start(sector)?;
+pub(super) fn burn(window: &mut Window<'_>, place: Place, slot: u16) -> Result<u16, FlashError> {
     if has(Defect::TornSlotReused) {
         return Ok(slot);
     }
     for slot in slot..LOG_SLOTS {
         let mut bytes = [0; ENTRY_LEN];
-        window.program(slot_at(start, slot), &bytes)?;
-        window.read(slot_at(start, slot), &mut bytes)?;
-        if bytes == [0; ENTRY_LEN] {
+        window.program(place.slot(slot), &bytes)?;
+        window.read(place.slot(slot), &mut bytes)?;
+        if holds_only(0, &bytes) {
             return Ok(slot.saturating_add(1));
         }
     }

@@ -28,7 +28,7 @@ use iap_protocol::record::{Entry, IMAGE_SLOTS, LOG_SLOTS, SectorHeader, Slot};
 
 use crate::defect::{Defect, has};
 use crate::flash::{Flash, FlashError, Window};
-use log::SectorLog;
+use log::{Place, SectorLog};
 pub use state::{Last, RecordState};
 
 /// Log slots that must be free before an update begins: claims, BEGUN, what a commit needs, and TOUCHED and DONE of every sector.
@@ -185,8 +185,8 @@ impl Record {
         let slot = self.next_image;
         self.append(desk, Entry::Claimed { slot }, None)?;
         self.next_image = slot.saturating_add(1);
-        let sector = self.active_sector(desk);
-        log::write_image(&mut desk.window, sector, slot, image)?;
+        let place = self.active_place(desk);
+        log::write_image(&mut desk.window, place, slot, image)?;
         Ok(slot)
     }
 
@@ -211,9 +211,9 @@ impl Record {
     }
 
     fn append_to_active(&mut self, desk: &mut Desk<'_>, entry: &Entry) -> Result<(), FlashError> {
-        let sector = self.active_sector(desk);
-        let written = log::write_entry(&mut desk.window, sector, self.next_slot, entry);
-        let log = SectorLog::new(&desk.window, sector)?;
+        let place = self.active_place(desk);
+        let written = log::write_entry(&mut desk.window, place, self.next_slot, entry);
+        let log = SectorLog::new(&desk.window, place)?;
         // A supply that sinks in the middle of an entry leaves a slot that no other entry may go into.
         if !matches!(log.slot(&desk.window, self.next_slot)?, Slot::Blank) {
             self.next_slot = self.next_slot.saturating_add(1);
@@ -229,19 +229,19 @@ impl Record {
         if self.active.is_none() || self.unproven {
             self.move_to_other_sector(desk)?;
             (self.unproven, self.doubt) = (false, Doubt::default());
-            let rival = self.other_sector(desk);
+            let rival = self.other_place(desk);
             log::discard_rival(&mut desk.window, rival, self.head)?;
             self.open = true;
             return Ok(());
         }
-        let (sector, other) = (self.active_sector(desk), self.other_sector(desk));
-        log::complete_seal_run(&mut desk.window, sector)?;
+        let (place, other) = (self.active_place(desk), self.other_place(desk));
+        log::complete_seal_run(&mut desk.window, place)?;
         log::discard_rival(&mut desk.window, other, self.head)?;
         if let Some(slot) = self.doubt.void {
-            log::void(&mut desk.window, sector, slot..self.next_slot)?;
+            log::void(&mut desk.window, place, slot..self.next_slot)?;
             self.doubt.void = None;
         }
-        self.next_slot = log::burn(&mut desk.window, sector, self.next_slot)?;
+        self.next_slot = log::burn(&mut desk.window, place, self.next_slot)?;
         if let Some(entry) = &self.doubt.renew {
             if self.next_slot.saturating_add(2) > LOG_SLOTS {
                 self.move_to_other_sector(desk)?;
@@ -272,19 +272,16 @@ impl Record {
     #[inline(never)]
     fn move_to_other_sector(&mut self, desk: &mut Desk<'_>) -> Result<(), FlashError> {
         let target = self.active.map_or(0, other);
-        let (sector, rival) = (
-            desk.record_sector(target),
-            desk.record_sector(other(target)),
-        );
+        let (place, rival) = (desk.place(target), desk.place(other(target)));
         let window = &mut desk.window;
-        log::kill(window, sector)?;
-        window.erase(sector)?;
+        log::kill(window, place)?;
+        window.erase(place.index)?;
         if has(Defect::RecordErasedBeforeCopy) {
-            window.erase(rival)?;
+            window.erase(rival.index)?;
         }
         let head = self.head.successor();
         if has(Defect::RecordHeaderFirst) {
-            log::write_header(window, sector, head)?;
+            log::write_header(window, place, head)?;
         }
         let state = &self.state;
         let counter = Entry::Counter {
@@ -295,7 +292,7 @@ impl Record {
             let slot: u16 = next;
             next = slot.saturating_add(1);
             last = entry;
-            log::write_entry(window, sector, slot, &last)
+            log::write_entry(window, place, slot, &last)
         };
         if !has(Defect::CounterAfterHeader) {
             put(window, counter)?;
@@ -308,7 +305,7 @@ impl Record {
         let (slot, mut header_crc32) = (0, 0);
         if let Some(image) = &state.image {
             put(window, Entry::Claimed { slot })?;
-            log::write_image(window, sector, slot, image)?;
+            log::write_image(window, place, slot, image)?;
             header_crc32 = image.header_crc32();
         }
         // An image that cannot be read any more is no reason to forget that an update began: with the bare rule the rest of it would start.
@@ -325,15 +322,15 @@ impl Record {
             put(window, Entry::Done { sector })?;
         }
         // The last entry is settled like every other one: the slot before it says the same.
-        log::write_entry(window, sector, next, &last)?;
+        log::write_entry(window, place, next, &last)?;
         next = next.saturating_add(1);
-        log::write_header(window, sector, head)?;
+        log::write_header(window, place, head)?;
         if has(Defect::CounterAfterHeader) {
-            log::write_entry(window, sector, next, &counter)?;
+            log::write_entry(window, place, next, &counter)?;
             next = next.saturating_add(1);
         }
         // Whoever reads anything here that the move did not write knows that the move was finished.
-        self.next_slot = log::burn(window, sector, next)?;
+        self.next_slot = log::burn(window, place, next)?;
         self.head = head;
         self.active = Some(target);
         self.next_image = u8::from(self.state.image.is_some());
@@ -342,12 +339,12 @@ impl Record {
         Ok(())
     }
 
-    fn active_sector(&self, desk: &Desk<'_>) -> u8 {
-        desk.record_sector(self.active.unwrap_or(0))
+    fn active_place(&self, desk: &Desk<'_>) -> Place {
+        desk.place(self.active.unwrap_or(0))
     }
 
-    fn other_sector(&self, desk: &Desk<'_>) -> u8 {
-        desk.record_sector(other(self.active.unwrap_or(0)))
+    fn other_place(&self, desk: &Desk<'_>) -> Place {
+        desk.place(other(self.active.unwrap_or(0)))
     }
 }
 
@@ -360,20 +357,27 @@ fn other(index: usize) -> usize {
 struct Desk<'a> {
     window: Window<'a>,
     map: &'a MemoryMap,
+    places: [Place; 2],
 }
 
 impl<'a> Desk<'a> {
     #[inline(never)]
     fn new(flash: &'a mut dyn Flash, map: &'a MemoryMap) -> Self {
         let sectors = map.record_sectors.into_iter().collect();
+        // A sector that the map does not have lies nowhere: at 0 there is no flash to be read or written.
+        let start = |index| map.flash.sector(index).map_or(0, |it| it.region.start);
         Self {
             window: Window::new(flash, &map.flash, sectors),
             map,
+            places: map.record_sectors.map(|index| Place {
+                index,
+                start: start(index),
+            }),
         }
     }
 
-    fn record_sector(&self, index: usize) -> u8 {
-        let [first, second] = self.map.record_sectors;
+    fn place(&self, index: usize) -> Place {
+        let [first, second] = self.places;
         if index == 0 { first } else { second }
     }
 }

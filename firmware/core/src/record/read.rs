@@ -1,7 +1,7 @@
 //! Reading the record: which of the two sectors counts, and what its entries say. Writes nothing.
 
 use iap_protocol::memory::{MemoryMap, SectorSet};
-use iap_protocol::record::{Entry, IMAGE_SLOTS, Seal, Slot};
+use iap_protocol::record::{Entry, IMAGE_SLOTS, LOG_SLOTS, Seal, Slot};
 
 use super::log::SectorLog;
 use super::{Desk, Last, Record};
@@ -21,8 +21,8 @@ impl Record {
     #[inline(never)]
     pub fn read(&mut self, flash: &mut dyn Flash, map: &MemoryMap) -> Result<(), FlashError> {
         let desk = &mut Desk::new(flash, map);
-        for (index, sector) in map.record_sectors.into_iter().enumerate() {
-            let log = SectorLog::new(&desk.window, sector)?;
+        for (index, place) in desk.places.into_iter().enumerate() {
+            let log = SectorLog::new(&desk.window, place)?;
             let Some(head) = log.firm_header() else {
                 continue;
             };
@@ -47,12 +47,17 @@ impl Record {
 
     fn replay(&mut self, desk: &Desk<'_>) -> Result<(), FlashError> {
         let window = &desk.window;
-        let log = SectorLog::new(window, self.active_sector(desk))?;
+        let log = SectorLog::new(window, self.active_place(desk))?;
         self.state.touched = SectorSet::EMPTY;
-        self.next_slot = log.next_slot(window)?;
+        self.next_slot = 0;
         let (mut last, mut last_slot, mut is_settled) = (None, None, false);
-        for slot in 0..self.next_slot {
-            let entry = match log.slot(window, slot)? {
+        for slot in 0..LOG_SLOTS {
+            let read = log.slot(window, slot)?;
+            if !matches!(read, Slot::Blank) {
+                // Blank slots do not end the log.
+                self.next_slot = slot.saturating_add(1);
+            }
+            let entry = match read {
                 Slot::Valid(entry, Seal::Torn | Seal::Sealed) => entry,
                 Slot::Valid(entry, Seal::Blank) if has(Defect::UnsealedEntry) => entry,
                 Slot::Blank => continue,
