@@ -72,12 +72,27 @@ fn literals(source: &str, texts: &mut Vec<Vec<u8>>) {
     let table = table.filter(|line| line.starts_with(|c: char| c.is_ascii_digit()));
     let table = table.filter_map(|line| line.find('"').map(|at| &line[at..]));
     for rest in packed.chain(table) {
-        // A text has no quotes in it.
-        let text = rest.strip_prefix('"').and_then(|rest| rest.split_once('"'));
-        if let Some((text, _)) = text.filter(|(text, _)| text.is_ascii()) {
-            texts.push(with_placeholders(&text.replace("\\\n", "")));
+        let text = rest.strip_prefix('"').map(unescaped);
+        if let Some(text) = text.filter(|text| text.is_ascii()) {
+            texts.push(with_placeholders(&text));
         }
     }
+}
+
+/// What a literal says that begins here, behind its quote.
+fn unescaped(literal: &str) -> String {
+    let (mut text, mut rest) = (String::new(), literal.chars());
+    while let Some(c) = rest.next().filter(|&c| c != '"') {
+        match if c == '\\' { rest.next() } else { None } {
+            None => text.push(c),
+            Some('n') => text.push('\n'),
+            Some('r') => text.push('\r'),
+            // A line that goes on behind the next one's indentation.
+            Some('\n') => rest = rest.as_str().trim_start().chars(),
+            Some(other) => text.push(other),
+        }
+    }
+    text
 }
 
 /// As `packed!` does it, so that no pair is made of half a placeholder.
@@ -96,10 +111,7 @@ fn pack(texts: &mut [Vec<u8>]) -> Vec<[u8; 2]> {
     while pairs.len() < MAX_PAIRS {
         let mut counts = BTreeMap::<[u8; 2], usize>::new();
         for pair in texts.iter().flat_map(|text| text.windows(2)) {
-            // Line ends and control characters of others are not packed.
-            if pair.iter().all(|byte| matches!(byte, 1..=5 | b' '..)) {
-                *counts.entry([pair[0], pair[1]]).or_default() += 1;
-            }
+            *counts.entry([pair[0], pair[1]]).or_default() += 1;
         }
         let best = counts.into_iter().max_by_key(|&(_, count)| count);
         let Some((pair, _)) = best.filter(|&(_, count)| count >= MIN_COUNT) else {
@@ -159,10 +171,10 @@ mod tests {
 
     #[test]
     fn literals_are_found_in_packed_and_in_the_table_of_codes() {
-        let source = "f(packed!(\"{d} bytes\"), \"other\");\n    4 Empty 422 2 \"the file is empty\",\npacked!(\n  \"a\\\nb\",";
+        let source = "f(packed!(\"{d} bytes\"), \"other\");\n    4 Empty 422 2 \"the file is empty\",\npacked!(\n  \"a\\\n  b\\r\\n\\\"c\",";
         let mut texts = Vec::new();
         literals(source, &mut texts);
-        let expected = ["\u{1} bytes", "ab", "the file is empty"];
+        let expected = ["\u{1} bytes", "ab\r\n\"c", "the file is empty"];
         assert_eq!(texts, expected.map(|text| text.as_bytes().to_vec()));
     }
 }
