@@ -35,12 +35,18 @@ impl Region {
 
     /// Whether `address` lies inside.
     pub const fn contains(&self, address: u32) -> bool {
-        address >= self.start && (address as u64) < self.end()
+        match address.checked_sub(self.start) {
+            Some(offset) => offset < self.len,
+            None => false,
+        }
     }
 
     /// Whether all of `other` lies inside; an empty region lies inside where its start does, or at the end.
     pub const fn contains_region(&self, other: &Region) -> bool {
-        other.start >= self.start && other.end() <= self.end()
+        match other.start.checked_sub(self.start) {
+            Some(offset) => offset <= self.len && other.len <= self.len.wrapping_sub(offset),
+            None => false,
+        }
     }
 
     /// The offsets in `payload` of what both share; empty at an end of it where they share nothing.
@@ -61,7 +67,7 @@ impl Region {
     /// Whether the two share an address; an empty region shares none.
     pub const fn overlaps(&self, other: &Region) -> bool {
         let both = self.len > 0 && other.len > 0;
-        both && (self.start as u64) < other.end() && (other.start as u64) < self.end()
+        both && (self.contains(other.start) || other.contains(self.start))
     }
 }
 
@@ -418,6 +424,27 @@ pub(crate) mod tests {
                 Region::default(),
             ],
             vector_count: 98,
+        }
+    }
+
+    #[test]
+    fn regions_are_compared_as_if_addresses_had_64_bits() {
+        let edges = [0, 1, 2, 0x8000_0000, u32::MAX - 1, u32::MAX];
+        let pairs = edges.map(|start| edges.map(|len| Region::new(start, len)));
+        let regions = pairs.as_flattened();
+        for a in regions {
+            let (start, end) = (u64::from(a.start), a.end());
+            for address in edges {
+                let inside = (start..end).contains(&address.into());
+                assert_eq!(a.contains(address), inside, "{a} {address:#x}");
+            }
+            for b in regions {
+                let (from, to) = (u64::from(b.start), b.end());
+                let inside = from >= start && to <= end;
+                assert_eq!(a.contains_region(b), inside, "{a} {b}");
+                let shared = start.max(from) < end.min(to);
+                assert_eq!(a.overlaps(b), shared, "{a} {b}");
+            }
         }
     }
 

@@ -94,6 +94,9 @@ impl fmt::Display for VectorFault {
 
 impl core::error::Error for VectorFault {}
 
+/// What is looked at: the table as a whole, its alignment, and its words.
+const CHECKS: u16 = 2 + SYSTEM_VECTORS as u16;
+
 /// Every fault of the system vectors of an image that goes to `image` and begins with `start`, in the order of the table. The
 /// firmware acts on the first, `iapctl verify-image` shows all.
 pub fn faults<'a>(
@@ -101,29 +104,28 @@ pub fn faults<'a>(
     image: Region,
     map: &'a MemoryMap,
 ) -> impl Iterator<Item = VectorFault> + 'a {
+    (0..CHECKS).filter_map(move |check| fault(check, start, image, map))
+}
+
+fn fault(check: u16, start: &[u8], image: Region, map: &MemoryMap) -> Option<VectorFault> {
     let readable = start.len() >= SYSTEM_VECTORS_LEN && image.len as usize >= SYSTEM_VECTORS_LEN;
     let word0 = u32_at(start, 0);
-    let blank = readable && matches!(word0, 0 | u32::MAX);
-    let about_all = [
-        (!readable).then_some(VectorFault::Missing(image.len)),
-        blank.then_some(VectorFault::Blank(word0)),
-        (!image.start.is_multiple_of(VECTOR_TABLE_ALIGNMENT))
-            .then_some(VectorFault::Misaligned(image.start)),
-    ];
-    let last = if readable && !blank {
-        SYSTEM_VECTORS
-    } else {
-        0
-    };
-    let words = (0..last as u16).map(move |number| {
-        let word = u32_at(start, nth(0, number.into(), 4));
-        match number {
-            0 => stack_fault(word, map),
-            1 => reset_fault(word, image),
-            _ => handler_fault(number, word, image, map),
+    let has_words = readable && !matches!(word0, 0 | u32::MAX);
+    let number = match check {
+        0 if !readable => return Some(VectorFault::Missing(image.len)),
+        0 if !has_words => return Some(VectorFault::Blank(word0)),
+        1 if !image.start.is_multiple_of(VECTOR_TABLE_ALIGNMENT) => {
+            return Some(VectorFault::Misaligned(image.start));
         }
-    });
-    about_all.into_iter().chain(words).flatten()
+        2.. if has_words => check.wrapping_sub(2),
+        _ => return None,
+    };
+    let word = u32_at(start, nth(0, number.into(), 4));
+    match number {
+        0 => stack_fault(word, map),
+        1 => reset_fault(word, image),
+        _ => handler_fault(number, word, image, map),
+    }
 }
 
 /// The first fault, if any.
@@ -135,7 +137,7 @@ fn stack_fault(sp: u32, map: &MemoryMap) -> Option<VectorFault> {
     // A stack grows down from below its initial value: the end of RAM is legal, the first byte of RAM leaves no room.
     let inside = map
         .ram_regions()
-        .any(|ram| sp > ram.start && u64::from(sp) <= ram.end());
+        .any(|ram| ram.contains(sp.wrapping_sub(1)));
     match sp {
         _ if !inside => Some(VectorFault::StackOutsideRam(sp)),
         _ if !sp.is_multiple_of(4) => Some(VectorFault::StackMisaligned(sp)),
