@@ -1,4 +1,4 @@
-//! What must hold after a cut: design.md section 5's invariant, boot after boot, and a push that mends everything.
+//! What must hold after a cut: the invariant of `firmware/core/SAFETY.md`, boot after boot, and a push that mends everything.
 
 use iap_core::boot::{self, BootInputs, Decision};
 use iap_core::record::RecordState;
