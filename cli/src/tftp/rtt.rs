@@ -22,6 +22,8 @@ struct Estimate {
     smoothed: Duration,
     variation: Duration,
     least: Duration,
+    /// What follows from the others: it is asked for several times per block, and they change once.
+    timeout: Duration,
 }
 
 impl Estimator {
@@ -35,11 +37,7 @@ impl Estimator {
         self.estimate = Some(match self.estimate {
             // A sample far below the estimate shows that the estimate was made while the peer was erasing.
             Some(estimate) if sample >= estimate.smoothed / 4 => estimate.updated(sample),
-            _ => Estimate {
-                smoothed: sample,
-                variation: sample / 2,
-                least: sample,
-            },
+            _ => Estimate::new(sample, sample / 2, sample),
         });
     }
 
@@ -62,24 +60,32 @@ impl Estimator {
 
     /// How long to wait for an acknowledgement after `backoff` timeouts in a row.
     pub(crate) fn timeout(&self, backoff: u32) -> Duration {
-        let first = self.estimate.map_or(FIRST_TIMEOUT, |estimate| {
-            estimate.smoothed + GRANULARITY.max(4 * estimate.variation)
-        });
-        first
-            .max(MIN_TIMEOUT)
-            .saturating_mul(1 << backoff.min(16))
-            .min(MAX_TIMEOUT)
+        let first = self
+            .estimate
+            .map_or(FIRST_TIMEOUT, |estimate| estimate.timeout);
+        match backoff {
+            0 => first,
+            _ => first.saturating_mul(1 << backoff.min(16)).min(MAX_TIMEOUT),
+        }
     }
 }
 
 impl Estimate {
+    fn new(smoothed: Duration, variation: Duration, least: Duration) -> Self {
+        let timeout = smoothed + GRANULARITY.max(4 * variation);
+        Self {
+            smoothed,
+            variation,
+            least,
+            timeout: timeout.clamp(MIN_TIMEOUT, MAX_TIMEOUT),
+        }
+    }
+
     /// RFC 6298 section 2.3, with alpha 1/8 and beta 1/4.
     fn updated(self, sample: Duration) -> Self {
-        Self {
-            variation: (3 * self.variation + self.smoothed.abs_diff(sample)) / 4,
-            smoothed: (7 * self.smoothed + sample) / 8,
-            least: self.least.min(sample),
-        }
+        let variation = (3 * self.variation + self.smoothed.abs_diff(sample)) / 4;
+        let smoothed = (7 * self.smoothed + sample) / 8;
+        Self::new(smoothed, variation, self.least.min(sample))
     }
 }
 

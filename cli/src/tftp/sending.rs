@@ -79,7 +79,8 @@ struct Burst {
     size: u64,
     max: u64,
     left: u64,
-    resume_at: Duration,
+    /// When its last block left.
+    sent_at: Duration,
     /// Factor for the pause, above 1 when even single blocks are too many.
     stretch: u32,
     /// Rounds in a row that lost one of their first `max` blocks.
@@ -111,7 +112,7 @@ impl Sending {
                 size: max,
                 max,
                 left: max,
-                resume_at: now,
+                sent_at: now,
                 stretch: 1,
                 lossy_rounds: 0,
                 most: 0,
@@ -175,7 +176,7 @@ impl Sending {
             return if ready {
                 self.sent_at
             } else {
-                self.burst.resume_at
+                self.resume_at()
             };
         }
         self.timeout_at()
@@ -212,12 +213,18 @@ impl Sending {
     }
 
     fn take_next(&mut self, now: Duration) -> Option<u64> {
-        if self.next > self.window_end() || !self.burst.take(now, self.pause()) {
+        if self.next > self.window_end() || (self.burst.left == 0 && now < self.resume_at()) {
             return None;
         }
+        self.burst.take(now);
         let block = self.next;
         self.next = block.saturating_add(1);
         Some(block)
+    }
+
+    /// When the next burst may begin.
+    fn resume_at(&self) -> Duration {
+        self.burst.sent_at.saturating_add(self.pause())
     }
 
     /// The pauses of a window take half a round trip in all, unless its bursts are single blocks and still too many.
@@ -257,7 +264,7 @@ impl Sending {
             ambiguous_to: self.highest,
             believed: self.round.believed,
         };
-        self.burst.restart(now);
+        self.burst.restart();
     }
 
     /// Takes an acknowledgement; true if it was new.
@@ -333,22 +340,17 @@ impl Sending {
 }
 
 impl Burst {
-    /// Whether one more block may go now.
-    fn take(&mut self, now: Duration, pause: Duration) -> bool {
+    /// One more block goes, as the first of the next burst if this one is over.
+    fn take(&mut self, now: Duration) {
         if self.left == 0 {
-            if now < self.resume_at {
-                return false;
-            }
             self.left = self.size;
         }
         self.left = self.left.saturating_sub(1);
-        self.resume_at = now + pause;
-        true
+        self.sent_at = now;
     }
 
-    fn restart(&mut self, now: Duration) {
+    fn restart(&mut self) {
         self.left = self.size;
-        self.resume_at = now;
     }
 
     /// A round lost the block after so many. Where the receiver's buffer was full smaller bursts help, and what got through is what it
