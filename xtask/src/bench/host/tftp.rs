@@ -59,7 +59,7 @@ struct Transfer<'a> {
 pub(super) fn loopback_rows(bench: &mut Bench<'_>) -> Result<()> {
     for (mode_name, mode) in MODES {
         for (size_name, size) in SIZES {
-            let case = format!("TFTP put {size_name}, {mode_name}");
+            let case = format!("TFTP put {size_name}, {mode_name}, loopback");
             if bench.wants(&case) {
                 let content = noise(size);
                 let file = bench.file("put", &content)?;
