@@ -1,22 +1,16 @@
 //! The progress of the only board of a command.
 
-use std::cell::{Cell, RefCell};
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::cell::{Cell, OnceCell};
 use std::time::{Duration, Instant};
 
-use console::{Term, measure_text_width};
 use iap_protocol::memory::Size;
+use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Show;
-use super::canvas::Canvas;
-use super::screen::{Frame, Standing};
 use crate::board::Target;
 use crate::output::Output;
 
 const BETWEEN_LINES: Duration = Duration::from_secs(5);
-const BETWEEN_FRAMES: Duration = Duration::from_millis(100);
 
 /// Nothing is shown: scripts are reading.
 pub struct Quiet;
@@ -26,103 +20,51 @@ impl Show for Quiet {
     fn doing(&self, _: &str) {}
 }
 
-/// A row on a terminal, while the transfer lasts. A thread draws it: what waits for the board waits in the kernel, and the seconds go on.
+/// A bar on a terminal, while the transfer lasts.
 pub struct Bar {
-    state: Arc<Mutex<State>>,
-    drawing: RefCell<Option<Drawing>>,
-}
-
-struct State {
     name: String,
-    begun_at: Instant,
-    bytes: u64,
-    total: u64,
-    doing: String,
-}
-
-struct Drawing {
-    over: mpsc::Sender<()>,
-    thread: JoinHandle<()>,
+    bar: OnceCell<ProgressBar>,
 }
 
 impl Bar {
     /// A bar for a board.
     pub fn new(target: &Target) -> Self {
-        let state = State {
-            name: target.to_string(),
-            begun_at: Instant::now(),
-            bytes: 0,
-            total: 0,
-            doing: String::new(),
-        };
         Self {
-            state: Arc::new(Mutex::new(state)),
-            drawing: RefCell::default(),
+            name: target.to_string(),
+            bar: OnceCell::new(),
         }
-    }
-
-    fn change(&self, change: impl FnOnce(&mut State)) {
-        change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }
 
 impl Show for Bar {
     fn total(&self, bytes: u64) {
-        self.change(|state| {
-            state.total = bytes;
-            state.begun_at = Instant::now();
-        });
-        let (over, is_over) = mpsc::channel();
-        let state = Arc::clone(&self.state);
-        let thread = thread::Builder::new().spawn(move || draw(&state, &is_over));
-        // Without a thread nothing is seen, and the transfer goes on.
-        let drawing = thread.ok().map(|thread| Drawing { over, thread });
-        self.drawing.replace(drawing);
+        let template = "{prefix} [{bar:30}] {bytes}/{total_bytes} {elapsed} {msg}";
+        let style = ProgressStyle::with_template(template)
+            .unwrap_or_else(|_| ProgressStyle::default_bar())
+            .progress_chars("=> ");
+        let bar = ProgressBar::new(bytes).with_style(style);
+        bar.set_prefix(self.name.clone());
+        bar.enable_steady_tick(Duration::from_millis(200));
+        // One transfer, one bar.
+        let _ = self.bar.set(bar);
     }
 
     fn bytes(&self, bytes: u64) {
-        self.change(|state| state.bytes = bytes);
+        if let Some(bar) = self.bar.get() {
+            bar.set_position(bytes);
+        }
     }
 
     fn doing(&self, what: &str) {
-        self.change(|state| what.clone_into(&mut state.doing));
+        if let Some(bar) = self.bar.get() {
+            bar.set_message(what.to_owned());
+        }
     }
 
     fn over(&self) {
-        if let Some(Drawing { over, thread }) = self.drawing.take() {
-            drop(over);
-            // It has nothing to say.
-            let _ = thread.join();
+        if let Some(bar) = self.bar.get() {
+            bar.finish_and_clear();
         }
-    }
-}
-
-/// Draws until the other end of the channel is gone, then leaves the terminal as it was.
-fn draw(state: &Mutex<State>, is_over: &mpsc::Receiver<()>) {
-    let (term, canvas) = (Term::stderr(), Canvas::default());
-    loop {
-        let line = state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .line(&term);
-        canvas.draw(vec![line]);
-        if is_over.recv_timeout(BETWEEN_FRAMES) != Err(RecvTimeoutError::Timeout) {
-            break;
-        }
-    }
-    canvas.clear();
-}
-
-impl State {
-    fn line(&self, term: &Term) -> String {
-        let frame = Frame::of(term, measure_text_width(&self.name));
-        frame.cut(&frame.standing(&Standing {
-            name: &self.name,
-            elapsed: self.begun_at.elapsed(),
-            bytes: self.bytes,
-            total: self.total,
-            doing: &self.doing,
-        }))
     }
 }
 

@@ -1,11 +1,10 @@
 //! How transfers are shown. A [`View`] makes of a transfer's events what is worth showing: how many bytes, and what the board does. Where
 //! that goes is a [`Show`]: a bar on a terminal, a few lines elsewhere, a row among those of other boards, lines for scripts, or nothing.
 //!
-//! Only this module draws on the terminal.
+//! Only this module knows indicatif.
 
 mod alone;
 mod among;
-mod canvas;
 mod screen;
 
 use std::cell::{Cell, RefCell};

@@ -1,12 +1,14 @@
 //! A terminal with a row for each board at work, as many as fit, and a line about all of them.
+//!
+//! One bar of indicatif with several lines: they are drawn together, and no row needs a thread to move.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use console::{Term, measure_text_width, truncate_str};
+use indicatif::{ProgressBar, ProgressStyle};
 
 use super::among::Row;
-use super::canvas::Canvas;
 use crate::board::Target;
 use crate::output::Output;
 
@@ -24,7 +26,7 @@ pub(super) struct Counts {
 }
 
 pub(super) struct Screen {
-    canvas: Canvas,
+    bar: ProgressBar,
     term: Term,
     name_width: usize,
     begun_at: Instant,
@@ -39,8 +41,10 @@ impl Screen {
         let names = targets
             .iter()
             .map(|target| target.to_string().chars().count());
+        let style = ProgressStyle::with_template("{msg}");
         Some(Self {
-            canvas: Canvas::default(),
+            bar: ProgressBar::new(0)
+                .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())),
             term: Term::stderr(),
             name_width: names.max().unwrap_or(0).min(MAX_NAME),
             begun_at: Instant::now(),
@@ -53,48 +57,35 @@ impl Screen {
         counts: Counts,
         is_ending: bool,
     ) {
-        let frame = Frame::of(&self.term, self.name_width);
+        let (height, width) = self.term.size();
+        let frame = Frame {
+            width: usize::from(width),
+            height: usize::from(height),
+            name_width: self.name_width,
+        };
         let lines = frame.lines(rows, counts, self.begun_at.elapsed(), is_ending);
-        self.canvas.draw(lines);
+        self.bar.set_message(lines.join("\n"));
     }
 
     /// A line that stays, as far as it fits: the table has all of it.
     pub(super) fn line(&self, text: &str) {
         let width = usize::from(self.term.size().1).saturating_sub(1);
-        self.canvas.line(&truncate_str(text, width, "…"));
+        self.bar.println(truncate_str(text, width, "…"));
     }
 
     pub(super) fn clear(&self) {
-        self.canvas.clear();
+        self.bar.finish_and_clear();
     }
 }
 
 /// What fits.
-pub(super) struct Frame {
+struct Frame {
     width: usize,
     height: usize,
     name_width: usize,
 }
 
-/// How far a board is.
-pub(super) struct Standing<'a> {
-    pub(super) name: &'a str,
-    pub(super) elapsed: Duration,
-    pub(super) bytes: u64,
-    pub(super) total: u64,
-    pub(super) doing: &'a str,
-}
-
 impl Frame {
-    pub(super) fn of(term: &Term, name_width: usize) -> Self {
-        let (height, width) = term.size();
-        Self {
-            width: width.into(),
-            height: height.into(),
-            name_width,
-        }
-    }
-
     fn lines<'a>(
         &self,
         rows: impl ExactSizeIterator<Item = &'a Row>,
@@ -107,33 +98,23 @@ impl Frame {
         let mut lines: Vec<String> = rows.take(room).map(|row| self.row(row)).collect();
         let hidden = active.saturating_sub(lines.len());
         lines.push(summary(counts, active, hidden, elapsed, is_ending));
-        lines.iter().map(|line| self.cut(line)).collect()
-    }
-
-    /// One column is left free: a full line would make some terminals wrap.
-    pub(super) fn cut(&self, line: &str) -> String {
+        // One column is left free: a full line would make some terminals wrap.
         let width = self.width.saturating_sub(1).max(1);
-        truncate_str(line, width, "…").into_owned()
+        (lines.iter())
+            .map(|line| truncate_str(line, width, "…").into_owned())
+            .collect()
     }
 
     fn row(&self, row: &Row) -> String {
-        self.standing(&Standing {
-            name: &row.name,
-            elapsed: row.begun_at.elapsed(),
-            bytes: row.bytes.get(),
-            total: row.total.get(),
-            doing: &row.doing.borrow(),
-        })
-    }
-
-    pub(super) fn standing(&self, board: &Standing<'_>) -> String {
-        let name = truncate_str(board.name, self.name_width, "…");
+        let name = truncate_str(&row.name, self.name_width, "…");
         let pad = " ".repeat(self.name_width.saturating_sub(measure_text_width(&name)));
-        let (seconds, doing) = (board.elapsed.as_secs(), board.doing);
-        if board.total == 0 {
+        let (bytes, total) = (row.bytes.get(), row.total.get());
+        let seconds = row.begun_at.elapsed().as_secs();
+        let doing = row.doing.borrow();
+        if total == 0 {
             return format!("{name}{pad} {seconds:>3} s  {doing}");
         }
-        let percent = board.bytes.saturating_mul(100) / board.total;
+        let percent = bytes.saturating_mul(100) / total;
         let bar = match self.width.saturating_sub(self.name_width) {
             0..42 => String::new(),
             42..72 => bar(percent, 10),
