@@ -1,6 +1,7 @@
 //! `cargo xtask sweep`: power cuts at every flash operation of an update on the virtual flash, also in updates that iapctl's own clients
 //! send, and with `--emulator` at some hundred of the shipped binary's.
 
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::Result;
@@ -10,6 +11,8 @@ use crate::firmware;
 
 /// The board whose firmware is tried on the emulator.
 const BOARD: &str = "stm324xg-eval";
+/// The same with policy `signed`.
+const SIGNED: &str = "firmware/stm32f407/stm324xg-eval-signed.toml";
 
 /// Passed on to the sweep.
 #[derive(clap::Args)]
@@ -33,10 +36,14 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
 fn on_the_emulator(options: &Options) -> Result<()> {
     let mut sweep = example("iap-emulator", "power_cuts");
-    firmware::run(&firmware::Options::board(BOARD))?;
-    let folder = command::target_folder().join("firmware").join(BOARD);
-    sweep.args(["--profile", BOARD, "--firmware"]);
-    sweep.arg(folder.join("iap.elf"));
+    for (profile, prefix) in [(BOARD, ""), (SIGNED, "signed-")] {
+        firmware::run(&firmware::Options::board(profile))?;
+        let stem = Path::new(profile).file_stem().unwrap_or_default();
+        let folder = command::target_folder().join("firmware").join(stem);
+        sweep.args([format!("--{prefix}profile"), profile.to_owned()]);
+        sweep.arg(format!("--{prefix}firmware"));
+        sweep.arg(folder.join("iap.elf"));
+    }
     execute(sweep.args(&options.arguments))
 }
 

@@ -7,6 +7,7 @@ use std::time::Instant;
 use clap::Parser;
 use iap_emulator::sweep::{self, Firmware};
 use iap_sim::sweep::start::Kind;
+use iap_sim::sweep::tally::Tally;
 
 /// Cut the power at operations of an update of the firmware's own binary, and judge what is left
 #[derive(Parser)]
@@ -17,13 +18,19 @@ struct Arguments {
     /// The firmware
     #[arg(long)]
     firmware: PathBuf,
+    /// Profile of a board that checks signatures
+    #[arg(long)]
+    signed_profile: String,
+    /// Its firmware
+    #[arg(long)]
+    signed_firmware: PathBuf,
     /// Where everything random comes from
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Threads, one per core if not given
     #[arg(long)]
     threads: Option<usize>,
-    /// Cuts of an update of a board with an application; a third as many from each other state
+    /// Cuts of an update of a board with an application and policy `open`; a third as many or fewer of each other kind
     #[arg(long, default_value_t = 220)]
     cuts: usize,
 }
@@ -33,38 +40,32 @@ fn main() -> anyhow::Result<ExitCode> {
     let threads = arguments
         .threads
         .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
-    let firmware = Firmware::load(&arguments.profile, &arguments.firmware)?;
+    let open = Firmware::load(&arguments.profile, &arguments.firmware)?;
+    let signed = Firmware::load(&arguments.signed_profile, &arguments.signed_firmware)?;
     // A panic is counted and told as a violation.
     std::panic::set_hook(Box::new(|_| {}));
-    println!(
-        "seed {}, {threads} threads, {}",
-        arguments.seed,
-        arguments.firmware.display()
-    );
-    let mut is_good = true;
-    for (kind, cuts) in [
-        (Kind::Application, arguments.cuts),
-        (Kind::RecordFull, arguments.cuts / 3),
-        (Kind::InterruptedSame, arguments.cuts / 3),
-    ] {
+    println!("seed {}, {threads} threads", arguments.seed);
+    let (all, some) = (arguments.cuts, arguments.cuts / 3);
+    let parts = [
+        ("policy open", &open, Kind::Application, all),
+        ("policy open", &open, Kind::RecordFull, some),
+        ("policy open", &open, Kind::InterruptedSame, some),
+        // Longer images, and signatures: the emulated chip takes its time for both.
+        ("policy open", &open, Kind::Partial, some / 3),
+        ("policy signed", &signed, Kind::Application, some / 2),
+        ("policy signed", &signed, Kind::RecordFull, some / 6),
+        ("policy signed", &signed, Kind::Partial, some / 6),
+    ];
+    let (mut sum, all_begun) = (Tally::default(), Instant::now());
+    for (policy, firmware, kind, cuts) in parts {
         let begun = Instant::now();
-        let tally = sweep::run(&firmware, &[kind], cuts, arguments.seed, threads);
-        let title = format!("shipped binary, {kind:?}");
-        println!(
-            "{title}: {} cuts planned, {} fired; {} boots, {} pushes mended; {} violations; {} s",
-            tally.planned,
-            tally.fired,
-            tally.boots,
-            tally.pushes,
-            tally.violations,
-            begun.elapsed().as_secs()
-        );
-        for violation in &tally.first {
-            println!("  violation: {violation}");
-        }
-        is_good &= tally.is_good();
+        let tally = sweep::run(firmware, &[kind], cuts, arguments.seed, threads);
+        let title = format!("shipped binary, {policy}, {kind:?}");
+        println!("{}", tally.told(&title, begun.elapsed()));
+        sum.add(tally);
     }
-    Ok(if is_good {
+    println!("{}", sum.told("all", all_begun.elapsed()));
+    Ok(if sum.is_good() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE

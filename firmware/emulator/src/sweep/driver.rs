@@ -22,7 +22,7 @@ const MAX_PUSHES: usize = 60;
 pub fn low_supply(firmware: &Firmware, seed: u64) -> Result<(), String> {
     let start = firmware.start(Kind::Application, seed);
     let mut lab = Lab::new(firmware, &start, LINES)?;
-    lab.begin(&start, Transport::Tftp);
+    lab.begin(&start.file, &start, Transport::Tftp);
     for part in 0..8u64 {
         // In the record, in front of and behind the erase, and in the image.
         let wanted = start.bench.nor.counters().operations()
@@ -54,7 +54,7 @@ pub fn erased_is_read_as_erased(
     let mut start = firmware.start(Kind::Application, seed);
     use_both_record_sectors(&mut start)?;
     let mut lab = Lab::new(firmware, &start, data_cache_lines)?;
-    lab.push(&start, Transport::Tftp)?;
+    lab.push(&start.file, &start, Transport::Tftp)?;
     let [first, _] = start.bench.config.map.record_sectors.map(usize::from);
     if lab.nor().counters().erases[first] == start.bench.nor.counters().erases[first] {
         return Err("the record did not move".into());

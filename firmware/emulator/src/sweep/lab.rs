@@ -4,6 +4,7 @@ use iap_core::boot::Decision;
 use iap_core::intake::Transport;
 use iap_sim::bench::{APPLICATION, Bench};
 use iap_sim::nor::Nor;
+use iap_sim::sweep::rules::Rules;
 use iap_sim::sweep::start::Start;
 use iap_sim::sweep::tally::Tally;
 use iap_sim::visitor::{Told, Visitor};
@@ -16,12 +17,21 @@ use crate::time::Time;
 
 /// Boots after a cut.
 const BOOTS: u32 = 3;
-/// An application starts within 15 ms of a reset; when this has passed, the board is in IAP mode.
+/// An application starts within 15 ms of a reset, and within 100 ms where its signature is checked before; when this has passed, the board is in
+/// IAP mode.
 const BOOT: Time = Time::from_millis(60);
+const SIGNED_BOOT: Time = Time::from_millis(200);
 /// Virtual time for a push, from the reset on.
 const PATIENCE: Time = Time::from_millis(120_000);
 /// How long the board is watched after its client was told.
 const AFTERWARDS: Time = Time::from_millis(3000);
+
+fn boot_time(start: &Start) -> Time {
+    match start.rules {
+        Rules::Signed => SIGNED_BOOT,
+        Rules::Open | Rules::Bare => BOOT,
+    }
+}
 
 /// A board on its wire.
 pub(super) struct Lab {
@@ -101,7 +111,7 @@ impl Lab {
         start: &Start,
         transport: Transport,
     ) -> Result<Option<Told>, String> {
-        self.begin(start, transport);
+        self.begin(&start.file, start, transport);
         let mut stop = self.run(PATIENCE, |visitor| visitor.told().is_some());
         if stop.is_none() {
             stop = self.run(AFTERWARDS, |_| false);
@@ -115,10 +125,10 @@ impl Lab {
         }
     }
 
-    pub(super) fn begin(&mut self, start: &Start, transport: Transport) {
+    pub(super) fn begin(&mut self, file: &[u8], start: &Start, transport: Transport) {
         let now = instant(self.board.now().micros_ceil());
         self.visitor
-            .push(transport, &start.file, start.declared.is_some(), now);
+            .push(transport, file, start.declared.is_some(), now);
     }
 
     /// What the flash has done since it was made.
@@ -163,8 +173,13 @@ impl Lab {
     }
 
     /// A push to a board in IAP mode.
-    pub(super) fn push(&mut self, start: &Start, transport: Transport) -> Result<(), String> {
-        self.begin(start, transport);
+    pub(super) fn push(
+        &mut self,
+        file: &[u8],
+        start: &Start,
+        transport: Transport,
+    ) -> Result<(), String> {
+        self.begin(file, start, transport);
         self.is_told()
     }
 
@@ -183,7 +198,7 @@ impl Lab {
             tally.boots += 1;
             let expected = matches!(host.boot().ok_or("no power")?, Decision::Start(_));
             self.switch_on(false);
-            started = match self.run(BOOT, |_| false) {
+            started = match self.run(boot_time(start), |_| false) {
                 Some(Stop::Application) => true,
                 None => false,
                 stop => return Err(format!("boot {boot}: {stop:?}")),
@@ -211,7 +226,7 @@ impl Lab {
     /// A reset starts the new application, and all of it is there.
     pub(super) fn starts_new(&mut self, start: &Start) -> Result<(), String> {
         self.switch_on(false);
-        let stop = self.run(BOOT, |_| false);
+        let stop = self.run(boot_time(start), |_| false);
         if stop != Some(Stop::Application) {
             return Err(format!(
                 "the new application does not start: {stop:?} at {:x?}",

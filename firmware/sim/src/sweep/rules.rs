@@ -67,7 +67,7 @@ impl Rules {
     }
 
     /// The seed of such a board in this state.
-    pub(super) fn seed(self, seed: u64, kind: Kind) -> u64 {
+    pub fn seed(self, seed: u64, kind: Kind) -> u64 {
         mix(seed ^ mix(kind as u64 * 4 + self as u64))
     }
 
