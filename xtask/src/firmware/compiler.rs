@@ -1,11 +1,11 @@
-//! rustc for the firmware: without frame pointers.
+//! rustc for the firmware: functions with the attributes that make it small, without frame pointers above all.
 //!
 //! rustc describes `thumbv7em-none-eabihf` so that every function has LLVM's attribute `frame-pointer="all"`, and no stable switch takes it
 //! back. On the chip nothing reads them: debuggers unwind by `.debug_frame`, and a panic resets. They cost 3 KiB of flash, and r7. What LLVM
 //! has on stable is a list of functions and attributes to force on them (`-forceattrs-csv-path`), so each crate is compiled twice: to LLVM's
 //! text, for the names of its functions, then with the list of them. Cargo calls this task in rustc's place (`RUSTC_WRAPPER`), so it is cargo
 //! that knows what is fresh. The compiler's own libraries come compiled, they keep theirs. That it had an effect is looked up in the ELF
-//! file: `frames.rs`.
+//! file: `frames.rs`, and [`faults`] for the few functions of smoltcp that get another attribute.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
@@ -14,24 +14,49 @@ use std::process::{Command, ExitCode};
 use std::{env, fs};
 
 use anyhow::{Context, Result};
+use iap_protocol::crc::crc32;
 
 use crate::sample_app::TARGET;
 
 /// What marks a crate for the firmware: for [`rustc`], and for cargo, which keeps such crates apart from those that it compiled without.
-const MARK: &str = r#"frame_pointers="none""#;
-const ATTRIBUTE: &str = "frame-pointer=none";
+/// It has the CRC of [`NOT_INLINED`]: cargo compiles anew what was compiled with another table.
+const MARK: &str = "attributes_forced=";
+/// Functions of smoltcp that make the firmware smaller where they are not inlined, found by trying each of its functions; together 0.4 to 1.3 KiB.
+/// Our own functions say it in their source.
+const NOT_INLINED: [&str; 5] = [
+    "smoltcp::iface::interface::Interface::socket_ingress::{{closure}}",
+    "smoltcp::iface::packet::Packet::emit_payload::{{closure}}",
+    "<smoltcp::time::Instant as core::ops::arith::Sub>::sub",
+    "smoltcp::wire::ip::checksum::combine",
+    "<smoltcp::wire::tcp::SeqNumber as core::ops::arith::Sub>::sub",
+];
 
 /// Has this build go through [`rustc`].
-pub(super) fn without_frame_pointers(cargo: &mut Command) -> Result<()> {
+pub(super) fn with_attributes(cargo: &mut Command) -> Result<()> {
     let task = env::current_exe().context("cannot find this program's own file")?;
+    let table = crc32(NOT_INLINED.concat().as_bytes());
     cargo
         .env("RUSTC_WRAPPER", task)
         .arg("--config")
-        .arg(format!("target.{TARGET}.rustflags = ['--cfg', '{MARK}']"))
+        .arg(format!(
+            r#"target.{TARGET}.rustflags = ['--cfg', '{MARK}"{table:08x}"']"#
+        ))
         // They would replace those of the target.
         .env_remove("RUSTFLAGS")
         .env_remove("CARGO_ENCODED_RUSTFLAGS");
     Ok(())
+}
+
+/// What of the table had no effect: functions of these mangled names were expected.
+pub(super) fn faults(functions: &[String]) -> Vec<String> {
+    let demangle = |name: &String| format!("{:#}", rustc_demangle::demangle(name));
+    let functions: Vec<String> = functions.iter().map(demangle).collect();
+    let missing = NOT_INLINED
+        .iter()
+        .filter(|name| !functions.iter().any(|function| function == *name));
+    missing
+        .map(|name| format!("{name} is inlined or has another name: see NOT_INLINED in xtask/src/firmware/compiler.rs"))
+        .collect()
 }
 
 /// Whether cargo calls this task in rustc's place, and what follows is what it would have called.
@@ -43,7 +68,8 @@ pub(crate) fn is_rustc(program: &OsStr) -> bool {
 pub(crate) fn rustc(program: &OsStr, arguments: &[OsString]) -> Result<ExitCode> {
     let mut compile = Command::new(program);
     compile.args(arguments);
-    if arguments.iter().any(|argument| argument == MARK)
+    let is_mark = |it: &OsString| it.to_str().is_some_and(|it| it.starts_with(MARK));
+    if arguments.iter().any(is_mark)
         && let Some(file) = output(arguments)
     {
         let Some(text) = llvm_text(program, arguments, &file.with_extension("ll"))? else {
@@ -103,7 +129,13 @@ fn llvm_text(program: &OsStr, arguments: &[OsString], file: &Path) -> Result<Opt
 /// The list for LLVM: each function that the text defines.
 fn attributes(text: &str) -> String {
     let names = text.lines().filter_map(defined);
-    names.map(|name| format!("{name},{ATTRIBUTE}\n")).collect()
+    let attributes = names.flat_map(|name| {
+        let demangled = format!("{:#}", rustc_demangle::demangle(name));
+        let outlined = NOT_INLINED.contains(&&*demangled);
+        let outlined = outlined.then(|| format!("{name},noinline\n"));
+        [Some(format!("{name},frame-pointer=none\n")), outlined]
+    });
+    attributes.flatten().collect()
 }
 
 /// The function that a line of LLVM's text begins to define.
@@ -129,6 +161,15 @@ define dso_local noundef zeroext i1 @\"_ZN3iap28_$u7b$\"(i32 %0) {
 ";
         let list = "_ZN3iap1a17h0E,frame-pointer=none\n_ZN3iap28_$u7b$,frame-pointer=none\n";
         assert_eq!(attributes(text), list);
+    }
+
+    #[test]
+    fn functions_that_are_smaller_apart_are_not_inlined() {
+        let name = "_ZN7smoltcp4wire2ip8checksum7combine17h0123456789abcdefE";
+        let list = attributes(&format!("define internal i16 @{name}(i16 %0) {{"));
+        let expected = format!("{name},frame-pointer=none\n{name},noinline\n");
+        assert_eq!(list, expected);
+        assert_eq!(faults(&[name.to_owned()]).len(), NOT_INLINED.len() - 1);
     }
 
     #[test]

@@ -148,6 +148,10 @@ fn build(profile_name: &str, configuration: &'static Configuration) -> Result<Bu
     let mut faults = check::faults(&image, &profile);
     let frames = frames::frames(&elf)?;
     faults.extend(frames::faults(&frames));
+    if configuration == &CONFIGURATIONS[0] {
+        // The others have less of smoltcp.
+        faults.extend(compiler::faults(&image.functions));
+    }
     let folder = folder_name(profile_name, configuration);
     write(&target.join("firmware").join(folder), &elf, &image)?;
     print!("{}", image.table(&profile));
@@ -201,7 +205,7 @@ fn compile(name: &str, profile: &Profile, configuration: &Configuration) -> Resu
         .args(["--no-default-features", "--features"])
         .arg(features(profile, configuration))
         .env("IAP_PROFILE", absolute_if_file(name));
-    compiler::without_frame_pointers(&mut build)?;
+    compiler::with_attributes(&mut build)?;
     command::run(&mut build)
 }
 

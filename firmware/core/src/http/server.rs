@@ -138,6 +138,7 @@ impl Connection {
     }
 
     /// Takes received bytes in order; how many were used. The rest stays in the socket, whose window is the brake.
+    #[inline(never)]
     pub fn receive(
         &mut self,
         bytes: &[u8],
@@ -193,6 +194,7 @@ impl Connection {
     }
 
     /// Writes bytes to send; how many.
+    #[inline(never)]
     pub fn transmit(&mut self, now: Instant, out: &mut [u8]) -> usize {
         if !matches!(self.phase, Phase::Answer { .. }) {
             return advance(&mut self.interim, out);

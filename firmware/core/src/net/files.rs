@@ -15,7 +15,7 @@ use crate::flash::Flash;
 use crate::tftp::{Datagram, FILE_LEN, Limits, MAX_REPLY_LEN, Server};
 use crate::update::Updater;
 
-pub(super) use ports::{Datagrams, NO_DATAGRAMS, SOCKETS};
+pub(super) use ports::{Datagrams, SOCKETS, no_datagrams};
 
 /// Bytes of all buffers.
 pub(super) const BYTES: usize = ports::BYTES + FILE_LEN + MAX_REPLY_LEN;

@@ -17,7 +17,7 @@ pub(super) const BYTES: usize = 0;
 /// No datagrams.
 pub(super) type Datagrams = ();
 /// No datagrams.
-pub(super) const NO_DATAGRAMS: Datagrams = ();
+pub(super) fn no_datagrams() -> Datagrams {}
 
 /// What datagrams would be served with.
 #[allow(dead_code)] // nobody is served

@@ -1,5 +1,6 @@
 //! The three UDP sockets of the TFTP server: 69, and one for each transfer, opened anew on the port that the transfer names.
 
+use core::array;
 use core::net::SocketAddrV4;
 
 use iap_protocol::tftp::PORT;
@@ -30,8 +31,10 @@ pub(super) const BYTES: usize = REQUEST_RX + REQUEST_TX + WRITE_RX + WRITE_TX + 
 
 /// Datagrams that a socket can hold, in each direction of each socket.
 pub(super) type Datagrams = [[udp::PacketMetadata; 4]; 2 * SOCKETS];
-/// None yet.
-pub(super) const NO_DATAGRAMS: Datagrams = [[udp::PacketMetadata::EMPTY; 4]; 2 * SOCKETS];
+/// None yet. Made by a loop: as a constant it would be 384 bytes of flash.
+pub(super) fn no_datagrams() -> Datagrams {
+    array::from_fn(|_| array::from_fn(|_| udp::PacketMetadata::EMPTY))
+}
 
 /// How long a datagram may wait for its neighbour's hardware address. One that never gets it would hold up all behind it.
 const MAX_UNSENT: Duration = Duration::from_secs(3);

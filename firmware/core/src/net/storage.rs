@@ -48,9 +48,9 @@ pub struct Metadata<'a> {
 
 impl Metadata<'_> {
     /// Nothing in it.
-    pub const fn new() -> Self {
+    pub fn new() -> Self {
         Self {
-            datagrams: files::NO_DATAGRAMS,
+            datagrams: files::no_datagrams(),
             dhcp: dhcp::NO_OPTIONS,
         }
     }

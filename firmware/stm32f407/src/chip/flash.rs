@@ -10,7 +10,7 @@ use cortex_m::asm;
 use iap_core::flash::{Block, Flash, FlashError, FlashFault};
 use iap_protocol::crc::Crc32;
 use iap_protocol::memory::{Region, Sector};
-use iap_stm32f407::board::{ERASE_MAX_MS, MEMORY_MAP, PROGRAM_MAX_US, PSIZE};
+use iap_stm32f407::board::{CONFIG, ERASE_MAX_MS, PROGRAM_MAX_US, PSIZE};
 use iap_stm32f407::clock::SYSCLK_HZ;
 use iap_stm32f407::crc_unit;
 use iap_stm32f407::flash_word::{
@@ -245,7 +245,7 @@ fn software_crc(resume: u32, region: Region) -> u32 {
 }
 
 fn check_readable(region: Region) -> Result<(), FlashError> {
-    if MEMORY_MAP.flash.region().contains_region(&region) {
+    if CONFIG.map.flash.region().contains_region(&region) {
         Ok(())
     } else {
         Err(FlashError::new(FlashFault::Read, region.start))
