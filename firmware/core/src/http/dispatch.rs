@@ -4,13 +4,13 @@ use iap_protocol::ErrorCode;
 use iap_protocol::error::Refusal;
 use iap_protocol::http::{FIELD_PASSWORD, FIELD_USER};
 
-use super::Context;
 use super::answer::Answer;
 use super::pages::{SCRIPT, STYLE};
 use super::request::{Credentials, Media, Method, Route, credentials_match};
 use super::server::{Connection, Patience, Phase, clamp};
-use super::session::{Server, Verdict};
 use super::text::{Buffer, form_decoded};
+use super::tries::Verdict;
+use super::{Context, Server};
 
 /// For a whole login form.
 const FORM_S: u32 = 10;
@@ -20,7 +20,9 @@ const FORM_LEN: u32 = 1024;
 impl Connection {
     /// The head is complete: who may do what.
     pub(super) fn dispatch(&mut self, server: &mut Server, context: &mut Context<'_>) {
-        self.request.logged_in = server.is_logged_in(context.now, self.request.session);
+        self.request.logged_in = server
+            .sessions
+            .is_logged_in(context.now, self.request.session);
         let request = &self.request;
         let route = match request.route() {
             Ok(route) => route,
@@ -51,7 +53,7 @@ impl Connection {
                 self.judge(credentials == Credentials::Right, false, server, context);
             }
             (Route::Logout, _) => {
-                server.log_out(request.session);
+                server.sessions.log_out(request.session);
                 let mut answer = Answer::ok(b"logged out");
                 (answer.cookie, answer.to_root) = (Some(0), true);
                 self.answer(&answer, request.body_len(), context);
@@ -72,12 +74,12 @@ impl Connection {
         context: &mut Context<'_>,
     ) {
         let is_login = matches!(self.request.route(), Ok(Route::Login));
-        match server.judge(context.now, self.peer, right, waited) {
+        match server.tries.judge(context.now, self.peer, right, waited) {
             Verdict::Wait(until) => self.phase = Phase::Held { until, right },
             Verdict::Welcome if is_login => {
-                server.log_out(self.request.session);
+                server.sessions.log_out(self.request.session);
                 let mut answer = Answer::ok(b"logged in");
-                answer.cookie = Some(server.log_in(context.now, context.random));
+                answer.cookie = Some(server.sessions.log_in(context.now, context.random));
                 answer.to_root = true;
                 self.answer(&answer, 0, context);
             }

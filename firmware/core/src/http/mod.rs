@@ -25,6 +25,7 @@ mod session;
 #[cfg(test)]
 pub(crate) mod tests;
 mod text;
+mod tries;
 mod upload;
 
 use iap_protocol::status::View;
@@ -33,7 +34,8 @@ use smoltcp::wire::Ipv4Address;
 
 pub use fixed::Fixed;
 pub use server::Connection;
-pub use session::Server;
+use session::Sessions;
+use tries::Tries;
 
 use crate::config::Config;
 use crate::intake::Intake;
@@ -43,6 +45,28 @@ use crate::status::Report;
 pub trait Site: Intake {
     /// Shows it to `to`.
     fn show(&self, report: &Report<'_>, to: &mut dyn FnMut(&View<'_>));
+}
+
+/// What all connections share: the sessions and the wrong passwords.
+pub struct Server {
+    sessions: Sessions,
+    tries: Tries,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Server {
+    /// A server that nobody is logged in to.
+    pub const fn new() -> Self {
+        Self {
+            sessions: Sessions::new(),
+            tries: Tries::new(),
+        }
+    }
 }
 
 /// What a connection needs of the rest of the board, for one call.

@@ -18,12 +18,11 @@ use iap_protocol::packed;
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::Ipv4Address;
 
-use super::Context;
 use super::answer::{self, Answer};
 use super::request::Request;
-use super::session::Server;
 use super::text::Buffer;
 use super::upload::{Upload, abort};
+use super::{Context, Server};
 use crate::intake::Ticket;
 
 /// For a whole request head, or until the first byte of one.

@@ -1,16 +1,6 @@
-//! Who is logged in, and how fast passwords may be tried.
-//!
-//! A session is a random number in a cookie. A wrong password makes the next try from the same address wait, longer each time, before it
-//! is even looked at: an answer that only came late would tell by its lateness that it is a "no".
-//!
-//! [`SLOTS`] addresses are remembered. While each of them has wrong passwords to its account, somebody guesses from many addresses: then
-//! a stranger's try waits, too, always equally long. So guesses stay few, two in a second, and the right user gets in after one wait.
-//! Only tries from one and the same address stand in each other's way: who shares the address of somebody who guesses, behind one
-//! router, may have to try again.
+//! Who is logged in. A session is a random number in a cookie.
 
-use iap_protocol::ErrorCode;
 use smoltcp::time::{Duration, Instant};
-use smoltcp::wire::Ipv4Address;
 
 /// Sessions at a time; the one that was idle longest gives way.
 const SESSIONS: usize = 4;
@@ -18,19 +8,6 @@ const SESSIONS: usize = 4;
 const IDLE_LIMIT: Duration = Duration::from_secs(10 * 60);
 /// A session ends so long after its login, used or not. Also the cookie's Max-Age.
 pub(super) const ABSOLUTE_LIMIT: Duration = Duration::from_secs(60 * 60);
-
-/// Addresses whose wrong tries are remembered; the one whose next try is due first gives way.
-const SLOTS: usize = 8;
-/// How long a stranger's try waits while all slots are taken.
-const STRANGERS_DELAY: Duration = Duration::from_secs(2);
-/// So many wrong tries he is taken to have made: the last of them would make him wait as long.
-const STRANGERS_WRONG: u8 = 3;
-/// How long the second try waits after the first wrong one; doubles with each further one.
-const FIRST_DELAY_MS: u64 = 500;
-/// Doublings of it, at most: 8 s.
-const MAX_DOUBLINGS: u8 = 4;
-/// Wrong tries are forgotten after so long.
-const FORGET_AFTER: Duration = Duration::from_secs(5 * 60);
 
 #[derive(Clone, Copy)]
 struct Session {
@@ -45,65 +22,20 @@ impl Session {
     }
 }
 
-/// Wrong tries from an address.
-#[derive(Clone, Copy)]
-struct Slot {
-    peer: Ipv4Address,
-    wrong: u8,
-    /// Before this, no try is looked at.
-    not_before: Instant,
-    /// Whether a try waits for that already.
-    is_awaited: bool,
-}
+/// The sessions.
+pub(super) struct Sessions([Option<Session>; SESSIONS]);
 
-impl Slot {
-    const EMPTY: Self = Self {
-        peer: Ipv4Address::UNSPECIFIED,
-        wrong: 0,
-        not_before: Instant::ZERO,
-        is_awaited: false,
-    };
-}
-
-/// What is to be done with a try.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Verdict {
-    /// The password is right.
-    Welcome,
-    /// The password is wrong.
-    Wrong,
-    /// To be tried again at this time.
-    Wait(Instant),
-    /// Refused unseen, for so many seconds.
-    Flood(u32),
-}
-
-/// What all connections share: the sessions and the wrong passwords.
-pub struct Server {
-    sessions: [Option<Session>; SESSIONS],
-    slots: [Slot; SLOTS],
-}
-
-impl Default for Server {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Server {
-    /// A server that nobody is logged in to.
-    pub const fn new() -> Self {
-        Self {
-            sessions: [None; SESSIONS],
-            slots: [Slot::EMPTY; SLOTS],
-        }
+impl Sessions {
+    /// Nobody is logged in.
+    pub(super) const fn new() -> Self {
+        Self([None; SESSIONS])
     }
 
     /// Begins a session; its id.
     pub(super) fn log_in(&mut self, now: Instant, random: &mut dyn FnMut() -> u32) -> u128 {
         let id = (0..4).fold(0, |id, _| id << 32 | u128::from(random()));
         // A dead session goes first, then the one idle longest.
-        let idlest = self.sessions.iter_mut().min_by_key(|slot| {
+        let idlest = self.0.iter_mut().min_by_key(|slot| {
             slot.filter(|session| session.is_alive(now))
                 .map(|session| session.used)
         });
@@ -120,7 +52,7 @@ impl Server {
     /// Whether `id` is a living session, which is used hereby.
     pub(super) fn is_logged_in(&mut self, now: Instant, id: Option<u128>) -> bool {
         let mut known = false;
-        for session in self.sessions.iter_mut().flatten() {
+        for session in self.0.iter_mut().flatten() {
             if Some(session.id) == id && session.is_alive(now) {
                 session.used = now;
                 known = true;
@@ -131,77 +63,15 @@ impl Server {
 
     /// Ends a session.
     pub(super) fn log_out(&mut self, id: Option<u128>) {
-        for slot in &mut self.sessions {
+        for slot in &mut self.0 {
             slot.take_if(|session| Some(session.id) == id);
-        }
-    }
-
-    /// Judges a try from `peer`, which `is_right` or not; `has_waited` as an earlier verdict said.
-    pub(super) fn judge(
-        &mut self,
-        now: Instant,
-        peer: Ipv4Address,
-        is_right: bool,
-        has_waited: bool,
-    ) -> Verdict {
-        let [slot, others @ ..] = &mut self.slots;
-        let mut slot = slot;
-        for other in others {
-            let is_due_first = slot.peer != peer && other.not_before < slot.not_before;
-            if other.peer == peer || is_due_first {
-                slot = other;
-            }
-        }
-        if now >= slot.not_before + FORGET_AFTER {
-            slot.wrong = 0;
-        }
-        if slot.peer != peer {
-            slot.peer = peer;
-            slot.not_before = now;
-            if slot.wrong > 0 {
-                slot.wrong = STRANGERS_WRONG;
-                slot.not_before += STRANGERS_DELAY;
-            }
-            slot.is_awaited = false;
-        }
-        if !has_waited && now < slot.not_before {
-            if slot.is_awaited {
-                // Rounded up: a client that comes back in time is not too early.
-                let left_s = (slot.not_before - now).secs() as u32;
-                return Verdict::Flood(left_s.wrapping_add(1));
-            }
-            slot.is_awaited = true;
-            return Verdict::Wait(slot.not_before);
-        }
-        slot.is_awaited = false;
-        if is_right {
-            *slot = Slot::EMPTY;
-            return Verdict::Welcome;
-        }
-        slot.not_before =
-            now + Duration::from_millis(FIRST_DELAY_MS << slot.wrong.min(MAX_DOUBLINGS));
-        slot.wrong = slot.wrong.saturating_add(1);
-        Verdict::Wrong
-    }
-}
-
-impl Verdict {
-    /// How a refused try is answered, and after how many seconds the next one may come.
-    pub(super) fn refusal(self) -> (ErrorCode, u32) {
-        match self {
-            Self::Flood(seconds) => (ErrorCode::TooManyAttempts, seconds),
-            _ => (ErrorCode::WrongPassword, 0),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    extern crate std;
     use super::*;
-
-    const PEER: Ipv4Address = Ipv4Address::new(192, 168, 0, 1);
-    const OTHER: Ipv4Address = Ipv4Address::new(192, 168, 0, 2);
 
     fn at(seconds: i64) -> Instant {
         Instant::from_secs(1000 + seconds)
@@ -217,25 +87,25 @@ mod tests {
 
     #[test]
     fn a_session_ends_after_ten_idle_minutes_and_after_one_hour() {
-        let (mut server, mut random) = (Server::new(), counter());
-        let id = Some(server.log_in(at(0), &mut random));
-        assert!(server.is_logged_in(at(599), id));
-        assert!(!server.is_logged_in(at(599 + 600), id));
+        let (mut sessions, mut random) = (Sessions::new(), counter());
+        let id = Some(sessions.log_in(at(0), &mut random));
+        assert!(sessions.is_logged_in(at(599), id));
+        assert!(!sessions.is_logged_in(at(599 + 600), id));
 
-        let id = Some(server.log_in(at(0), &mut random));
+        let id = Some(sessions.log_in(at(0), &mut random));
         for minute in 1..60 {
-            assert!(server.is_logged_in(at(60 * minute), id));
+            assert!(sessions.is_logged_in(at(60 * minute), id));
         }
-        assert!(!server.is_logged_in(at(3600), id));
-        assert!(!server.is_logged_in(at(0), None));
+        assert!(!sessions.is_logged_in(at(3600), id));
+        assert!(!sessions.is_logged_in(at(0), None));
     }
 
     #[test]
     fn the_session_idle_longest_gives_way_to_a_fifth_one() {
-        let (mut server, mut random) = (Server::new(), counter());
-        let ids: [_; 4] = core::array::from_fn(|i| server.log_in(at(i as i64), &mut random));
-        assert!(server.is_logged_in(at(5), Some(ids[0])));
-        let fifth = server.log_in(at(6), &mut random);
+        let (mut sessions, mut random) = (Sessions::new(), counter());
+        let ids: [_; 4] = core::array::from_fn(|i| sessions.log_in(at(i as i64), &mut random));
+        assert!(sessions.is_logged_in(at(5), Some(ids[0])));
+        let fifth = sessions.log_in(at(6), &mut random);
         for (id, alive) in [
             (ids[0], true),
             (ids[1], false),
@@ -243,237 +113,32 @@ mod tests {
             (ids[3], true),
             (fifth, true),
         ] {
-            assert_eq!(server.is_logged_in(at(7), Some(id)), alive);
+            assert_eq!(sessions.is_logged_in(at(7), Some(id)), alive);
         }
     }
 
     #[test]
     fn a_dead_session_gives_way_before_a_living_one() {
-        let (mut server, mut random) = (Server::new(), counter());
-        let living = server.log_in(at(0), &mut random);
+        let (mut sessions, mut random) = (Sessions::new(), counter());
+        let living = sessions.log_in(at(0), &mut random);
         for _ in 0..3 {
-            server.log_in(at(1), &mut random);
+            sessions.log_in(at(1), &mut random);
         }
-        assert!(server.is_logged_in(at(599), Some(living)));
-        server.log_in(at(700), &mut random);
-        assert!(server.is_logged_in(at(700), Some(living)));
+        assert!(sessions.is_logged_in(at(599), Some(living)));
+        sessions.log_in(at(700), &mut random);
+        assert!(sessions.is_logged_in(at(700), Some(living)));
     }
 
     #[test]
     fn log_out_ends_this_session_only() {
-        let (mut server, mut random) = (Server::new(), counter());
+        let (mut sessions, mut random) = (Sessions::new(), counter());
         let (mine, other) = (
-            server.log_in(at(0), &mut random),
-            server.log_in(at(0), &mut random),
+            sessions.log_in(at(0), &mut random),
+            sessions.log_in(at(0), &mut random),
         );
-        server.log_out(Some(mine));
-        server.log_out(None);
-        assert!(!server.is_logged_in(at(1), Some(mine)));
-        assert!(server.is_logged_in(at(1), Some(other)));
-    }
-
-    #[test]
-    fn each_wrong_password_makes_the_next_try_wait_twice_as_long_up_to_eight_seconds() {
-        let mut server = Server::new();
-        let mut now = at(0);
-        assert_eq!(server.judge(now, PEER, false, false), Verdict::Wrong);
-        for delay_ms in [500, 1000, 2000, 4000, 8000, 8000] {
-            let until = now + Duration::from_millis(delay_ms);
-            assert_eq!(server.judge(now, PEER, false, false), Verdict::Wait(until));
-            now = until;
-            assert_eq!(server.judge(now, PEER, false, true), Verdict::Wrong);
-        }
-    }
-
-    #[test]
-    fn the_right_password_waits_like_a_wrong_one_and_clears_the_slot() {
-        let mut server = Server::new();
-        server.judge(at(0), PEER, false, false);
-        let until = at(0) + Duration::from_millis(500);
-        assert_eq!(server.judge(at(0), PEER, true, false), Verdict::Wait(until));
-        assert_eq!(server.judge(until, PEER, true, true), Verdict::Welcome);
-        assert_eq!(server.judge(until, PEER, true, false), Verdict::Welcome);
-        assert_eq!(server.judge(until, PEER, false, false), Verdict::Wrong);
-        let next = until + Duration::from_millis(500);
-        assert_eq!(server.judge(until, PEER, false, false), Verdict::Wait(next));
-    }
-
-    #[test]
-    fn only_one_try_waits_and_another_machine_is_not_held_up() {
-        let mut server = Server::new();
-        server.judge(at(0), PEER, false, false);
-        assert!(matches!(
-            server.judge(at(0), PEER, false, false),
-            Verdict::Wait(_)
-        ));
-        assert_eq!(server.judge(at(0), PEER, true, false), Verdict::Flood(1));
-        assert_eq!(server.judge(at(0), OTHER, true, false), Verdict::Welcome);
-    }
-
-    #[test]
-    fn wrong_passwords_are_forgotten_after_five_minutes() {
-        let mut server = Server::new();
-        for second in 0..20 {
-            server.judge(at(second), PEER, false, true);
-        }
-        assert_eq!(server.judge(at(400), PEER, false, false), Verdict::Wrong);
-        let until = at(400) + Duration::from_millis(500);
-        assert_eq!(
-            server.judge(at(400), PEER, false, false),
-            Verdict::Wait(until)
-        );
-    }
-
-    /// Addresses of a network larger than any table.
-    fn address(number: u32) -> Ipv4Address {
-        Ipv4Address::from_bits(0x0A00_0001 + number)
-    }
-
-    /// A server to which as many addresses as it remembers have given wrong passwords.
-    fn besieged() -> Server {
-        let mut server = Server::new();
-        for number in 0..SLOTS as u32 {
-            let verdict = server.judge(at(0), address(number), false, false);
-            assert_eq!(verdict, Verdict::Wrong, "not held up by the others");
-        }
-        server
-    }
-
-    #[test]
-    fn addresses_with_the_same_low_bits_do_not_hold_each_other_up() {
-        for bits in [3, 4, 8, 16, 24] {
-            let mut server = Server::new();
-            let other = Ipv4Address::from_bits(PEER.to_bits() ^ 1 << bits);
-            for _ in 0..9 {
-                server.judge(at(0), other, false, true);
-            }
-            server.judge(at(0), other, false, false);
-            assert_eq!(server.judge(at(0), other, true, false), Verdict::Flood(9));
-            assert_eq!(server.judge(at(0), PEER, true, false), Verdict::Welcome);
-        }
-    }
-
-    #[test]
-    fn a_stranger_waits_two_seconds_while_all_slots_are_taken_and_is_never_refused() {
-        let mut server = besieged();
-        let until = at(2);
-        assert_eq!(server.judge(at(0), PEER, true, false), Verdict::Wait(until));
-        assert_eq!(
-            server.judge(at(0), OTHER, true, false),
-            Verdict::Wait(until)
-        );
-        assert_eq!(server.judge(until, PEER, true, true), Verdict::Welcome);
-        assert_eq!(server.judge(until, OTHER, false, true), Verdict::Wrong);
-        let next = until + Duration::from_secs(4);
-        assert_eq!(
-            server.judge(until, OTHER, true, false),
-            Verdict::Wait(next),
-            "as after a fourth wrong one"
-        );
-        let mut server = besieged();
-        let verdict = server.judge(at(301), PEER, true, false);
-        assert_eq!(verdict, Verdict::Welcome, "wrong tries are forgotten");
-    }
-
-    #[test]
-    fn the_address_whose_try_is_due_first_gives_way_to_a_stranger() {
-        let mut server = besieged();
-        for number in 1..SLOTS as u32 {
-            server.judge(at(1), address(number), false, true);
-        }
-        server.judge(at(1), PEER, false, false);
-        let wait = |server: &mut Server, peer| match server.judge(at(1), peer, false, false) {
-            Verdict::Wait(until) => until - at(1),
-            verdict => panic!("{verdict:?}"),
-        };
-        for number in 1..SLOTS as u32 {
-            let kept = wait(&mut server, address(number));
-            assert_eq!(kept, Duration::from_secs(1), "{number}");
-        }
-        assert_eq!(wait(&mut server, address(0)), STRANGERS_DELAY);
-    }
-
-    #[test]
-    fn a_right_password_frees_a_slot_for_the_next_stranger() {
-        let mut server = besieged();
-        let verdict = server.judge(at(1), address(3), true, true);
-        assert_eq!(verdict, Verdict::Welcome);
-        assert_eq!(server.judge(at(1), PEER, false, false), Verdict::Wrong);
-        let verdict = server.judge(at(1), OTHER, false, false);
-        assert_eq!(verdict, Verdict::Wait(at(3)));
-    }
-
-    /// Somebody who guesses.
-    #[derive(Clone, Copy)]
-    struct Guesser {
-        peer: Ipv4Address,
-        due: Instant,
-        /// Has kept its connection while it waited.
-        has_waited: bool,
-    }
-
-    /// How many passwords so many addresses try in 1000 s, and how long the right user, who comes from an address of his own every 10 s,
-    /// has to wait at most. Guessers wait on one of the board's connections if there is a free one; the others come back when they may.
-    fn siege(addresses: u32) -> (u32, Duration) {
-        let mut server = Server::new();
-        let (mut tries, mut longest, mut connections) = (0, Duration::ZERO, 4);
-        let mut guessers: std::vec::Vec<_> = (0..addresses)
-            .map(|number| Guesser {
-                peer: address(number),
-                due: at(0),
-                has_waited: false,
-            })
-            .collect();
-        for tick in 0..10_000 {
-            let now = at(0) + Duration::from_millis(100 * tick);
-            // Those who were let wait come first, as on the board, which polls when they are due.
-            guessers.sort_by_key(|guesser| !guesser.has_waited);
-            for guesser in guessers.iter_mut().filter(|guesser| guesser.due <= now) {
-                let has_waited = core::mem::take(&mut guesser.has_waited);
-                connections += u32::from(has_waited);
-                match server.judge(now, guesser.peer, false, has_waited) {
-                    Verdict::Welcome => panic!("a wrong password"),
-                    Verdict::Wrong => tries += 1,
-                    Verdict::Flood(seconds) => {
-                        guesser.due = now + Duration::from_secs(seconds.into())
-                    }
-                    Verdict::Wait(due) => {
-                        guesser.due = due;
-                        guesser.has_waited = connections > 0;
-                        connections -= u32::from(guesser.has_waited);
-                    }
-                }
-            }
-            if tick % 100 == 0 {
-                longest = longest.max(wait_of_the_right_user(&mut server, now));
-            }
-        }
-        (tries, longest)
-    }
-
-    fn wait_of_the_right_user(server: &mut Server, now: Instant) -> Duration {
-        match server.judge(now, PEER, true, false) {
-            Verdict::Welcome => Duration::ZERO,
-            Verdict::Wait(until) => {
-                assert_eq!(server.judge(until, PEER, true, true), Verdict::Welcome);
-                until - now
-            }
-            verdict => panic!("the right user is refused: {verdict:?}"),
-        }
-    }
-
-    #[test]
-    fn guesses_from_any_number_of_addresses_are_few_and_never_shut_the_right_user_out() {
-        for addresses in [1, 2, 7, 8, 9, 16, 50, 250] {
-            let (tries, longest) = siege(addresses);
-            std::println!("{addresses} addresses: {tries} tries in 1000 s, {longest}");
-            // Each slot and each of the board's connections lets one through in two seconds.
-            assert!(
-                tries <= (4 + SLOTS as u32) * 500 + 8,
-                "{addresses}: {tries}"
-            );
-            assert!(longest <= STRANGERS_DELAY, "{addresses}: {longest}");
-            assert!(tries >= 100, "{addresses}: the guessers do guess: {tries}");
-        }
+        sessions.log_out(Some(mine));
+        sessions.log_out(None);
+        assert!(!sessions.is_logged_in(at(1), Some(mine)));
+        assert!(sessions.is_logged_in(at(1), Some(other)));
     }
 }
