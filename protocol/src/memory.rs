@@ -225,23 +225,17 @@ impl FlashMap {
     /// The sectors in ascending order.
     pub fn sectors(&self) -> impl Iterator<Item = Sector> + '_ {
         let mut start = self.base;
-        self.sizes
-            .iter()
-            .take(usize::from(self.count))
-            .enumerate()
-            .map(move |(index, &len)| {
-                let region = Region::new(start, len);
-                start = start.wrapping_add(len);
-                Sector {
-                    index: index as u8,
-                    region,
-                }
-            })
+        (0..self.count).zip(&self.sizes).map(move |(index, &len)| {
+            let region = Region::new(start, len);
+            start = start.wrapping_add(len);
+            Sector { index, region }
+        })
     }
 
     /// Sector `index`.
+    #[inline(never)]
     pub fn sector(&self, index: u8) -> Option<Sector> {
-        self.sectors().nth(usize::from(index))
+        self.sectors().find(|sector| sector.index == index)
     }
 
     /// The sector in which `address` lies.
@@ -251,6 +245,7 @@ impl FlashMap {
     }
 
     /// The sectors that `region` touches.
+    #[inline(never)]
     pub fn sectors_of(&self, region: Region) -> SectorSet {
         self.sectors()
             .filter(|sector| sector.region.overlaps(&region))
