@@ -17,7 +17,7 @@ const SIGNED: &str = "firmware/stm32f407/stm324xg-eval-signed.toml";
 /// Passed on to the sweep.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Build the firmware and cut its updates on the emulated chip; then `--seed N`, `--threads N`, `--cuts N`
+    /// Build the firmware and cut its updates on the emulated chip; then also `--cuts N`
     #[arg(long)]
     emulator: bool,
     /// `--seed N`, `--threads N`, `--only TITLE`

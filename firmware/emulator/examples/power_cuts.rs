@@ -33,6 +33,9 @@ struct Arguments {
     /// Cuts of an update of a board with an application and policy `open`; a third as many or fewer of each other kind
     #[arg(long, default_value_t = 220)]
     cuts: usize,
+    /// Run only the parts whose title contains this
+    #[arg(long, default_value = "")]
+    only: String,
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -58,9 +61,12 @@ fn main() -> anyhow::Result<ExitCode> {
     ];
     let (mut sum, all_begun) = (Tally::default(), Instant::now());
     for (policy, firmware, kind, cuts) in parts {
+        let title = format!("shipped binary, {policy}, {kind:?}");
+        if !title.contains(&arguments.only) {
+            continue;
+        }
         let begun = Instant::now();
         let tally = sweep::run(firmware, &[kind], cuts, arguments.seed, threads);
-        let title = format!("shipped binary, {policy}, {kind:?}");
         println!("{}", tally.told(&title, begun.elapsed()));
         sum.add(tally);
     }
