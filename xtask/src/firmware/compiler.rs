@@ -7,11 +7,12 @@
 //! that knows what is fresh. The compiler's own libraries come compiled, they keep theirs. That it had an effect is looked up in the ELF
 //! file: `frames.rs`, and [`faults`] for the few functions of smoltcp that get another attribute.
 
+use std::env;
 use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
-use std::{env, fs};
 
 use anyhow::{Context, Result};
 use iap_protocol::crc::crc32;
@@ -76,10 +77,11 @@ pub(crate) fn rustc(program: &OsStr, arguments: &[OsString]) -> Result<ExitCode>
             return Ok(ExitCode::FAILURE);
         };
         let list = file.with_extension("attributes.csv");
-        fs::write(&list, attributes(&text))
-            .with_context(|| format!("cannot write {}", list.display()))?;
-        let list = list.display();
-        compile.arg(format!("-Cllvm-args=-forceattrs-csv-path={list}"));
+        let cannot = || format!("cannot write {}", list.display());
+        fs::write(&list, attributes(&text)).with_context(cannot)?;
+        // As its input: rustc splits options for LLVM at spaces, and paths may have some.
+        compile.stdin(File::open(&list).with_context(cannot)?);
+        compile.arg("-Cllvm-args=-forceattrs-csv-path=-");
     }
     let status = compile.status();
     let status = status.with_context(|| format!("cannot start {}", program.display()))?;
