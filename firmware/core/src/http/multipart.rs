@@ -289,6 +289,7 @@ fn only_file(has_file: &mut bool) -> Result<(), ErrorCode> {
 }
 
 /// What a part's Content-Disposition says it is.
+#[inline(never)]
 fn part(disposition: &[u8]) -> Part {
     let mut part = Part::Ignored;
     for (name, value) in Parameters::of(disposition).1 {
