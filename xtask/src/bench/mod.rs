@@ -12,7 +12,7 @@ use anyhow::Result;
 pub(crate) enum Bench {
     /// The shipped firmware on the emulated chip, iapctl's clients, virtual time; some minutes. Exit 1 when a target is missed
     Device(device::Options),
-    /// iapctl on this machine against other people's clients and objcopy: some minutes, two network rows take most of them.
+    /// iapctl on this machine against other people's clients and objcopy: half an hour, of which the rows through the bad network take most.
     Host(host::Options),
 }
 
