@@ -22,7 +22,7 @@ use iap_sim::sweep::parts::REAL;
 use iap_sim::sweep::rules::Rules;
 use iap_sim::sweep::served::{self, Plan};
 use iap_sim::sweep::start::Kind;
-use iap_sim::sweep::tally::Tally;
+use iap_sim::sweep::tally::{NO_SUCH_PART, Tally};
 
 /// Cut the power in partial transfers of iapctl through the board's servers, and judge what is left
 #[derive(Parser)]
@@ -58,18 +58,20 @@ fn main() -> ExitCode {
     let threads = arguments.threads.unwrap_or_else(cores);
     // A panic is counted and told as a violation.
     std::panic::set_hook(Box::new(|_| {}));
-    let mut is_good = true;
+    let (mut is_good, mut tried) = (true, false);
     for (title, rules, stride) in PARTS {
         if title.contains(&arguments.only) {
             let begun = Instant::now();
             let tally = cut(rules, stride, arguments.seed, threads);
             println!("{}", tally.told(title, begun.elapsed()));
+            tried = true;
             is_good &= tally.is_good() && tally.partial == tally.fired;
         }
     }
-    match is_good {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
+    match (tried, is_good) {
+        (false, _) => ExitCode::from(NO_SUCH_PART),
+        (true, true) => ExitCode::SUCCESS,
+        (true, false) => ExitCode::FAILURE,
     }
 }
 

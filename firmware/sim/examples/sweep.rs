@@ -9,7 +9,7 @@ use clap::Parser;
 use iap_sim::sweep::brown_out::{self, BEYOND, KINDS, PROMISED};
 use iap_sim::sweep::rules::Rules;
 use iap_sim::sweep::start::Kind;
-use iap_sim::sweep::tally::Tally;
+use iap_sim::sweep::tally::{NO_SUCH_PART, Tally};
 use iap_sim::sweep::{parts, served};
 
 /// Cut the power at every flash operation, and judge what is left
@@ -95,9 +95,12 @@ fn main() -> ExitCode {
         let begun = Instant::now();
         let tally = brown_out::run(threads, (&KINDS, Rules::Open), BEYOND, arguments.seed, 1, 4);
         tell(title, &tally, begun);
+    } else if sum.planned == 0 {
+        return ExitCode::from(NO_SUCH_PART);
     }
     tell("all", &sum, begun);
-    if sum.is_good() {
+    // With "beyond" alone there is nothing to judge.
+    if sum.planned == 0 || sum.is_good() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE

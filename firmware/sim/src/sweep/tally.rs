@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// The exit code of a sweep that has no part of the title asked for: nothing was tried.
+pub const NO_SUCH_PART: u8 = 3;
+
 /// Violations that are kept word for word.
 const KEPT: usize = 20;
 
@@ -82,8 +85,8 @@ impl Tally {
         violations.fold(line, |lines, what| lines + "\n  violation: " + what)
     }
 
-    /// Whether every planned cut fired and nothing was found.
+    /// Whether there were cuts, every one of them fired, and nothing was found.
     pub fn is_good(&self) -> bool {
-        self.violations == 0 && self.planned == self.fired
+        self.violations == 0 && self.planned > 0 && self.planned == self.fired
     }
 }
