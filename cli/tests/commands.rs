@@ -163,3 +163,19 @@ fn no_escape_sequences_where_no_terminal_is() {
     said.exits(3).never_says("\x1b");
     iapctl(["profiles", "list"]).exits(0).never_says("\x1b");
 }
+
+/// Each library is found, mapped and relocated at every start, longer than most of what iapctl does then.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[test]
+fn the_program_needs_no_library_but_that_of_c() {
+    // What ldd does.
+    let traced = std::process::Command::new(env!("CARGO_BIN_EXE_iapctl"))
+        .env("LD_TRACE_LOADED_OBJECTS", "1")
+        .output()
+        .unwrap();
+    let libraries = String::from_utf8(traced.stdout).unwrap();
+    assert!(libraries.contains("libc.so"), "{libraries}");
+    for other in ["libm.so", "libgcc_s.so"] {
+        assert!(!libraries.contains(other), "{libraries}");
+    }
+}
