@@ -1,6 +1,7 @@
 //! The command line as clap sees it, and the way from it to a command and to an exit code. Decides nothing about images or boards.
 
 use std::ffi::OsString;
+use std::mem::ManuallyDrop;
 use std::process::ExitCode;
 
 use clap::builder::Resettable;
@@ -104,7 +105,7 @@ pub fn main() -> ExitCode {
 /// Runs a command line; its first item is the program's name.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
-    let cli = match Cli::try_parse_from(&args) {
+    let cli = match parse(&args) {
         Ok(cli) => cli,
         Err(error) => return usage(&error, args.iter().any(|arg| arg == "--json")),
     };
@@ -113,6 +114,13 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         output.failure(&failure);
         ExitCode::from(failure.exit as u8)
     })
+}
+
+/// What [`Parser::try_parse_from`] does, but leaves clap's definitions to the end of the process, which frees them all at once.
+fn parse(args: &[OsString]) -> Result<Cli, clap::Error> {
+    let mut command = ManuallyDrop::new(Cli::command());
+    let mut matches = ManuallyDrop::new(command.try_get_matches_from_mut(args)?);
+    Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
 }
 
 fn dispatch(command: Command, output: &Output) -> Result<ExitCode, Failure> {

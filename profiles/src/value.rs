@@ -50,14 +50,14 @@ impl FromStr for Pin {
             .next()
             .filter(|port| ('A'..='I').contains(port))
             .ok_or(EXPECTED)?;
-        let number: u8 = rest.as_str().parse().map_err(|_| EXPECTED)?;
-        let last = if port == 'I' { 11 } else { 15 }; // DS8626 section 3, pin descriptions
-        let pin = Self { port, number };
         // Written as in the manual: no "PA01", no "PA+1".
-        if number <= last && pin.to_string() == text {
-            Ok(pin)
-        } else {
-            Err(EXPECTED)
+        let plain = matches!(rest.as_str().as_bytes(), [b'0'..=b'9'] | [b'1', _]);
+        let number = rest.as_str().parse().ok().filter(|_| plain);
+        let number: u8 = number.ok_or(EXPECTED)?;
+        let last = if port == 'I' { 11 } else { 15 }; // DS8626 section 3, pin descriptions
+        match number <= last {
+            true => Ok(Self { port, number }),
+            false => Err(EXPECTED),
         }
     }
 }

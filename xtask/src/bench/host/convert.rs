@@ -18,9 +18,9 @@ const BASE: u32 = 0x0802_0000;
 const PROFILE: &str = "stm324xg-eval";
 const KB: usize = 1000;
 const MB: usize = 1_000_000;
-/// Smaller files take half a millisecond, and what else the machine does is as large.
+/// Smaller files take a millisecond, and what else the machine does is as large.
 const LARGE: u64 = MB as u64;
-const RUNS_OF_SMALL: u32 = 10;
+const RUNS_OF_SMALL: u32 = 50;
 
 struct Case {
     name: &'static str,
