@@ -1,8 +1,8 @@
 //! `cargo xtask bench host`: iapctl against the peers that a user could take instead, on this machine, in one run.
 //!
 //! Every row is measured round-robin: iapctl, first peer, second peer, and again, so that what else the machine does falls on all of
-//! them. Medians count, and means too where datagrams are lost. CPU is user and system time of the process as the kernel accounts it,
-//! memory is its largest resident set.
+//! them. Medians count, and means too where datagrams are lost; where a median misses its target the rounds are asked whether chance did it.
+//! CPU is user and system time of the process as the kernel accounts it, memory is its largest resident set.
 //! A peer that is not installed is said to be missing, and under CI=true that is an error. No network but loopback is used.
 
 mod convert;

@@ -108,8 +108,39 @@ impl Series {
 pub(super) enum Verdict {
     Met,
     Missed,
+    /// The medians miss the target, the rounds do not: see [`Rounds::are_a_toss`].
+    Tie,
     /// No peer to compare with.
     Skipped,
+}
+
+/// Rounds in which iapctl and the best peer ran one after the other, and those of them in which the target was met.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Rounds {
+    met: usize,
+    all: usize,
+}
+
+/// Of fewer rounds chance cannot be told.
+const MOST_CHANCE: usize = 20;
+
+impl Rounds {
+    fn of(quantity: Quantity, bound: f64, ours: &Series, best: &Series) -> Self {
+        let rounds = ours.runs.iter().zip(&best.runs);
+        Self {
+            all: rounds.len(),
+            met: rounds
+                .filter(|(ours, best)| quantity.of(ours) <= bound * quantity.of(best))
+                .count(),
+        }
+    }
+
+    /// Whether a coin would fall so, or worse, in more than one of twenty benches (sign test, normal approximation). Two programs of the same
+    /// speed miss such a target every other time, and the best of some peers is one that was lucky.
+    fn are_a_toss(self) -> bool {
+        let all = self.all as f64;
+        self.all >= MOST_CHANCE && self.met as f64 >= all / 2.0 - 1.64 * all.sqrt() / 2.0
+    }
 }
 
 /// A line of the table.
@@ -123,6 +154,7 @@ pub(super) struct Row {
     pub(super) ours: Option<Spread>,
     /// Its name and what it took.
     pub(super) best: Option<(String, Spread)>,
+    pub(super) rounds: Rounds,
     /// What else is to be known: failed runs, peers that failed.
     pub(super) notes: Vec<String>,
     /// A run of ours failed.
@@ -142,8 +174,10 @@ impl Row {
         }
         let best = (peers.iter())
             .filter(|peer| peer.is_complete())
-            .filter_map(|peer| Some((peer.name.clone(), peer.spread(quantity)?)))
+            .filter_map(|peer| Some((peer, peer.spread(quantity)?)))
             .min_by(|(_, a), (_, b)| quantity.middle(a).total_cmp(&quantity.middle(b)));
+        let rounds = (ours.zip(best.as_ref()))
+            .map(|(ours, (best, _))| Rounds::of(quantity, bound, ours, best));
         notes.extend(all(peers, quantity));
         Self {
             case: case.to_owned(),
@@ -151,7 +185,8 @@ impl Row {
             target: format!("<= {bound} x best peer"),
             bound,
             ours: ours.and_then(|ours| ours.spread(quantity)),
-            best,
+            best: best.map(|(best, spread)| (best.name.clone(), spread)),
+            rounds: rounds.unwrap_or_default(),
             notes,
             failed: !ours.is_some_and(Series::is_complete),
         }
@@ -166,6 +201,7 @@ impl Row {
             bound: f64::from(wanted),
             ours: Spread::of([f64::from(reached)]),
             best: None,
+            rounds: Rounds::default(),
             notes: Vec::new(),
             failed: reached < wanted,
         }
@@ -181,10 +217,16 @@ impl Row {
         Some(self.quantity.middle(&self.ours?) / self.quantity.middle(best))
     }
 
+    /// Rounds say nothing about a mean.
+    fn is_a_tie(&self) -> bool {
+        matches!(self.quantity, Quantity::Wall | Quantity::Cpu) && self.rounds.are_a_toss()
+    }
+
     pub(super) fn verdict(&self) -> Verdict {
         match (self.failed, self.ratio()) {
             (true, _) => Verdict::Missed,
             (false, Some(ratio)) if ratio <= self.bound => Verdict::Met,
+            (false, Some(_)) if self.is_a_tie() => Verdict::Tie,
             (false, Some(_)) => Verdict::Missed,
             (false, None) if self.quantity == Quantity::Count => Verdict::Met,
             (false, None) => Verdict::Skipped,
@@ -210,7 +252,10 @@ impl Row {
             self.best.as_ref().map_or("-".into(), best),
             self.ratio()
                 .map_or("-".into(), |ratio| format!("{ratio:.2}")),
-            self.verdict().to_string(),
+            match self.verdict() {
+                Verdict::Tie => format!("tie: {}", self.rounds),
+                verdict => verdict.to_string(),
+            },
         ]
     }
 }
@@ -237,10 +282,17 @@ impl fmt::Display for Quantity {
     }
 }
 
+impl fmt::Display for Rounds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "met in {} of {} rounds", self.met, self.all)
+    }
+}
+
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Met => "pass",
+            Self::Tie => "tie",
             Self::Missed => "FAIL",
             Self::Skipped => "SKIPPED",
         })
@@ -338,6 +390,29 @@ mod tests {
         let ratio = |quantity| Row::compare("case", quantity, 1.0, &all).ratio().unwrap();
         assert!(ratio(Quantity::Wall) > 1.0);
         assert!(ratio(Quantity::MeanWall) < 0.5);
+    }
+
+    #[test]
+    fn a_slower_median_that_a_coin_could_make_is_a_tie_and_too_few_rounds_are_none() {
+        let verdict = |slower: usize, all: usize| {
+            let walls: Vec<f64> = (0..all)
+                .map(|round| if round < slower { 1.02 } else { 0.9 })
+                .collect();
+            let both = [
+                series("iapctl", &walls, true),
+                series("peer", &vec![1.0; all], true),
+            ];
+            let row = |quantity| Row::compare("case", quantity, 1.0, &both).verdict();
+            assert_ne!(row(Quantity::MeanWall), Verdict::Tie);
+            row(Quantity::Wall)
+        };
+        assert_eq!(verdict(20, 45), Verdict::Met);
+        assert_eq!(verdict(23, 45), Verdict::Tie);
+        assert_eq!(verdict(28, 45), Verdict::Tie);
+        // 17 heads or fewer of 45: in 6.8 % of all cases; 16 or fewer: in 3.6 %.
+        assert_eq!(verdict(29, 45), Verdict::Missed);
+        assert_eq!(verdict(45, 45), Verdict::Missed);
+        assert_eq!(verdict(10, 19), Verdict::Missed);
     }
 
     #[test]
