@@ -251,10 +251,16 @@ impl Chip {
         self.check_clocks(now, pc);
     }
 
+    /// The supply changes.
+    pub(crate) fn set_supply(&mut self, millivolts: u32, now: Time, pc: u32) {
+        self.wires.supply_mv = millivolts;
+        self.check_clocks(now, pc);
+    }
+
     fn check_clocks(&mut self, now: Time, pc: u32) {
-        let (latency, scale_1) = (self.devices.flash.latency(), self.wires.voltage_scale_1);
+        let (acr, scale_1) = (self.devices.flash.acr(), self.wires.voltage_scale_1);
         let mut context = Context::new(now, pc, &self.wires, &mut self.reports);
-        rcc::check_limits(&self.wires.clocks, latency, scale_1, &mut context);
+        rcc::check_limits(&self.wires.clocks, acr, scale_1, &mut context);
     }
 
     /// When something happens that nobody asked for.

@@ -109,8 +109,8 @@ impl Flash {
         self.changed.take()
     }
 
-    pub(crate) fn latency(&self) -> u32 {
-        self.control.acr & 7
+    pub(crate) fn acr(&self) -> u32 {
+        self.control.acr
     }
 
     /// The write protection of the option bytes, as a production line sets it.

@@ -1,4 +1,4 @@
-//! The reset path: 160 MHz from HSI, what the reset was, what the key and the application say, and `iap-core`'s decision. An application
+//! The reset path: 152 MHz from HSI, what the reset was, what the key and the application say, and `iap-core`'s decision. An application
 //! that is to start is started here, from a chip that looks as after a reset; else this returns what IAP mode needs.
 
 use iap_core::boot::{BootInputs, Decision, Start, decide};

@@ -1,17 +1,18 @@
-//! Clock solutions: from any usable HSE to 168 MHz and the 48 MHz of the random number generator, from HSI to 160 MHz.
+//! Clock solutions: from any usable HSE to 168 MHz and the 48 MHz of the random number generator, from HSI to 152 MHz.
 //!
 //! RM0090 section 7.3.2: f(VCO) = f(input) * N / M, SYSCLK = f(VCO) / P, 48 MHz clock = f(VCO) / Q. With a VCO of 336 MHz both come out
 //! exact: P = 2, Q = 7.
 //!
-//! HSI may be fast by 4.5 % between -40 and 105 degrees C (DS8626 section 5.3.9), and neither core nor buses may exceed their limits then:
-//! 160 MHz become 167.2 MHz, 168 MHz would become 175.6 MHz. The 48 MHz clock is 45.7 MHz, at most 47.8 MHz; only USB needs it exact.
+//! HSI may be fast by 4.5 % between -40 and 105 degrees C (DS8626 section 5.3.9), and neither core nor flash may exceed their limits then. The
+//! boot decision runs from HSI, at whatever supply a slow ramp has reached by then, and below 2.1 V the flash is good for 160 MHz at most (RM0090
+//! section 3.5.1, table 10): 152 MHz become 158.9 MHz. The 48 MHz clock is 43.4 MHz, at most 45.4 MHz; only USB needs it exact.
 
 /// The internal oscillator (section 7.2.2).
 pub const HSI_HZ: u32 = 16_000_000;
 /// System clock, AHB clock and core clock from HSE; the highest there is, so what is counted in cycles of it lasts long enough.
 pub const SYSCLK_HZ: u32 = 168_000_000;
 /// The same from HSI.
-pub const HSI_SYSCLK_HZ: u32 = 160_000_000;
+pub const HSI_SYSCLK_HZ: u32 = 152_000_000;
 
 const PLLP: u32 = 2;
 const PLLQ: u32 = 7;
@@ -146,8 +147,8 @@ mod tests {
 
     #[test]
     fn hsi_runs_the_vco_at_2_mhz() {
-        assert_eq!(pllcfgr(Source::Hsi), Some(0x2700_2808));
-        assert_eq!(pll(HSI_HZ, 320_000_000), Some(Pll { m: 8, n: 160 }));
+        assert_eq!(pllcfgr(Source::Hsi), Some(0x2700_2608));
+        assert_eq!(pll(HSI_HZ, 304_000_000), Some(Pll { m: 8, n: 152 }));
     }
 
     #[test]
@@ -158,7 +159,8 @@ mod tests {
         // RM0090 section 7.3.2: 1 to 2 MHz, "2 MHz recommended"; 100 to 432 MHz. DS8626 sections 5.3.1 and 5.3.10 allow 168 MHz and 2.1 MHz.
         assert!(input <= 2_100_000, "{input}");
         assert!((100_000_000..=432_000_000).contains(&vco), "{vco}");
-        assert!(sysclk <= 168_000_000, "{sysclk}");
+        // RM0090 section 3.5.1, table 10, at 1.8 to 2.1 V.
+        assert!(sysclk <= 160_000_000, "{sysclk}");
         assert!(sysclk / 4 <= 42_000_000 && sysclk / 2 <= 84_000_000);
         assert!(rng <= 48_000_000, "{rng}");
         // RM0090 section 24.4.2, CECS: the generator's clock is at least a sixteenth of HCLK.
@@ -198,7 +200,7 @@ mod tests {
         assert_eq!(cfgr(0), 0x0000_9400);
         assert_eq!(Source::Hse(25_000_000).apb1_hz(), 42_000_000);
         assert_eq!(Source::Hse(25_000_000).apb1_timer_hz(), 84_000_000);
-        assert_eq!(Source::Hsi.apb1_timer_hz(), 80_000_000);
+        assert_eq!(Source::Hsi.apb1_timer_hz(), 76_000_000);
     }
 
     #[test]

@@ -5,11 +5,13 @@ use iap_core::flash::FlashFault;
 /// FLASH_KEYR takes these two, in this order, to clear FLASH_CR.LOCK (section 3.6.1).
 pub const KEYS: [u32; 2] = [0x4567_0123, 0xCDEF_89AB];
 
-/// FLASH_ACR: five wait states, for 150 to 168 MHz at 2.7 to 3.6 V (section 3.5.1, table 10), with both caches. No prefetch: revision A
-/// of the silicon does not support it (ES0182), and with the instruction cache it gains little.
+/// FLASH_ACR: seven wait states, with both caches. The core is at full speed before anything is known of the supply, and stays there while it
+/// sinks, so they are those of the lowest range with such a speed (section 3.5.1, table 10): 154 to 168 MHz at 2.1 to 2.4 V, 140 to 160 MHz at
+/// 1.8 to 2.1 V. Five are enough at 2.7 to 3.6 V only. No prefetch: below 2.1 V it must be off, revision A of the silicon does not support it
+/// (ES0182), and with the instruction cache it gains little.
 pub const ACR: u32 = ACR_NO_CACHE | 1 << 9 | 1 << 10;
 /// The same with the caches disabled: they may be reset only then (section 3.9.1).
-pub const ACR_NO_CACHE: u32 = 5;
+pub const ACR_NO_CACHE: u32 = 7;
 /// [`ACR_NO_CACHE`] with ICRST and DCRST.
 pub const ACR_RESET_CACHES: u32 = ACR_NO_CACHE | 1 << 11 | 1 << 12;
 
@@ -105,10 +107,28 @@ mod tests {
     #[test]
     fn caches_are_reset_only_while_disabled() {
         const ICEN_DCEN: u32 = 0x600;
-        assert_eq!(ACR, 0x605);
-        assert_eq!(ACR_RESET_CACHES, 0x1805);
+        assert_eq!(ACR, 0x607);
+        assert_eq!(ACR_RESET_CACHES, 0x1807);
         assert_eq!(ACR_RESET_CACHES & ICEN_DCEN, 0);
         assert_eq!(ACR_NO_CACHE & ICEN_DCEN, 0);
+    }
+
+    #[test]
+    fn prefetch_is_never_on() {
+        const PRFTEN: u32 = 1 << 8;
+        assert_eq!((ACR | ACR_NO_CACHE | ACR_RESET_CACHES) & PRFTEN, 0);
+    }
+
+    /// Table 10: HCLK in MHz that each wait state is good for, from 2.7, 2.4, 2.1 and 1.8 V; below 2.1 V it ends at 160 MHz.
+    #[test]
+    fn the_wait_states_are_enough_at_every_supply() {
+        use crate::clock::{HSI_SYSCLK_HZ, SYSCLK_HZ};
+        let cycles = (ACR & 7) + 1;
+        for mhz_a_cycle in [30, 24, 22] {
+            assert!(cycles * mhz_a_cycle * 1_000_000 >= SYSCLK_HZ);
+        }
+        let fastest_hsi = HSI_SYSCLK_HZ / 1000 * 1045;
+        assert!(cycles * 20_000_000 >= fastest_hsi && fastest_hsi <= 160_000_000);
     }
 
     #[test]

@@ -25,9 +25,10 @@ impl Board {
         self.chip().devices.gpio.drive(pin, level);
     }
 
-    /// Sets the supply, in mV. Nothing but PVD and the flash cares.
+    /// Sets the supply, in mV. Nothing but PVD and the flash cares: whether it is programmed, and how fast it is read.
     pub fn set_supply(&mut self, millivolts: u32) {
-        self.chip().wires.supply_mv = millivolts;
+        let (now, pc) = (self.now(), self.shared.pc());
+        self.chip().set_supply(millivolts, now, pc);
     }
 
     /// The crystal, or what else drives OSC_IN, stops oscillating. Before the first [`Board::run`]: it never did.

@@ -166,7 +166,8 @@ fn too_few_wait_states_are_a_guest_error() {
     finish(&mut board, Time::from_millis(5));
     let errors = guest_errors(&board);
     assert!(
-        errors[0].contains("HCLK is 168000000 Hz with 0 flash wait states, 5 are needed"),
+        errors[0]
+            .contains("HCLK is 168000000 Hz with 0 flash wait states, 5 are needed at 3300 mV"),
         "{errors:?}"
     );
 }

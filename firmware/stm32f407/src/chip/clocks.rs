@@ -1,4 +1,4 @@
-//! RCC: 160 MHz from HSI for the boot decision, 168 MHz from HSE for the network, and everything back for the application.
+//! RCC: 152 MHz from HSI for the boot decision, 168 MHz from HSE for the network, and everything back for the application.
 
 use iap_stm32f407::board::{HSE_BYPASS, MCO1, PLLCFGR_HSE, PLLCFGR_HSI};
 use iap_stm32f407::clock::{SW_HSI, SW_PLL, cfgr};
@@ -31,7 +31,7 @@ const HSE_TRIES: u32 = 2_100_000;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct ClockFault;
 
-/// Runs the core at 160 MHz from HSI. The chip is as a reset leaves it.
+/// Runs the core at 152 MHz from HSI. The chip is as a reset leaves it.
 pub(crate) fn start_from_hsi(rcc: &RCC, flash: &FLASH) -> Result<(), ClockFault> {
     // RM0090 section 3.5.1, increasing the CPU frequency: wait states first, and read back.
     put!(flash.acr(), flash_word::ACR);
