@@ -129,9 +129,11 @@ impl<'a> Server<'a> {
         self.last_heard
     }
 
-    /// When a commit was last acknowledged to its client.
+    /// When a commit was last acknowledged to its client, unless another write has begun since: its own end counts then, or the moment in
+    /// which it is given up.
     pub fn commit_acked_at(&self) -> Option<Instant> {
-        self.commit_acked_at
+        let ended = self.write.as_ref().is_none_or(Write::is_committed);
+        self.commit_acked_at.filter(|_| ended)
     }
 
     /// Whether a client's request for a reset is due.

@@ -425,6 +425,55 @@ fn a_bad_verdict_after_the_last_block_is_an_error_and_not_an_ack() {
     assert_eq!(bench.server.commit_acked_at(), None);
 }
 
+/// Or the start of the first application would be due at the moment in which the second one is committed, before its client hears of it.
+#[test]
+fn a_second_write_has_its_own_end_whatever_the_first_one_s_was() {
+    let mut bench = Bench::new();
+    bench.wrq(CLIENT, PLAIN);
+    bench.data(1, b"first");
+    bench.fake.commit();
+    assert_eq!(bench.polled(), Some(Said::Ack(1)));
+    let first = bench.server.commit_acked_at();
+    assert!(first.is_some());
+    bench.wait_ms(1000);
+    bench.fake.finished = false;
+    bench.wrq(SAME_HOST, PLAIN);
+    assert_eq!(bench.server.commit_acked_at(), None, "begun");
+    let port = bench.server.write_port().unwrap();
+    let block = Packet::Data {
+        block: 1,
+        payload: b"second",
+    };
+    bench.send(port, SAME_HOST, &block);
+    bench.wait_ms(6000);
+    bench.fake.commit();
+    assert_eq!(bench.server.commit_acked_at(), None, "not acknowledged yet");
+    assert_eq!(bench.polled(), Some(Said::Ack(1)));
+    assert!(bench.server.commit_acked_at() > first, "its own");
+}
+
+#[test]
+fn a_second_write_that_fails_leaves_the_first_one_s_end_as_soon_as_it_is_forgotten() {
+    let mut bench = Bench::new();
+    bench.wrq(CLIENT, PLAIN);
+    bench.data(1, b"first");
+    bench.fake.commit();
+    assert_eq!(bench.polled(), Some(Said::Ack(1)));
+    let first = bench.server.commit_acked_at();
+    bench.fake.finished = false;
+    bench.wrq(SAME_HOST, PLAIN);
+    bench.fake.fail(ErrorCode::FlashErase.into());
+    assert_eq!(bench.polled(), error(ErrorCode::FlashErase, ""));
+    assert_eq!(
+        bench.server.commit_acked_at(),
+        None,
+        "its client may ask again"
+    );
+    bench.wait(MAX_SILENCE + Duration::from_millis(1));
+    assert_eq!(bench.server.write_port(), None);
+    assert_eq!(bench.server.commit_acked_at(), first);
+}
+
 #[test]
 fn a_stranger_s_block_gets_error_5_and_the_transfer_goes_on() {
     let mut bench = Bench::new();
