@@ -61,6 +61,10 @@ fn main() -> ExitCode {
     let threads = arguments.threads.unwrap_or_else(cores);
     let mut cells = cells::all();
     cells.retain(|cell| cell.name.contains(&arguments.only));
+    if cells.is_empty() {
+        eprintln!("error: no cell has {:?} in its name", arguments.only);
+        return ExitCode::FAILURE;
+    }
     let seeds = arguments.seed..=arguments.seed + arguments.seeds.max(1) - 1;
     println!("{} cells, seeds {seeds:?}, {threads} threads", cells.len());
     let begun = Instant::now();

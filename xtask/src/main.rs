@@ -44,7 +44,7 @@ enum Task {
     Fuzz(fuzz::Options),
     /// Find the pairs of bytes by which the board's texts are packed; writes protocol/src/text/pairs.rs.
     Pairs,
-    /// Cut the power at every flash operation of an update, and judge what is left: half an hour; with --emulator, cuts of the shipped binary.
+    /// Cut the power at every flash operation of an update, and judge what is left: half an hour of processor time; with --emulator, cuts of the shipped binary.
     Sweep(sweep::Options),
     /// Push through bad networks, in virtual time: loss, delay, duplicates, clients that vanish; some minutes.
     Networks(networks::Options),

@@ -25,7 +25,7 @@ pub(crate) struct Peer {
     pub(crate) package: &'static str,
 }
 
-const PEERS: [Peer; 15] = [
+const PEERS: [Peer; 17] = [
     peer("in.tftpd", "tftpd-hpa"),
     peer("tftp", "tftp-hpa"),
     peer("atftp", "atftp"),
@@ -35,7 +35,10 @@ const PEERS: [Peer; 15] = [
     peer("clang", "clang"), // compiles iap_app.h for the chip; gcc-arm-none-eabi would be 436 MB
     peer("python3", "python3"),
     peer("openssl", "openssl"),
+    // At the other end of the emulated board's wire, in a network namespace.
     peer("ip", "iproute2"),
+    peer("dnsmasq", "dnsmasq-base"),
+    peer("ping", "iputils-ping"),
     peer("wget", "wget"),
     // The module itself: a machine with python3 need not have it.
     peer(

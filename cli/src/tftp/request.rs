@@ -1,8 +1,8 @@
 //! The first step of a transfer: a request, sent again patiently, and once more without options where the peer refuses them.
 //!
 //! Its timer is not that of DATA. A server opens a session for every request it reads, and some open a second one for a repeated
-//! request and then spoil the first; a board that erases reads all of them later. So the first repetition comes after 2.5 s, always
-//! from the same port.
+//! request and then spoil the first; a board that erases reads all of them later. So the first repetition of a write request comes after
+//! 2.5 s, always from the same port.
 
 use core::time::Duration;
 

@@ -236,13 +236,10 @@ fn down(base: &Cell) -> Vec<Cell> {
             let what = format!("link down {seconds} s from {from_ms} ms");
             let from = Instant::from_millis(from_ms);
             let until = from + Duration::from_secs(seconds);
-            let fault = if from_ms > 1000 && base.size == SMALL {
-                // Nothing is sent while the image that fits the ring is programmed.
-                Fault::Delayed(Duration::ZERO)
-            } else {
-                Fault::LinkDown
-            };
-            cells.push(wire(base, &what, fault, end, |it| {
+            if from_ms > 1000 && base.size == SMALL {
+                continue; // nothing is sent while an image that fits the ring is programmed
+            }
+            cells.push(wire(base, &what, Fault::LinkDown, end, |it| {
                 it.down = Some(LinkDown { from, until });
             }));
         }

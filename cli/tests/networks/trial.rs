@@ -11,7 +11,7 @@ use std::time::Duration as Wait;
 use iap_core::config::Config;
 use iap_profile::Profile;
 use iap_protocol::status::FILE_NAME;
-use iap_sim::bench::Bench;
+use iap_sim::bench::{Bench, RECEIVE_RING};
 use iap_sim::board::{AfterStart, Board, Next, Reset, World};
 use iap_sim::clock::{Clock, Pace};
 use iap_sim::event::{Event, Stamped};
@@ -36,8 +36,6 @@ const BOARD_S_TIME: Duration = Duration::from_secs(14);
 const SUCCESSOR_S_TIME: Duration = Duration::from_secs(20);
 /// The whole of a trial.
 const LIMIT: Duration = Duration::from_secs(1200);
-/// Frames in the receive ring of the firmware.
-const RECEIVE_RING: usize = 17;
 
 /// What came of a run that broke no rule.
 #[derive(Clone, Debug)]

@@ -67,6 +67,10 @@ fn main() -> ExitCode {
     let threads = arguments.threads.unwrap_or_else(cores);
     let mut cases = cases::all();
     cases.retain(|case| case.name().contains(&arguments.only));
+    if cases.is_empty() {
+        eprintln!("error: no row has {:?} in its name", arguments.only);
+        return ExitCode::FAILURE;
+    }
     // One is run twice: virtual time repeats to the last cycle.
     let jobs = cases
         .iter()

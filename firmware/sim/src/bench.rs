@@ -20,8 +20,10 @@ use crate::image;
 use crate::nor::{FlashTimes, Nor};
 use crate::settings;
 
-/// The ring: SRAM and CCM parts as on the chip, 96 KiB in all.
-pub const RING: [usize; 2] = [56 * 1024, 40 * 1024];
+/// The RAM ring of the update: its parts in SRAM and in CCM, as on the chip.
+pub const RING: [usize; 2] = [44 * 1024, 52 * 1024];
+/// Frames that the board's Ethernet holds until the core takes them, as on the chip.
+pub const RECEIVE_RING: usize = 17;
 /// First address of user flash in [`real_map`].
 pub const APPLICATION: u32 = 0x0802_0000;
 /// More steps than any update takes.

@@ -19,6 +19,7 @@ use iap_protocol::status::IapReason;
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::EthernetAddress;
 
+use crate::bench::RING;
 use crate::clock::Clock;
 use crate::event::{Event, Hex, Stamped};
 use crate::flash_file::FlashFile;
@@ -26,9 +27,6 @@ use crate::nor::SharedNor;
 use crate::observer::{Observer, Seen};
 use crate::rng::Rng;
 use crate::wire::Port;
-
-/// The RAM ring of the update, in two parts as on the chip, CCM and SRAM: the least that the design allows.
-const RING_PARTS: [usize; 2] = [56 * 1024, 40 * 1024];
 
 /// What takes the place of a running application.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -190,7 +188,7 @@ impl Board {
             },
         );
         let config = self.config.clone();
-        let mut parts = RING_PARTS.map(|len| vec![0; len]);
+        let mut parts = RING.map(|len| vec![0; len]);
         let ring = Ring::new(parts.each_mut().map(Vec::as_mut_slice));
         let Ok(updater) = Updater::new(self.nor.clone(), &config, ring) else {
             return self.without_power();

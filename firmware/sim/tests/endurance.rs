@@ -4,7 +4,7 @@
 use anyhow::{Result, bail};
 use iap_core::intake::Transport;
 use iap_profile::Profile;
-use iap_sim::bench::{Bench, iap, payload, real_map};
+use iap_sim::bench::{Bench, RECEIVE_RING, iap, payload, real_map};
 use iap_sim::board::{AfterStart, Board, Next, Reset, World};
 use iap_sim::clock::{Clock, Pace};
 use iap_sim::event::{Event, Stamped};
@@ -84,7 +84,7 @@ fn a_thousand_updates_over_both_transports_wear_the_record_no_faster_than_the_ap
     let mut config = bench.config.clone();
     config.network.use_dhcp = false;
     let ring = Conditions {
-        ring_len: 16,
+        ring_len: RECEIVE_RING,
         ..Conditions::default()
     };
     let (near, far) = segment(1, ring, Conditions::default());

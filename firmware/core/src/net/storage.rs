@@ -24,7 +24,7 @@ use crate::http::Connection;
 
 /// HTTP connections at a time.
 pub const HTTP_SOCKETS: usize = if cfg!(feature = "http") { 4 } else { 0 };
-/// Nine segments of 1460 bytes: half of what the receive ring of the DMA holds, and all that there is RAM for.
+/// Nine segments of 1460 bytes: a little more than half of what the receive ring of the DMA holds, and all that there is RAM for.
 pub const UPLOAD_RX: usize = 13_140;
 /// Two segments.
 pub const HTTP_RX: usize = 2920;

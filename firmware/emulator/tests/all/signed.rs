@@ -19,7 +19,7 @@ use iap_sim::{bench, image, settings};
 const FLASH: u32 = 0x0800_0000;
 /// The CCM RAM, at whose bottom the stack ends (RM0090 section 2.3.1).
 const STACK_END: u32 = 0x1000_0000;
-/// Clock of the core in IAP mode and in the boot decision.
+/// Clock of the core in IAP mode.
 const CORE_MHZ: u64 = 168;
 
 fn profile() -> String {

@@ -19,7 +19,7 @@ use super::rules::Rules;
 use super::start::{Kind, Sizes, Start};
 use super::tally::Tally;
 use super::track::Point;
-use crate::bench::{Bench, real_map};
+use crate::bench::{Bench, RECEIVE_RING, real_map};
 use crate::board::{AfterStart, Board, Next, Reset, World};
 use crate::clock::{Clock, Pace};
 use crate::event::{Event, Stamped};
@@ -33,8 +33,6 @@ use crate::wire::{Conditions, Port, segment};
 const PATIENCE: Duration = Duration::from_secs(120);
 /// How long the board is watched after the client has been told: nothing may be left to do.
 const AFTERWARDS: Duration = Duration::from_secs(4);
-/// Frames that the board's receive ring holds, as on the chip.
-const RECEIVE_RING: usize = 16;
 
 /// Which of the cuts of [`super::track::Track::chosen_points`] are tried through the servers.
 #[derive(Clone, Copy, Debug)]
