@@ -94,6 +94,7 @@ impl Clock {
 /// A NOR flash that takes its time (STM32F407 datasheet DS8626 table 40, typical values at x32: 16 us per word, 1 s per 128 KiB).
 pub(crate) struct Nor {
     pub(crate) bytes: Vec<u8>,
+    pub(crate) supply_low: bool,
     clock: Clock,
 }
 
@@ -101,8 +102,16 @@ impl Nor {
     pub(crate) fn new(clock: &Clock) -> Self {
         Self {
             bytes: vec![0xFF; 1024 * KIB as usize],
+            supply_low: false,
             clock: clock.clone(),
         }
+    }
+
+    fn check_supply(&self, address: u32) -> Result<(), FlashError> {
+        if self.supply_low {
+            return Err(FlashError::new(FlashFault::SupplyLow, address));
+        }
+        Ok(())
     }
 
     fn range(region: Region) -> Result<core::ops::Range<usize>, FlashError> {
@@ -123,6 +132,7 @@ impl Flash for Nor {
     }
 
     fn erase(&mut self, sector: Sector) -> Result<(), FlashError> {
+        self.check_supply(sector.region.start)?;
         self.clock
             .pass(1_000_000 * i64::from(sector.region.len) / i64::from(128 * KIB));
         self.bytes[Self::range(sector.region)?].fill(0xFF);
@@ -130,6 +140,7 @@ impl Flash for Nor {
     }
 
     fn program(&mut self, address: u32, bytes: &[u8]) -> Result<(), FlashError> {
+        self.check_supply(address)?;
         let range = Self::range(Region::new(address, bytes.len() as u32))?;
         self.clock.pass(16 * bytes.len() as i64 / 4);
         for (cell, byte) in self.bytes[range].iter_mut().zip(bytes) {

@@ -41,6 +41,9 @@ pub(super) const WINDOW_QUIET: Duration = Duration::from_millis(100);
 /// How long a gap is not reported again.
 pub(super) const GAP_QUIET: Duration = Duration::from_millis(100);
 
+/// How many times as long as otherwise a client may be silent that waits for an ACK.
+pub(super) const BRAKED_PATIENCE: u32 = 6;
+
 /// Bytes of a reset request that are kept: the word, a line end, and one that shows that there is more.
 const RESET_ROOM: usize = RESET_BODY.len() + 3;
 
@@ -128,7 +131,7 @@ pub(super) struct Write {
     /// When a gap was last reported, until it is filled.
     gap_reported: Option<Instant>,
     due: Option<Instant>,
-    /// Since when it is the client's turn.
+    /// When the client was last heard or answered, later by what the board did not listen.
     heard: Instant,
 }
 
@@ -195,9 +198,20 @@ impl Write {
         self.has_data
     }
 
-    /// Whether it has been the client's turn for `limit`.
+    /// Whether the client has been silent for `limit`. While all of the image is here it may be: what then takes its time is the board, and
+    /// an image that has come completely is installed, as over HTTP.
     pub(super) fn is_silent(&self, now: Instant, limit: Duration) -> bool {
-        matches!(self.state, State::Receiving) && !self.is_braked(now) && now >= self.heard + limit
+        matches!(self.state, State::Receiving) && now >= self.heard + self.patience(now, limit)
+    }
+
+    /// `limit`, or longer while it is the board's turn. The board's own stalls are not counted, so that lasts only where the supply is low, and a
+    /// client that is still there repeats its last block every few seconds.
+    fn patience(&self, now: Instant, limit: Duration) -> Duration {
+        if self.is_braked(now) {
+            limit * BRAKED_PATIENCE
+        } else {
+            limit
+        }
     }
 
     /// Whether the transfer has ended and its client has stopped asking.
@@ -315,7 +329,7 @@ impl Write {
         }
         if self.is_silent(now, MAX_SILENCE) {
             let form = packed!("no DATA for {d} s");
-            let silence_s = MAX_SILENCE.secs() as u32;
+            let silence_s = self.patience(now, MAX_SILENCE).secs() as u32;
             let code = ErrorCode::ClientSilent;
             let refused = self.why.refuse_with(code, form, &[silence_s]);
             self.abort(now, intake, refused);
@@ -371,9 +385,8 @@ impl Write {
     pub(super) fn poll_at(&self, now: Instant, earliest: &mut Earliest) {
         match self.state {
             State::Committing => {}
-            State::Receiving if self.is_braked(now) => {}
             State::Receiving | State::Committed | State::Failed => {
-                earliest.note(Some(self.heard + MAX_SILENCE));
+                earliest.note(Some(self.heard + self.patience(now, MAX_SILENCE)));
             }
         }
         earliest.note(self.due.filter(|&due| due > now));

@@ -173,6 +173,18 @@ impl Bench {
         panic!("the transfer never ended");
     }
 
+    /// Writes blocks of 512 bytes of `bytes` until no ACK comes for two seconds.
+    fn push_until_the_board_is_full(&mut self, bytes: &[u8]) {
+        let (port, _) = self.begin(Options::default()).unwrap();
+        for (block, payload) in (1..).zip(bytes.chunks(512)) {
+            self.send(port, &Packet::Data { block, payload });
+            if self.receive(2000).is_none() {
+                return;
+            }
+        }
+        panic!("the board took everything");
+    }
+
     fn begin(&mut self, options: Options) -> Result<(u16, usize), String> {
         let request = Request {
             file_name: b"app.bin",

@@ -174,6 +174,44 @@ fn an_update_that_has_come_completely_is_installed_even_if_the_link_goes_down() 
     assert_eq!(flashed(&bench, 700), image);
 }
 
+/// The old application is whole: nothing was erased. The board goes back to it as if nobody had come.
+#[test]
+fn a_client_that_vanishes_while_the_supply_is_low_does_not_keep_the_board_from_its_application() {
+    let mut config = config();
+    config.iap_idle_s = 300;
+    let mut bench = Bench::with(config, IapReason::Requested);
+    bench.push(&application(5000), FAST).unwrap();
+    bench.board.updater_mut().flash_mut().supply_low = true;
+    // The ring takes some windows; then the ACK waits.
+    bench.push_until_the_board_is_full(&application(300_000));
+    assert_eq!(bench.board.updater().phase(), Phase::SupplyLow);
+    assert_eq!(bench.receive(55_000), None, "it may be there still");
+    let error = bench.answer(5_100).unwrap_err();
+    assert!(error.starts_with("the client went silent"), "{error}");
+    assert_eq!(bench.board.updater().phase(), Phase::Failed);
+    let reset = bench.run(300_000, |bench| bench.turn.reset);
+    assert_eq!(reset, Some(ResetReason::Idle));
+    assert_eq!(flashed(&bench, 5000), application(5000));
+}
+
+#[test]
+fn an_image_that_came_completely_while_the_supply_was_low_is_installed_when_it_is_good() {
+    let mut bench = Bench::new();
+    bench.board.updater_mut().flash_mut().supply_low = true;
+    let (port, _) = bench.begin(Options::default()).unwrap();
+    let image = application(700);
+    for (block, payload) in (1..).zip(image.chunks(512)) {
+        bench.send(port, &Packet::Data { block, payload });
+        bench.wait(100);
+    }
+    bench.wait(3_600_000);
+    assert_eq!(bench.board.updater().phase(), Phase::SupplyLow);
+    bench.board.updater_mut().flash_mut().supply_low = false;
+    bench.wait(3000);
+    assert_eq!(bench.board.updater().phase(), Phase::Committed);
+    assert_eq!(flashed(&bench, 700), image);
+}
+
 #[test]
 fn a_client_that_went_silent_is_told() {
     let mut bench = Bench::new();

@@ -129,6 +129,29 @@ fn a_client_that_vanishes_without_a_word_frees_the_board() {
     assert_eq!(bench.push(&application(3000), Options::default()), Ok(()));
 }
 
+/// With a low supply the board takes no more bytes, and a client cannot show in that way that it is there: TCP's time is what ends it.
+#[test]
+fn a_client_that_vanishes_while_the_supply_is_low_frees_the_board() {
+    let mut bench = Bench::new();
+    bench.board.updater_mut().flash_mut().supply_low = true;
+    bench.client.connect(0, BOARD);
+    let (request, mut sent) = (upload(&application(300_000)), 0);
+    bench.run(5000, |bench| {
+        let stream = bench.client.stream(0);
+        if stream.can_send() && sent < request.len() {
+            sent += stream.send_slice(&request[sent..]).unwrap();
+        }
+        None::<()>
+    });
+    assert_eq!(bench.board.updater().phase(), Phase::SupplyLow);
+    assert!(sent < request.len(), "it waits");
+    bench.lan.faults.borrow_mut().per_mille = 1000;
+    bench.wait(50_000);
+    assert_eq!(bench.board.updater().phase(), Phase::SupplyLow);
+    bench.wait(11_000);
+    assert_eq!(bench.board.updater().phase(), Phase::Failed);
+}
+
 #[test]
 fn the_reset_button_resets_after_its_answer_was_acknowledged() {
     let mut bench = Bench::new();

@@ -318,7 +318,7 @@ fn without_room_for_another_window_the_ack_waits() {
         assert_eq!(bench.data(block, &[1; 512]), None);
     }
     assert_eq!(
-        bench.wait_ms(60_000),
+        bench.wait_ms(59_999),
         [],
         "the client is not silent: it waits"
     );
@@ -332,6 +332,70 @@ fn without_room_for_another_window_the_ack_waits() {
     bench.fake.room = 4 * 512;
     assert_eq!(bench.polled(), Some(Said::Ack(4)));
     assert_eq!(bench.wait_ms(9000), []);
+}
+
+/// A low supply: there will be no room before it is good again.
+#[test]
+fn sixty_seconds_of_silence_free_the_board_where_its_client_waits_for_an_ack() {
+    let mut bench = waiting_for_room();
+    // Those who are still there repeat the window.
+    for _ in 0..20 {
+        assert_eq!(bench.wait_ms(59_000), []);
+        assert_eq!(bench.data(4, &[1; 512]), None);
+    }
+    assert_eq!(bench.wait_ms(59_999), []);
+    assert!(bench.fake.busy);
+    let silent = error(ErrorCode::ClientSilent, "no DATA for 60 s");
+    assert_eq!(bench.wait_ms(1), [silent.unwrap()]);
+    assert!(!bench.fake.busy);
+    assert_eq!(bench.wrq(OTHER_HOST, PLAIN), Some(Said::Ack(0)));
+}
+
+#[test]
+fn who_starts_again_while_the_board_has_no_room_takes_over_after_twelve_seconds() {
+    for who in [CLIENT, SAME_HOST] {
+        let mut bench = waiting_for_room();
+        bench.wait_ms(11_999);
+        assert_ne!(bench.wrq(who, PLAIN), Some(Said::Ack(0)), "{who}");
+        bench.wait_ms(1);
+        assert_eq!(bench.wrq(who, PLAIN), Some(Said::Ack(0)), "{who}");
+    }
+}
+
+/// Seven sectors in a row, each as long as the slowest flash takes, and then its words: no client could be heard in that time.
+#[test]
+fn erases_and_programming_do_not_count_as_silence_where_the_client_waits_for_an_ack() {
+    let mut bench = waiting_for_room();
+    for step in 0..400 {
+        let stall = Duration::from_millis(if step % 50 == 0 { 4000 } else { 200 });
+        bench.now += stall;
+        bench.server.stalled(bench.now, stall);
+        assert_eq!(bench.polled(), None);
+    }
+    assert_eq!(bench.wait_ms(59_999), []);
+    assert!(bench.fake.busy);
+}
+
+#[test]
+fn an_image_that_is_here_completely_is_kept_without_its_client() {
+    let mut bench = Bench::new();
+    bench.wrq(CLIENT, PLAIN);
+    bench.data(1, &[1; 100]);
+    assert_eq!(bench.wait_ms(3_600_000), []);
+    assert!(bench.fake.busy && bench.fake.aborted.is_none());
+    bench.fake.commit();
+    assert_eq!(bench.polled(), Some(Said::Ack(1)));
+}
+
+/// A transfer whose client waits for an ACK, and the board for room.
+fn waiting_for_room() -> Bench {
+    let mut bench = Bench::new();
+    bench.wrq(CLIENT, windows(512, 4));
+    bench.fake.room = 4 * 512 - 1;
+    for block in 1..5 {
+        assert_eq!(bench.data(block, &[1; 512]), None);
+    }
+    bench
 }
 
 #[test]
