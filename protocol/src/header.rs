@@ -286,6 +286,7 @@ impl ImageHeader {
 
     /// Writes the header, CRC included. Texts are written as they are: whoever makes them up checks them with [`is_board_id`] and by
     /// parsing a [`Version`].
+    #[allow(clippy::too_many_lines, reason = "a line per field")]
     pub fn encode(&self) -> [u8; HEADER_LEN] {
         let mut bytes = [0; HEADER_LEN];
         put(&mut bytes, 0, &MAGIC);

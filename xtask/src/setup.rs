@@ -63,12 +63,11 @@ const GECKODRIVER: [&str; 5] = ["install", "geckodriver", "--locked", "--version
 pub(crate) fn run() -> Result<()> {
     if !has_cargo_deny()? {
         println!("setup: cargo-deny is missing: it is compiled once, which takes a minute");
-        // Unoptimised: it compiles in half the time, and its work here takes a second either way.
-        command::run(cargo().args(CARGO_DENY).arg("--debug"))?;
+        command::run(&mut unoptimised(&CARGO_DENY))?;
     }
     if find_program("geckodriver").is_none() {
         println!("setup: geckodriver is missing: it is compiled once, which takes two minutes");
-        command::run(cargo().args(GECKODRIVER).arg("--debug"))?;
+        command::run(&mut unoptimised(&GECKODRIVER))?;
     }
     for target in [sample_app::TARGET].into_iter().chain(OTHER_HOSTS) {
         add_rust_target(target)?;
@@ -82,6 +81,14 @@ pub(crate) fn run() -> Result<()> {
         return Ok(());
     }
     install(&missing)
+}
+
+/// Compiles in half the time; what the programs do here takes a second either way.
+fn unoptimised(install: &[&str]) -> Command {
+    let mut cargo = cargo();
+    cargo.args(install).arg("--debug");
+    cargo.env("CARGO_PROFILE_DEV_DEBUG", "0");
+    cargo
 }
 
 /// Whether cargo-deny is here; any version reads the same `deny.toml`.

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything that must hold before a change lands, in the order in which it fails fastest.
 
 use std::process::Command;
-use std::{env, fs};
+use std::{env, fs, thread};
 
 use anyhow::{Result, bail};
 use iap_profile::Profile;
@@ -163,8 +163,11 @@ fn tests() -> Result<Tests> {
         command
     };
     let nextest = output(cargo().args(["nextest", "--version"]))?;
+    // Many tests wait for real time, as the programs do that they talk to: with as many at once as there are cores, half of the cores are idle.
+    let threads = 2 * thread::available_parallelism().map_or(1, usize::from);
+    let threads = threads.to_string();
     let all: &[&str] = match nextest.status.success() {
-        true => &["nextest", "run"],
+        true => &["nextest", "run", "--test-threads", &threads],
         false => &["test", "--lib", "--bins", "--tests"],
     };
     let defects = [

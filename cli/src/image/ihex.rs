@@ -9,6 +9,7 @@ use crate::failure::Failure;
 const NAME: &str = "Intel HEX";
 
 /// Reads the data records; runs without a gap become one piece.
+#[allow(clippy::too_many_lines, reason = "an arm per type of record")]
 pub(super) fn read(text: &[u8]) -> Result<Vec<Piece>, Failure> {
     let mut run = Run::default();
     let mut base = 0u32;

@@ -268,6 +268,7 @@ fn a_partial_transfer_is_held_to_the_signature_and_the_digest() {
     assert_eq!(major(board.boot()), Some(2));
 }
 
+#[allow(clippy::too_many_lines, reason = "a table of refusals")]
 #[test]
 fn images_that_nobody_vouches_for_are_refused() {
     let mut board = board();

@@ -26,6 +26,7 @@ struct Arguments {
     only: String,
 }
 
+#[allow(clippy::too_many_lines, reason = "one part after the other")]
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let threads = arguments

@@ -269,6 +269,10 @@ impl Record {
     }
 
     /// Writes all live state to the sector that is not active, and makes it the active one.
+    #[allow(
+        clippy::too_many_lines,
+        reason = "one order of writes, with its reasons beside them"
+    )]
     #[inline(never)]
     fn move_to_other_sector(&mut self, desk: &mut Desk<'_>) -> Result<(), FlashError> {
         let target = self.active.map_or(0, other);

@@ -30,6 +30,7 @@ pub const REAL: Sizes = Sizes {
 };
 
 /// The parts of the whole sweep, with their titles.
+#[allow(clippy::too_many_lines, reason = "a table")]
 pub fn all(seed: u64) -> Vec<(&'static str, Part)> {
     let scaled = Part {
         map: scaled_map(),

@@ -321,6 +321,7 @@ fn fields_around_the_file_preamble_epilogue_and_padding_are_skipped() {
     }
 }
 
+#[allow(clippy::too_many_lines, reason = "a table of forms")]
 #[test]
 fn a_form_that_is_no_complete_form_with_one_file_is_refused_and_never_finished() {
     let part = |name: &str, body: &str| {
