@@ -5,7 +5,7 @@
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct BootReason(u8);
 
-/// The one cause behind the flags. Several flags are set at once: NRST is pulled low by every reset (RM0090 section 6.1.1), so PINRSTF
+/// The one cause behind the flags. Several flags are set at once: NRST is pulled low by every reset (RM0090 section 7.1.1), so PINRSTF
 /// says something only when it is alone.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ResetCause {

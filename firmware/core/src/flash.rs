@@ -1,7 +1,7 @@
 //! The flash as the core sees it: sectors that erase, words that program, and windows that cannot reach what they must not touch.
 //!
 //! The calls are synchronous, because the chip is: it has one bank, and any fetch from flash stalls until the operation ends
-//! (RM0090 section 3.5). Time passes inside them.
+//! (RM0090 section 3.6). Time passes inside them.
 
 use core::fmt;
 

@@ -237,7 +237,7 @@ impl Flash {
         Ok(())
     }
 
-    /// Whether the control register and the option bytes allow this; sets the error flags if not (RM0090 section 3.8.5).
+    /// Whether the control register and the option bytes allow this; sets the error flags if not (RM0090 section 3.9.5).
     fn may_program(&mut self, offset: u32, bytes: &[u8], context: &mut Context<'_>) -> bool {
         let width_matches = bytes.len() == 1 << self.control.psize();
         let sector = self.map.sector_at(self.map.region().start + offset);
@@ -260,7 +260,7 @@ impl Flash {
         self.status.errors |= error;
         self.status.operation_error |= self.control.error_interrupt();
         context.guest_error(format!(
-            "a flash operation is refused, FLASH_SR shows {error:#04x} (RM0090 section 3.8.5)"
+            "a flash operation is refused, FLASH_SR shows {error:#04x} (RM0090 section 3.9.5)"
         ));
     }
 

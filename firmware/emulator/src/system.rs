@@ -1,5 +1,5 @@
 //! Small blocks: SYSCFG (RM0090 section 9.2), the CRC unit (section 4), RNG (section 24), the backup registers of the RTC (section
-//! 26.6.20), the debug unit's registers (section 38.16), device signature, OTP and option bytes (sections 39 and 3.6.5).
+//! 26.6.20), the debug unit's registers (section 38.16), device signature, OTP and option bytes (sections 39 and 3.7).
 
 use iap_sim::rng::Rng;
 

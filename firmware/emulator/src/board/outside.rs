@@ -48,7 +48,7 @@ impl Board {
         self.chip().devices.random.break_down();
     }
 
-    /// Starts the independent watchdog with every reset, as the option WDG_SW = 0 does (RM0090 section 3.6.5); from the next one on.
+    /// Starts the independent watchdog with every reset, as the option WDG_SW = 0 does (RM0090 section 3.7.1); from the next one on.
     pub fn use_hardware_watchdog(&mut self) {
         self.chip().devices.flash.use_hardware_watchdog();
     }

@@ -72,7 +72,7 @@ fn a_mass_erase_takes_all_sectors_and_their_time() {
     assert_eq!(bench.erased(), 1024 * 1024);
 }
 
-/// Section 3.8.5: WRPERR, and nothing is erased; a mass erase stops at one protected sector.
+/// Section 3.9.5: WRPERR, and nothing is erased; a mass erase stops at one protected sector.
 #[test]
 fn a_protected_sector_is_not_erased_and_says_so() {
     for erase in [SER | 5 << 3, MER] {

@@ -100,7 +100,7 @@ fn a_low_supply_at_the_reset_does_not_make_the_flash_too_slow_for_the_core() {
     assert!(errors[0].contains("at most 160000000 Hz"), "{errors:?}");
 }
 
-/// FLASH_SR.WRPERR (RM0090 section 3.8.5), named to the one who pushes.
+/// FLASH_SR.WRPERR (RM0090 section 3.9.5), named to the one who pushes.
 #[test]
 fn a_write_protected_sector_refuses_the_update_with_its_name() {
     let mut bench = Bench::ready(MII);

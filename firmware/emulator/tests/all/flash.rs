@@ -30,7 +30,7 @@ fn operations_take_the_datasheets_time_and_stall_the_core() {
     assert_eq!(result(&board, 10), 0xFFFF_FF5A);
 }
 
-/// RM0090 section 3.8.5: PGPERR for the wrong width, PGSERR without PG or while locked.
+/// RM0090 section 3.9.5: PGPERR for the wrong width, PGSERR without PG or while locked.
 #[test]
 fn refused_operations_set_their_flag_and_program_nothing() {
     let mut board = board("flash", 0);
