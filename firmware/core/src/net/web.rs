@@ -28,6 +28,8 @@ const MAX_CLOSING: Duration = Duration::from_secs(10);
 const MAX_RESETTING: Duration = Duration::from_millis(100);
 /// Longer than the board is ever silent itself.
 const PEER_TIMEOUT: Duration = Duration::from_secs(60);
+/// How often a peer that says nothing is asked whether it is there.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Rounds of taking, thinking and sending for one connection in one turn.
 const ROUNDS: usize = 16;
 
@@ -59,6 +61,8 @@ fn socket<'a>(rx: &'a mut [u8], tx: &'a mut [u8]) -> tcp::Socket<'a> {
     socket.set_ack_delay(None);
     // Ends connections to peers that have vanished.
     socket.set_timeout(Some(PEER_TIMEOUT));
+    // A peer whose window the board has closed is heard in no other way: smoltcp does not count its probes.
+    socket.set_keep_alive(Some(KEEP_ALIVE));
     socket
 }
 
