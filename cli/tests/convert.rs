@@ -132,6 +132,49 @@ fn options_override_what_the_application_says() {
 }
 
 #[test]
+fn header_options_are_refused_where_no_header_is_written() {
+    let folder = Folder::new();
+    let (input, output) = (
+        folder.file("app.elf", &App::good().elf()),
+        folder.path("app.bin"),
+    );
+    for option in [
+        &["--version", "2.0.0"][..],
+        &["--board", "any"],
+        &["--confirm"],
+        &["--data"],
+        &["--security-counter", "7"],
+        &["--min-iap", "0.3.1"],
+    ] {
+        convert(&input, &output, option)
+            .exits(2)
+            .says(&format!("has no image header for {}", option[0]))
+            .says("-o app.iap");
+    }
+    assert_eq!(folder.names(), ["app.elf"]);
+}
+
+#[test]
+fn of_a_bin_is_shown_what_verify_image_shows_of_it() {
+    let folder = Folder::new();
+    let input = folder.file("app.elf", &with_info("stm324xg-eval").elf());
+    let (wrapped, out) = (folder.path("app.iap"), folder.path("app.bin"));
+    let options = ["--version", "9.0.0", "--board", "any", "--data"];
+    convert(&input, &wrapped, &options).exits(0);
+    for input in [&input, &wrapped] {
+        let said = convert(input, &out, &["--json"]).exits(0).json();
+        let verify = ["--json", "verify-image", out.to_str().unwrap()];
+        let mut verified = iapctl(verify).exits(0).json()["image"].clone();
+        let mut shown = said["image"].clone();
+        assert_eq!(shown["version"], "1.2.3-rc.1");
+        // That of the file that was read, and that of the file that was written.
+        shown["format"].take();
+        verified["format"].take();
+        assert_eq!(shown, verified);
+    }
+}
+
+#[test]
 fn a_signed_header_is_not_changed_behind_the_signature_s_back() {
     let file = converted(&App::good().elf(), "app.iap", &[]);
     let mut header = ImageHeader::decode(&file).unwrap();

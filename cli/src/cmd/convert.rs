@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::draft::Draft;
+use super::draft::{Draft, Source, require_file_name};
 use super::profile_args::ProfileArgs;
 use crate::failure::{Exit, Failure};
 use crate::image::finding::{Finding, Severity};
@@ -18,7 +18,7 @@ use crate::output::{Human, Output, Paint};
 pub struct ConvertArgs {
     /// The application: ELF, BIN, IAP, Intel HEX or S-records
     pub file: PathBuf,
-    /// The file to write; its extension chooses the format: .bin or .iap
+    /// The file to write; its extension chooses the format: .bin, or .iap with the image header. Not one that is read, and not - (stdout)
     #[arg(short, long, value_name = "OUT")]
     pub output: PathBuf,
     #[command(flatten)]
@@ -52,6 +52,7 @@ enum Target {
 
 impl Target {
     fn of(path: &Path) -> Result<Self, Failure> {
+        require_file_name(path)?;
         let extension = path.extension().unwrap_or_default().to_string_lossy();
         match extension.to_ascii_lowercase().as_str() {
             "bin" => Ok(Self::Bin),
@@ -108,21 +109,47 @@ impl Human for Converted {
     }
 }
 
+impl ConvertArgs {
+    fn sources(&self) -> Vec<Source<'_>> {
+        let input = Some(("input", self.file.as_path()));
+        input.into_iter().chain(self.profile.source()).collect()
+    }
+
+    /// A raw binary has no place for what the options say.
+    fn require_no_header(&self) -> Result<(), Failure> {
+        let given = self.header.given();
+        if given.is_empty() {
+            return Ok(());
+        }
+        let message = format!(
+            "{}: a .bin is the payload alone and has no image header for {}",
+            self.output.display(),
+            given.join(", ")
+        );
+        Err(Failure::new(Exit::Usage, message)
+            .help("write a file with a header: -o app.iap")
+            .help("or leave the option out, and let the application say it itself in .iap_info"))
+    }
+}
+
 /// Reads, checks, writes; nothing is left at OUT unless all of it succeeded.
 pub fn run(args: &ConvertArgs, output: &Output) -> Result<(), Failure> {
     let format = Target::of(&args.output)?;
+    if format == Target::Bin {
+        args.require_no_header()?;
+    }
     let chosen = args.profile.choose()?;
     let target = chosen.target();
     let options = LoadOptions {
         fill: args.fill,
         ..LoadOptions::new(target.map)
     };
-    let mut draft = Draft::new(&args.output);
+    let mut draft = Draft::new(&args.output, &args.sources())?;
     let (image, header, file) = match format {
         Target::Bin => {
             let mut outlet = |bytes: &[u8]| draft.write(bytes);
             let image = image::load_through(&args.file, &options, &mut outlet)?;
-            let header = image.described_with(&args.header)?;
+            let header = image.described()?;
             (image, header, None)
         }
         Target::Iap => {
@@ -142,6 +169,14 @@ pub fn run(args: &ConvertArgs, output: &Output) -> Result<(), Failure> {
         None => {} // has been written while it was read
     }
     draft.finish()?;
+    let summary = match format {
+        Target::Iap => report.image,
+        // What verify-image will say of it, whatever a header said before.
+        Target::Bin => {
+            let header = image.described_as_bin()?;
+            Summary::new(&image, &header, &target)
+        }
+    };
     output.result(&Converted {
         output: args.output.clone(),
         output_size: file.map_or(image.size, |file| file.len()),
@@ -152,6 +187,6 @@ pub fn run(args: &ConvertArgs, output: &Output) -> Result<(), Failure> {
             .filter(|finding| finding.severity >= Severity::Warning)
             .collect(),
         profile: report.profile,
-        image: report.image,
+        image: summary,
     })
 }

@@ -9,7 +9,7 @@ use iap_protocol::memory::{MemoryMap, Region};
 use iap_protocol::status::Policy;
 use serde::Serialize;
 
-use super::draft::write_whole;
+use super::draft::{Source, require_file_name, write_whole};
 use super::profile_args::{Chosen, ProfileArgs};
 use crate::factory::{self, Application, Content};
 use crate::failure::{Exit, Failure};
@@ -26,7 +26,7 @@ pub struct FactoryArgs {
     /// The IAP firmware for this board: ELF, Intel HEX or BIN
     #[arg(long, value_name = "FILE")]
     pub firmware: PathBuf,
-    /// The file to write; its extension chooses the format: .hex, or .bin for the raw content of the whole flash
+    /// The file to write; its extension chooses the format: .hex, or .bin for the raw content of the whole flash. Not one that is read, and not - (stdout)
     #[arg(short, long, value_name = "OUT")]
     pub output: PathBuf,
     #[command(flatten)]
@@ -45,6 +45,7 @@ enum Format {
 
 impl Format {
     fn of(path: &Path) -> Result<Self, Failure> {
+        require_file_name(path)?;
         let extension = path.extension().unwrap_or_default().to_string_lossy();
         match extension.to_ascii_lowercase().as_str() {
             "hex" | "ihex" => Ok(Self::Hex),
@@ -145,7 +146,7 @@ pub fn run(args: &FactoryArgs, output: &Output) -> Result<(), Failure> {
         Format::Hex => ihex::write(&pieces).into_bytes(),
         Format::Bin => factory::flash(&pieces, target.map),
     };
-    write_whole(&args.output, &bytes)?;
+    write_whole(&args.output, &args.sources(), &bytes)?;
     output.result(&Made {
         output: args.output.clone(),
         output_size: bytes.len(),
@@ -156,6 +157,16 @@ pub fn run(args: &FactoryArgs, output: &Output) -> Result<(), Failure> {
         security_counter,
         sectors: factory::sectors(&pieces, target.map).iter().collect(),
     })
+}
+
+impl FactoryArgs {
+    fn sources(&self) -> Vec<Source<'_>> {
+        let application = self.application.as_deref();
+        (application.map(|file| ("application", file)).into_iter())
+            .chain([("firmware", self.firmware.as_path())])
+            .chain(self.profile.source())
+            .collect()
+    }
 }
 
 fn read_firmware(path: &Path, target: &Target) -> Result<Vec<Piece>, Failure> {

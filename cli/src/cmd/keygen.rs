@@ -7,6 +7,7 @@ use iap_profile::{Profile, PublicKey};
 use iap_protocol::header::MAX_PUBLIC_KEYS;
 use serde::Serialize;
 
+use super::draft::require_file_name;
 use super::profile_args::ProfileArgs;
 use crate::failure::{Exit, Failure};
 use crate::output::{Human, Output, Paint};
@@ -15,7 +16,7 @@ use crate::signing::{PrivateKey, read_public};
 /// Arguments of `iapctl keygen`.
 #[derive(clap::Args, Debug)]
 pub struct KeygenArgs {
-    /// The file for the new private key (PKCS#8 PEM, mode 0600); an existing file is never overwritten
+    /// The file for the new private key (PKCS#8 PEM, mode 0600), not - (stdout); an existing file is never overwritten
     #[arg(short, long, value_name = "FILE", required_unless_present = "show")]
     pub output: Option<PathBuf>,
     /// Makes no key but shows the public key of this file: a private or a public key (PEM)
@@ -57,6 +58,7 @@ pub fn run(args: &KeygenArgs, output: &Output) -> Result<(), Failure> {
 }
 
 fn new_key(file: &Path) -> Result<PublicKey, Failure> {
+    require_file_name(file)?;
     let key = PrivateKey::generate()?;
     key.write_new(file)?;
     Ok(key.public())

@@ -1,7 +1,10 @@
 //! Which board a command is for: `--profile`, IAPCTL_PROFILE, or AN3968's board, and the output says which it was.
 
+use std::path::Path;
+
 use iap_profile::{Profile, ProfileError};
 
+use super::draft::Source;
 use crate::failure::{Exit, Failure};
 use crate::image::check::{Target, Trust};
 
@@ -26,6 +29,12 @@ pub struct Chosen {
 }
 
 impl ProfileArgs {
+    /// The profile as a file that is read, if it is one.
+    pub(super) fn source(&self) -> Option<Source<'_>> {
+        let name = self.profile.as_deref()?;
+        Some(("profile", Path::new(name)))
+    }
+
     /// Reads the profile.
     pub fn choose(&self) -> Result<Chosen, Failure> {
         let name = self.profile.as_deref().unwrap_or(DEFAULT_PROFILE);

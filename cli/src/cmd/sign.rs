@@ -7,7 +7,7 @@ use iap_profile::PublicKey;
 use iap_protocol::header::{ImageHeader, SIGNATURE_LEN, SIGNED_LEN};
 use serde::Serialize;
 
-use super::draft::write_whole;
+use super::draft::{Source, require_file_name, write_whole};
 use super::profile_args::{Chosen, ProfileArgs};
 use crate::failure::{Exit, Failure};
 use crate::image::report::{Summary, ready_to_send};
@@ -20,7 +20,7 @@ use crate::signing::{self, KeyArgs, read_public};
 pub struct SignArgs {
     /// The application: ELF, BIN, IAP, Intel HEX or S-records
     pub file: PathBuf,
-    /// The signed image to write (.iap); with --detached the bytes to sign, or - for stdout
+    /// The signed image to write (.iap); with --detached the bytes to sign, and only then - is stdout. Not a file that is read
     #[arg(short, long, value_name = "OUT")]
     pub output: PathBuf,
     #[command(flatten)]
@@ -82,6 +82,9 @@ impl Human for Signed {
 
 /// Reads, checks, signs, writes.
 pub fn run(args: &SignArgs, output: &Output) -> Result<(), Failure> {
+    if !args.detached {
+        require_iap(&args.output)?;
+    }
     let chosen = args.profile.choose()?;
     let target = chosen.target();
     let image = image::load(&args.file, &LoadOptions::new(target.map))?;
@@ -91,7 +94,7 @@ pub fn run(args: &SignArgs, output: &Output) -> Result<(), Failure> {
     }
     args.sign(&mut header, &chosen)?;
     let (header, file) = ready_to_send(&args.file, &image, header, &target)?;
-    write_whole(&args.output, &file)?;
+    write_whole(&args.output, &args.sources(), &file)?;
     output.result(&Signed {
         output: args.output.clone(),
         output_size: file.len(),
@@ -111,7 +114,41 @@ fn unsigned(image: &Image) -> Image {
     image
 }
 
+/// A signed image is nothing but a `.iap` file: other extensions are mistakes, as for `convert`.
+fn require_iap(path: &Path) -> Result<(), Failure> {
+    require_file_name(path)?;
+    let extension = path.extension().unwrap_or_default();
+    if extension.eq_ignore_ascii_case("iap") {
+        return Ok(());
+    }
+    let what = format!("{}: a signed image is a .iap file", path.display());
+    Err(Failure::new(Exit::Usage, what)
+        .help("name it so: -o app.iap")
+        .help("the signature is in the image header, which a raw binary does not have"))
+}
+
 impl SignArgs {
+    fn sources(&self) -> Vec<Source<'_>> {
+        let keys = [
+            ("key", &self.key.key),
+            ("signature", &self.signature),
+            ("public key", &self.public_key),
+        ];
+        let keys = keys
+            .into_iter()
+            .filter_map(|(word, file)| Some((word, file.as_deref()?)));
+        (std::iter::once(("input", self.file.as_path())).chain(keys))
+            .chain(self.profile.source())
+            .collect()
+    }
+
+    /// Where the bytes to sign are all that is written.
+    fn to_stdout(&self) -> bool {
+        ["-", "/dev/stdout"]
+            .map(Path::new)
+            .contains(&self.output.as_path())
+    }
+
     fn sign(&self, header: &mut ImageHeader, chosen: &Chosen) -> Result<(), Failure> {
         let Some(signature) = &self.signature else {
             if self.key.key.is_none() {
@@ -154,12 +191,12 @@ impl SignArgs {
             .prepare(&mut header, public.as_ref(), &chosen.profile)?;
         let (header, _) = ready_to_send(&self.file, image, header, &target)?;
         let bytes = signing::to_be_signed(&header);
-        if self.output == Path::new("-") {
+        if self.to_stdout() {
             return io::stdout().write_all(&bytes).map_err(|error| {
                 Failure::new(Exit::Local, format!("cannot write to stdout: {error}"))
             });
         }
-        write_whole(&self.output, &bytes)?;
+        write_whole(&self.output, &self.sources(), &bytes)?;
         output.result(&Signed {
             output: self.output.clone(),
             output_size: SIGNED_LEN,

@@ -121,6 +121,8 @@ pub struct Image {
     pub header: Option<ImageHeader>,
     /// The application's own descriptor, if it has one.
     pub info: Option<ImageInfo>,
+    /// The first descriptor in the bytes: what is left of it in a raw binary.
+    pub info_in_bytes: Option<ImageInfo>,
     /// The linker's build id; zero where there is none.
     pub build_id: [u8; 20],
     /// The parts the payload was made of, by address.
@@ -135,7 +137,8 @@ impl Image {
     fn new(format: Format, load_address: u32, taken: Taken) -> Self {
         Self {
             format,
-            info: taken.info,
+            info: taken.info.clone(),
+            info_in_bytes: taken.info,
             payload: taken.kept,
             size: taken.size,
             crc32: taken.crc32,

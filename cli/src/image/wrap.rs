@@ -2,6 +2,7 @@
 
 use iap_protocol::crc::crc32;
 use iap_protocol::header::{ANY_BOARD, BOARD_LEN, Flags, HEADER_LEN, ImageHeader, PayloadDigest};
+use iap_protocol::info::ImageInfo;
 use iap_protocol::memory::{FlashMap, MAX_SECTORS, MemoryMap, Region};
 use iap_protocol::version::Version;
 use sha2::{Digest, Sha256};
@@ -51,6 +52,23 @@ fn plain_version(text: &str) -> Result<Version, String> {
     }
 }
 
+impl HeaderOverrides {
+    /// The options that were given.
+    pub fn given(&self) -> Vec<&'static str> {
+        [
+            (self.version.is_some(), "--version"),
+            (self.board.is_some(), "--board"),
+            (self.confirm, "--confirm"),
+            (self.data, "--data"),
+            (self.security_counter.is_some(), "--security-counter"),
+            (self.min_iap.is_some(), "--min-iap"),
+        ]
+        .into_iter()
+        .filter_map(|(given, option)| given.then_some(option))
+        .collect()
+    }
+}
+
 impl Image {
     /// The header and the whole `.iap` file, header included. A file that was a `.iap` already keeps its header.
     pub fn to_iap(
@@ -73,8 +91,8 @@ impl Image {
     }
 
     /// The same without digest and sector CRCs, for those who only tell people about it.
-    pub fn described_with(&self, overrides: &HeaderOverrides) -> Result<ImageHeader, Failure> {
-        self.header_from(overrides, || self.description())
+    pub fn described(&self) -> Result<ImageHeader, Failure> {
+        self.header_from(&HeaderOverrides::default(), || self.description())
     }
 
     fn header_from(
@@ -93,6 +111,14 @@ impl Image {
             }
             Some(header) => overridden(header.clone(), overrides)?,
             None => overridden(new()?, overrides)?,
+        })
+    }
+
+    /// What is known of its payload as a raw binary, which is nothing but bytes.
+    pub fn described_as_bin(&self) -> Result<ImageHeader, Failure> {
+        Ok(ImageHeader {
+            build_id: ImageHeader::default().build_id,
+            ..self.description_by(self.info_in_bytes.as_ref())?
         })
     }
 
@@ -115,8 +141,11 @@ impl Image {
     }
 
     fn description(&self) -> Result<ImageHeader, Failure> {
+        self.description_by(self.info.as_ref())
+    }
+
+    fn description_by(&self, info: Option<&ImageInfo>) -> Result<ImageHeader, Failure> {
         let too_large = |_| Failure::new(Exit::BadImage, "the payload is larger than 4 GiB");
-        let info = self.info.as_ref();
         Ok(ImageHeader {
             flags: info.map(|info| info.flags).unwrap_or_default(),
             board: match info {
