@@ -7,7 +7,7 @@
 //! | Ctrl-C or SIGTERM within a transfer | `ctrl_c_frees_the_board_and_says_what_it_holds`, `sigterm_is_taken_for_ctrl_c` |
 //! | no descriptors are left | `without_descriptors_it_fails_and_says_so` |
 //! | the file changes while it is read | `a_file_that_changes_while_it_is_read_is_refused` |
-//! | the disk is full, for files and for stdout | `a_full_disk_leaves_no_part_of_a_file`, `a_result_that_cannot_be_written_is_a_failure` |
+//! | the disk is full, for files and for stdout | `a_full_disk_leaves_no_part_of_a_file`, `a_full_disk_leaves_no_empty_key`, `a_result_that_cannot_be_written_is_a_failure` |
 //! | killed while it writes a file | `a_writer_that_is_killed_leaves_the_old_file` |
 //! | the clock jumps | `a_time_of_day_that_jumps_disturbs_nothing`, `no_clock_that_can_jump_is_used` |
 //! | the last ACK or the answer is lost | `tests/push`: `a_lost_last_answer_is_made_good_by_the_status` and the test after it |
@@ -269,6 +269,31 @@ fn a_full_disk_leaves_no_part_of_a_file() {
     let text = shown(&output);
     assert!(text.contains("exit 1\nout.iap\nold\n"), "{text}");
     assert!(text.contains("cannot write"), "{text}");
+}
+
+#[test]
+fn a_full_disk_leaves_no_empty_key() {
+    let dir = tempfile::tempdir().unwrap();
+    // The second try has room: nothing of the first stands in its way.
+    let script = r#"mount -t tmpfs -o size=64k none "$DIR"; cat /dev/zero >"$DIR/filler" 2>/dev/null
+        "$@" && exit 9; echo "exit $?"; ls -A "$DIR"
+        rm "$DIR/filler"; "$@" >/dev/null; echo "exit $?"; ls -A "$DIR""#;
+    let Some(mut unshare) =
+        namespace::unshare(&["--mount"], &["mount", "-t", "tmpfs", "none", "/tmp"])
+    else {
+        return;
+    };
+    let output = unshare
+        .args(["sh", "-c", script, "sh"])
+        .arg(assert_cmd::cargo::cargo_bin!("iapctl"))
+        .args(["keygen", "-o"])
+        .arg(dir.path().join("key.pem"))
+        .env("DIR", dir.path())
+        .output()
+        .unwrap();
+    let text = shown(&output);
+    assert!(text.contains("exit 1\nfiller\nexit 0\nkey.pem\n"), "{text}");
+    assert!(text.contains("cannot write: No space left"), "{text}");
 }
 
 #[test]

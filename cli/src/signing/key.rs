@@ -52,8 +52,13 @@ impl PrivateKey {
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let written = (options.open(path)).and_then(|mut file| {
-            file.write_all(pem.as_bytes())
-                .and_then(|()| file.sync_all())
+            let written = (file.write_all(pem.as_bytes())).and_then(|()| file.sync_all());
+            drop(file);
+            if written.is_err() {
+                // It is ours and no key: left there, it would stand in the way of the next try.
+                let _ = std::fs::remove_file(path);
+            }
+            written
         });
         written.map_err(|error| match error.kind() {
             ErrorKind::AlreadyExists => {
