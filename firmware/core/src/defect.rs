@@ -39,10 +39,12 @@ pub enum Defect {
     AckBeforeCommit,
     /// The status says what the board holds although an update has begun.
     StatusAfterBegun,
+    /// DONE of an earlier transfer counts where a signature's digest is promised.
+    DoneBelieved,
 }
 
 /// All of them.
-pub const ALL: [Defect; 15] = [
+pub const ALL: [Defect; 16] = [
     Defect::CommitBeforeVerify,
     Defect::EntryWithoutCheck,
     Defect::UnsealedEntry,
@@ -58,6 +60,7 @@ pub const ALL: [Defect; 15] = [
     Defect::SealBelieved,
     Defect::AckBeforeCommit,
     Defect::StatusAfterBegun,
+    Defect::DoneBelieved,
 ];
 
 #[cfg(feature = "defects")]

@@ -181,7 +181,18 @@ pub fn push<F: Flash>(
     file: &[u8],
     declared: Option<u32>,
 ) -> Result<Pushed, FlashError> {
-    let (mut sram, mut ccm) = (vec![0; RING[0]], vec![0; RING[1]]);
+    push_with_ring(RING, flash, config, file, declared)
+}
+
+/// The same on a board with a ring of these two parts, which must hold a block: one that an image does not fit is written as it comes.
+pub fn push_with_ring<F: Flash>(
+    ring: [usize; 2],
+    flash: F,
+    config: &Config,
+    file: &[u8],
+    declared: Option<u32>,
+) -> Result<Pushed, FlashError> {
+    let [mut sram, mut ccm] = ring.map(|len| vec![0; len]);
     let mut updater = Updater::new(flash, config, Ring::new([&mut sram, &mut ccm]))?;
     Ok(transfer(&mut updater, file, declared))
 }

@@ -50,6 +50,17 @@ pub fn signature(header: &ImageHeader, id: u8) -> [u8; SIGNATURE_LEN] {
     SigningKey::from_bytes(&secret(id)).sign(signed).to_bytes()
 }
 
+/// Changes five bytes from `at` on and leaves the CRC-32 of all that they lie in as it was: what they are changed by is a multiple of the
+/// polynomial. Whoever has no key can do the same to a signed image.
+pub fn forge(payload: &mut [u8], at: usize) {
+    // CRC-32 takes the lowest bit of a byte first: x^32, then the others as its reflected form has them.
+    const MULTIPLE: u64 = 1 | 0xEDB8_8320 << 1;
+    let place = payload.iter_mut().skip(at);
+    for (byte, change) in place.zip(MULTIPLE.to_le_bytes()).take(5) {
+        *byte ^= change;
+    }
+}
+
 /// A whole `.iap` file, signed as key `id` after `change`.
 pub fn signed_file(
     mut header: ImageHeader,

@@ -10,7 +10,7 @@ use iap_profile::Profile;
 use iap_protocol::ErrorCode;
 use iap_protocol::crc::crc32;
 use iap_protocol::header::{HEADER_LEN, ImageHeader, SIGNED_LEN};
-use iap_sim::signer::{KEYS, public_keys, sign, signed_file};
+use iap_sim::signer::{KEYS, forge, public_keys, sign, signed_file};
 use iap_sim::sim::{Sim, SimOptions};
 
 /// Fits the 96 KiB ring.
@@ -152,6 +152,33 @@ fn a_spliced_image_larger_than_the_ring_is_never_started() {
         assert_eq!(starts(&sim), None, "{transport}");
         push(&sim, &a).unwrap();
         assert_eq!(starts(&sim).as_deref(), Some("3.0.0"), "{transport}");
+    }
+}
+
+#[test]
+fn a_forged_image_costs_the_old_one_only_if_it_is_larger_than_the_ring_and_the_genuine_one_follows()
+{
+    for (transport, push) in TRANSPORTS {
+        let sim = board();
+        for (size, starts_after) in [(SMALL, Some("1.0.0")), (LARGE, None)] {
+            let genuine = image((3, 0, 0), size, 1, |_| {});
+            let mut forged = genuine.clone();
+            forge(&mut forged[HEADER_LEN..], size / 2);
+            assert_ne!(forged, genuine);
+            assert_eq!(crc32(&forged[HEADER_LEN..]), crc32(&genuine[HEADER_LEN..]));
+            for _ in 0..2 {
+                let told = push(&sim, &forged).unwrap_err();
+                let sentence = ErrorCode::PayloadDigest.sentence();
+                assert!(told.contains(sentence), "{transport}: {told}");
+                let what_next = told.contains("push again");
+                assert_eq!(what_next, starts_after.is_none(), "{transport}: {told}");
+                assert_eq!(starts(&sim).as_deref(), starts_after, "{transport}");
+            }
+            if size == LARGE {
+                push(&sim, &genuine).unwrap();
+                assert_eq!(starts(&sim).as_deref(), Some("3.0.0"), "{transport}");
+            }
+        }
     }
 }
 

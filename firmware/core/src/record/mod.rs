@@ -23,7 +23,7 @@ mod read;
 mod state;
 
 use iap_protocol::header::HeaderBytes;
-use iap_protocol::memory::MemoryMap;
+use iap_protocol::memory::{MemoryMap, SectorSet};
 use iap_protocol::record::{Entry, IMAGE_SLOTS, LOG_SLOTS, SectorHeader, Slot};
 
 use crate::defect::{Defect, has};
@@ -97,6 +97,11 @@ impl Record {
         } else {
             Ok(())
         }
+    }
+
+    /// Believes of no sector that it holds what it should, until it is written again. Kept in RAM only.
+    pub(crate) fn distrust(&mut self) {
+        (self.state.touched, self.state.done) = (SectorSet(u32::MAX), SectorSet::EMPTY);
     }
 
     /// Notes that an update to `image` begins, unless it goes on with the one that was interrupted.

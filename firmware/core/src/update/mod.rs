@@ -12,7 +12,7 @@
 //! - An image that fits the ring is judged whole, CRC and digest, before the old application is touched.
 //! - A larger one is begun when the ring is full; if it turns out bad the board stays in IAP mode and says why.
 //! - BEGUN is written before the first erase and not before it is needed: an update that finds every sector right writes nothing.
-//! - A failed or interrupted update is repaired by the next one; sectors that are DONE are not written again.
+//! - A failed or interrupted update is repaired by the next one. Sectors that are DONE are not written again, unless signatures count.
 
 mod judge;
 mod ring;
@@ -23,16 +23,17 @@ use iap_protocol::ErrorCode;
 use iap_protocol::error::{Refusal, Refused};
 use iap_protocol::header::HeaderBytes;
 use iap_protocol::memory::{Region, Sector};
-use iap_protocol::status::{IapReason, Phase};
+use iap_protocol::status::{IapReason, Phase, Policy};
 use smoltcp::time::Instant;
 
 pub use ring::Ring;
 
 use crate::boot::{self, Start};
 use crate::config::Config;
+use crate::defect::{Defect, has};
 use crate::flash::{Block, Flash, FlashError, FlashFault};
 use crate::intake::{Intake, Outcome, Source, Ticket};
-use crate::record::{Record, RecordState};
+use crate::record::{Last, Record, RecordState};
 use upload::Upload;
 use writer::{Work, Writer};
 
@@ -328,6 +329,14 @@ impl<F: Flash> Intake for Updater<'_, F> {
         self.ring.clear();
         self.writer = Writer::default();
         self.supply_low = false;
+        // Whoever has no key can send other bytes with the right CRC behind a signed header, and DONE says no more than the CRC. Only the
+        // digest of the whole sees it: nothing of an unfinished update is believed.
+        if self.config.policy() == Policy::Signed
+            && self.record().last == Last::Begun
+            && !has(Defect::DoneBelieved)
+        {
+            self.record.distrust();
+        }
         self.upload = Some(Upload::new(ticket, source, declared, now));
         Ok(ticket)
     }

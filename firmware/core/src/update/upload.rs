@@ -299,14 +299,13 @@ impl Upload {
             };
             self.judge_vectors(ring, config, Some(size), why)?;
         }
-        if self.sent.is_none() {
-            match self.kind {
-                Some(Kind::Raw) if RAW_IMAGES => {
-                    let (size, crc) = (self.payload_received, self.crc);
-                    self.header.set_payload(size, crc);
-                }
-                _ => self.judge_payload(flash, why)?,
+        match self.kind {
+            Some(Kind::Raw) if RAW_IMAGES => {
+                let (size, crc) = (self.payload_received, self.crc);
+                self.header.set_payload(size, crc);
             }
+            _ if self.brings_all() => self.judge_payload(flash, why)?,
+            _ => {}
         }
         self.judge_sectors(flash, ring, config, why)?;
         self.finished = true;

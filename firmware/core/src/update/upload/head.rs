@@ -105,7 +105,7 @@ impl Upload {
         }
         self.is_judged = true;
         // Of a larger image the writer computes it over the flash, before the commit; twice would only take twice as long.
-        let whole_fits = self.sent.is_none() && self.fits(ring.capacity());
+        let whole_fits = self.brings_all() && self.fits(ring.capacity());
         let digest = self.header.sha256().filter(|_| whole_fits);
         self.sha256 = digest.map(|_| Sha256::new());
         Ok(())
@@ -135,6 +135,11 @@ impl Upload {
             _ if self.sent.is_some() => (PREFIX_LEN + HEADER_LEN) as u32,
             _ => HEADER_LEN as u32,
         }
+    }
+
+    /// Whether all of an image with a header comes, be it as a transfer that might leave out sectors.
+    pub(super) fn brings_all(&self) -> bool {
+        self.wire_len == self.header.payload_size()
     }
 
     /// Whether the payload's first bytes come.

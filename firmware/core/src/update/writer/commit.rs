@@ -1,6 +1,7 @@
 //! The end of an update: what is in flash is looked at once more as a whole, then committed.
 
 use iap_protocol::ErrorCode;
+use iap_protocol::packed;
 use iap_protocol::vectors::SYSTEM_VECTORS_LEN;
 
 use super::super::judge;
@@ -54,7 +55,13 @@ impl Writer {
         match digest.advance(work.flash, image, DIGEST_STEP_LEN)? {
             None => {}
             Some(true) => self.state = State::Commit,
-            Some(false) => return Err(work.why.refuse(ErrorCode::PayloadDigest).into()),
+            Some(false) => {
+                // All CRCs were right. Whichever sector it is, the next push writes it anew.
+                work.record.distrust();
+                let form = packed!("of what is in flash: push again");
+                let code = ErrorCode::PayloadDigest;
+                return Err(work.why.refuse_with(code, form, &[]).into());
+            }
         }
         Ok(Done::Worked)
     }
