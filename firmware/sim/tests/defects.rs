@@ -142,6 +142,27 @@ fn a_counter_recorded_after_the_commit_is_found() {
 }
 
 #[test]
+fn an_earlier_transfer_s_done_that_is_believed_is_found() {
+    // Not by a cut: the genuine image itself is refused.
+    let found = |defect| {
+        let part = Part {
+            rules: vec![Rules::Signed],
+            first: First::Some(60),
+            ..part(&[Kind::Forged], 3)
+        };
+        defect::select(defect);
+        let tally = part.run(1);
+        defect::select(None);
+        assert_eq!(tally.planned, tally.fired);
+        tally.first
+    };
+    assert_eq!(found(None), [""; 0], "without a defect");
+    let found = found(Some(Defect::DoneBelieved));
+    let told = |what: &String| what.contains("PayloadDigest") && what.contains("Forged");
+    assert!(found.iter().any(told), "{found:#?}");
+}
+
+#[test]
 fn a_torn_slot_that_is_used_again_is_found() {
     is_found(Defect::TornSlotReused, Kind::InterruptedSame);
 }

@@ -144,7 +144,7 @@ pub fn sample(seed: u64) -> Vec<(&'static str, Part)> {
     for ((_, part), count) in parts.iter_mut().zip(first) {
         part.first = First::Some(count);
         if part.rules == [Rules::Signed] {
-            part.kinds = vec![Kind::Application, Kind::InterruptedSame];
+            part.kinds = vec![Kind::Application, Kind::InterruptedSame, Kind::Forged];
         }
         if part.depth == Depth::AllTwo {
             part.depth = Depth::Some {

@@ -60,9 +60,13 @@ pub(super) const FOURTH: Claim = Claim {
 };
 
 impl Rules {
-    /// Those of `kinds` that such a board can be in: it takes no raw images where signatures count.
+    /// Those of `kinds` that such a board can be in: it takes no raw images where signatures count, and elsewhere nobody need forge one.
     pub(super) fn possible(self, kinds: &[Kind]) -> impl Iterator<Item = Kind> {
-        let takes = move |kind: &Kind| self != Self::Signed || *kind != Kind::Raw;
+        let takes = move |kind: &Kind| match kind {
+            Kind::Raw => self != Self::Signed,
+            Kind::Forged => self == Self::Signed,
+            _ => true,
+        };
         kinds.iter().copied().filter(takes)
     }
 

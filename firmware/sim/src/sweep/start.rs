@@ -4,11 +4,12 @@ use iap_core::boot::{self, BootInputs, Decision};
 use iap_core::record::{Last, Record, RecordState};
 use iap_protocol::ErrorCode;
 use iap_protocol::crc::crc32;
-use iap_protocol::header::{ANY_BOARD, ImageHeader};
+use iap_protocol::header::{ANY_BOARD, HEADER_LEN, ImageHeader};
 use iap_protocol::memory::MemoryMap;
 use iap_protocol::record::{
     ENTRY_LEN, Entry, SEAL, SEAL_RUN_LEN, SECTOR_SIZE_BYTES, SectorHeader, log_offset,
 };
+use iap_protocol::vectors::SYSTEM_VECTORS_LEN;
 use iap_protocol::version::Version;
 
 use super::partial::share_a_sector;
@@ -17,6 +18,7 @@ use super::track::{Op, Point, Recorder, Track};
 use crate::bench::{self, Bench, Pushed, header, payload};
 use crate::nor::Moment;
 use crate::rng::mix;
+use crate::signer::forge;
 
 /// What the record of every board that has one says from its production on.
 pub(super) const COUNTER: u32 = 7;
@@ -50,6 +52,8 @@ pub enum Kind {
     Partial,
     /// The same, and the record has no room for it.
     PartialRecordFull,
+    /// Somebody without a key has sent the new image's header, signed as it is, with other bytes of the same CRCs behind it.
+    Forged,
 }
 
 impl Kind {
@@ -57,7 +61,7 @@ impl Kind {
     pub const PARTIAL: [Self; 2] = [Self::Partial, Self::PartialRecordFull];
 
     /// All others.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Blank,
         Self::Application,
         Self::Raw,
@@ -68,6 +72,7 @@ impl Kind {
         Self::TornBody,
         Self::ActiveDamaged,
         Self::OtherDamaged,
+        Self::Forged,
     ];
 
     /// Whether the new image comes without the sectors that the board holds.
@@ -176,7 +181,34 @@ impl Start {
             Kind::RecordFull | Kind::PartialRecordFull => self.fill(fillers),
             Kind::ActiveDamaged => self.damage(true),
             Kind::OtherDamaged => self.damage(false),
+            Kind::Forged => self.forge(),
         }
+    }
+
+    /// Pushes the new image with five bytes changed at its beginning and five at its end, to a board with so small a ring that all of it is
+    /// in flash, and both sectors are DONE, when the digest is looked at.
+    fn forge(&mut self) {
+        let mut forged = self.file.clone();
+        let payload = &mut forged[HEADER_LEN..];
+        forge(payload, SYSTEM_VECTORS_LEN);
+        forge(payload, payload.len() - 5);
+        let Bench { nor, config } = &mut self.bench;
+        let pushed = bench::push_with_ring([1024; 2], nor, config, &forged, self.declared);
+        match pushed {
+            Ok(Pushed::Refused(why)) if why.code == ErrorCode::PayloadDigest => {}
+            pushed => panic!("the digest is wrong: {pushed:?}"),
+        }
+        let record = loaded(&mut self.bench);
+        let image = record.image.expect("an update has begun");
+        let covered = image.sectors(&self.bench.config.map.flash);
+        let forged = [covered.iter().next(), covered.iter().last()];
+        assert!(
+            forged
+                .iter()
+                .flatten()
+                .all(|&index| record.done.contains(index))
+        );
+        self.bench.nor.power_on();
     }
 
     /// Pushes `file` and cuts the power inside the operation that `at` chooses.
