@@ -62,8 +62,8 @@ pub async fn reset(board: &mut Board, before: &Status) -> Result<AfterReset, Fai
     Ok(AfterReset::NotSeen)
 }
 
-/// `elapsed` is the time since the status `before`, or less.
-fn was_reset(before: &Status, now: &Status, elapsed: Duration) -> bool {
+/// Whether a board was reset in between; `elapsed` is the time since the status `before`, or less.
+pub(super) fn was_reset(before: &Status, now: &Status, elapsed: Duration) -> bool {
     let uptime = Duration::from_millis(before.uptime_ms.into()) + elapsed;
     let is_younger = Duration::from_millis(now.uptime_ms.into()) + CLOCK_ERROR < uptime;
     is_younger || (before.update.is_some() && now.update.is_none())

@@ -84,6 +84,8 @@ pub struct Expected {
     crc32: u32,
     /// Not known for raw binaries: the board looks for it in the image by itself.
     version: Option<Version>,
+    /// At least; kept by boards that check signatures.
+    security_counter: u32,
 }
 
 impl Expected {
@@ -93,6 +95,7 @@ impl Expected {
             region: header.payload_region(),
             crc32: header.payload_crc32,
             version: (!raw).then(|| header.version.clone()),
+            security_counter: if raw { 0 } else { header.security_counter },
         }
     }
 
@@ -106,11 +109,19 @@ impl Expected {
         };
         let version = (self.version.as_ref())
             .is_none_or(|version| version.to_string() == application.version.as_str());
-        if region(application) == self.region && application.crc32 == self.crc32 && version {
-            Ok(())
-        } else {
-            Err(held(application))
+        if region(application) != self.region || application.crc32 != self.crc32 || !version {
+            return Err(held(application));
         }
+        // Others judge by it what they are sent, and do not keep it.
+        let is_kept = status.policy == Policy::Signed;
+        if is_kept && status.security_counter < self.security_counter {
+            let (is, wanted) = (status.security_counter, self.security_counter);
+            let application = held(application);
+            return Err(format!(
+                "{application}, and a security counter of {is} instead of {wanted}"
+            ));
+        }
+        Ok(())
     }
 
     /// For messages.

@@ -8,6 +8,7 @@ use iap_protocol::status::Status;
 use tokio::time::sleep;
 
 use super::interrupt::Interrupt;
+use super::proof::{Transfer, Verdict};
 use super::state::{self, Expected};
 use super::{Board, Event, Login, Sent};
 use crate::failure::{BoardAfter, Exit, Failure};
@@ -70,47 +71,53 @@ pub async fn status(board: &Board, wait: Option<Duration>) -> Result<Status, Fai
 }
 
 impl Update {
-    /// Sends it, and believes nobody but the board's status. `partial` is sent first, if it is given: a board that refuses it gets all of
-    /// the image.
+    /// Sends it to a board that said `before`, and believes nobody but the board's status. `partial` is sent first, if it is given: a
+    /// board that refuses it gets all of the image.
     pub async fn run(
         &self,
         board: &mut Board,
+        before: &Status,
         mut partial: Option<Bytes>,
         login: Option<&Login>,
         interrupt: &Interrupt,
         events: impl Fn(Event),
     ) -> Result<Done, Failure> {
+        let known = Known {
+            before,
+            since: Instant::now(),
+            len: Cell::new(0),
+            heard: Cell::new(false),
+            all_sent_at: Cell::new(None),
+        };
         let during = format!("logging in to {}", board.target());
         let logged_in = interrupt.guard(&during, board.log_in(login)).await;
         logged_in.map_err(|failure| failure.board(BoardAfter::Untouched))?;
         let begun = Instant::now();
-        let all_sent_at = Cell::new(None);
         let events = |event| {
-            note_all_sent(&all_sent_at, &event);
+            known.note(&event);
             events(event);
         };
         let sent = loop {
             let part = partial.take();
             let is_partial = part.is_some();
             let content = part.unwrap_or_else(|| self.content.clone());
+            known.begin(content.len());
             let sent = tokio::select! {
                 biased;
                 sent = board.send(&self.file_name, content, interrupt, &events) => sent,
-                status = self.committed_unheard(board, &all_sent_at) => {
+                status = self.committed_unheard(board, &known) => {
                     let time = begun.elapsed();
                     return Ok(Done { status, sent: None, time });
                 }
             };
             match sent {
-                Err(failure) if is_partial && failure.exit == Exit::Refused => {
-                    all_sent_at.set(None)
-                }
+                Err(failure) if is_partial && failure.exit == Exit::Refused => {}
                 sent => break sent,
             }
         };
         let time = begun.elapsed();
         events(Event::Asking);
-        let sent = sent.map_err(|failure| match all_sent_at.get() {
+        let sent = sent.map_err(|failure| match known.all_sent_at.get() {
             Some(_) => unheard(failure),
             None => failure,
         });
@@ -120,35 +127,41 @@ impl Update {
                 sent: Some(sent),
                 time,
             }),
-            Err(failure) => self.after_failure(board, failure).await.map(|status| Done {
-                status,
-                sent: None,
-                time,
-            }),
+            Err(failure) => {
+                let status = self.after_failure(board, &known, failure).await;
+                status.map(|status| Done {
+                    status,
+                    sent: None,
+                    time,
+                })
+            }
         }
     }
 
     /// Ends when the board, asked because the last acknowledgement is missing, says that it holds what was sent.
-    async fn committed_unheard(
-        &self,
-        board: &Board,
-        all_sent_at: &Cell<Option<Instant>>,
-    ) -> Status {
+    async fn committed_unheard(&self, board: &Board, known: &Known<'_>) -> Status {
         loop {
             sleep(WAIT_PAUSE).await;
             let is_due = |at: Instant| at.elapsed() >= LAST_ACK_PATIENCE;
-            if all_sent_at.get().is_some_and(is_due)
+            if known.all_sent_at.get().is_some_and(is_due)
                 && let Ok(status) = board.status(LAST_QUESTION).await
-                && self.is_held(&status)
+                && self.verdict(board, known, &status) == Verdict::Committed
             {
                 return status;
             }
         }
     }
 
-    /// An application in the status is one that was committed and checked, whichever transfer brought it.
-    fn is_held(&self, status: &Status) -> bool {
-        !state::is_busy(status.phase) && self.expected.is_met_by(status).is_ok()
+    fn verdict(&self, board: &Board, known: &Known<'_>, after: &Status) -> Verdict {
+        let transfer = Transfer {
+            expected: &self.expected,
+            before: known.before,
+            elapsed: known.since.elapsed(),
+            transport: board.target().transport,
+            len: known.len.get(),
+            heard: known.heard.get(),
+        };
+        transfer.verdict(after)
     }
 
     /// The transfer ended well: what does the board hold?
@@ -205,24 +218,76 @@ impl Update {
     }
 
     /// The transfer failed, or its last acknowledgement was lost: what does the board say?
-    async fn after_failure(&self, board: &Board, failure: Failure) -> Result<Status, Failure> {
+    async fn after_failure(
+        &self,
+        board: &Board,
+        known: &Known<'_>,
+        failure: Failure,
+    ) -> Result<Status, Failure> {
         let Some(status) = settled_status(board, &failure).await else {
             return Err(failure
                 .help("the board does not say in what state it is: iapctl status")
                 .board(BoardAfter::Unknown));
         };
-        if self.is_held(&status) && matches!(failure.exit, Exit::Unreachable | Exit::Verification) {
-            return Ok(status);
-        }
-        if self.is_held(&status) {
-            let held = self.expected.describe();
-            let state = format!("the board had everything by then, and holds it: {held}");
-            return Err(failure.help(&state).board(BoardAfter::Told(state)));
-        }
-        let state = state::describe(&status, &failure.message);
+        let verdict = self.verdict(board, known, &status);
+        let state = match (verdict, failure.exit) {
+            (Verdict::Committed, Exit::Unreachable | Exit::Verification) => return Ok(status),
+            (Verdict::Committed, _) => {
+                let held = self.expected.describe();
+                let state = format!("the board had everything by then, and holds it: {held}");
+                return Err(failure.help(&state).board(BoardAfter::Told(state)));
+            }
+            (Verdict::Unclear, exit) if exit != Exit::Refused => return Err(unclear(failure)),
+            _ => state::describe(&status, &failure.message),
+        };
+        // That it holds the application that was sent must not be read as success.
+        let is_old = verdict == Verdict::NotCommitted
+            && status.application.is_some()
+            && status.application == known.before.application
+            && !state::is_busy(status.phase);
+        let state = match is_old {
+            true => format!("{state}, as before; what was sent is not installed"),
+            false => state,
+        };
         Err(failure
             .help(format!("the board: {state}"))
             .board(BoardAfter::Told(state)))
+    }
+}
+
+/// What is known of a transfer besides what the board says afterwards.
+struct Known<'a> {
+    before: &'a Status,
+    /// When `before` was known already.
+    since: Instant,
+    /// Bytes of the file.
+    len: Cell<u64>,
+    /// The board took part in the transfer; only seen over TFTP.
+    heard: Cell<bool>,
+    /// Since when only the last acknowledgement is missing.
+    all_sent_at: Cell<Option<Instant>>,
+}
+
+impl Known<'_> {
+    /// Another transfer.
+    fn begin(&self, len: usize) {
+        self.len.set(len as u64);
+        self.heard.set(false);
+        self.all_sent_at.set(None);
+    }
+
+    fn note(&self, event: &Event) {
+        let Event::Tftp(progress) = event else {
+            return;
+        };
+        if progress.phase != Phase::Request {
+            self.heard.set(true);
+        }
+        match (progress.phase, self.all_sent_at.get()) {
+            (Phase::LastAck { .. }, None) => self.all_sent_at.set(Some(Instant::now())),
+            (Phase::Request | Phase::Data { .. }, _) => self.all_sent_at.set(None),
+            (Phase::LastAck { .. } | Phase::Complete, _) => {}
+        }
     }
 }
 
@@ -232,16 +297,25 @@ async fn waited_enough(interrupt: &Interrupt) {
     sleep(LAST_QUESTION).await;
 }
 
-/// Keeps since when only the last acknowledgement is missing.
-fn note_all_sent(since: &Cell<Option<Instant>>, event: &Event) {
-    let Event::Tftp(progress) = event else {
-        return;
+/// The board holds the application that was sent, and held it before.
+fn unclear(failure: Failure) -> Failure {
+    let message = format!(
+        "{}; the board holds this application, as it did before, and its status does not show whether this push was installed (flags, \
+         security counter, keys)",
+        failure.message
+    );
+    let exit = match failure.exit {
+        Exit::Unreachable => Exit::Verification,
+        exit => exit,
     };
-    match (progress.phase, since.get()) {
-        (Phase::LastAck { .. }, None) => since.set(Some(Instant::now())),
-        (Phase::Request | Phase::Data { .. }, _) => since.set(None),
-        (Phase::LastAck { .. } | Phase::Complete, _) => {}
-    }
+    let failure = Failure {
+        message,
+        exit,
+        ..failure
+    };
+    failure
+        .help("push again: sectors that are right are skipped")
+        .board(BoardAfter::Unknown)
 }
 
 /// The board may have everything, and nobody can tell.

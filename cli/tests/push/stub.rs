@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use iap_protocol::ErrorCode;
 use iap_protocol::crc::crc32;
@@ -31,6 +31,8 @@ pub(crate) enum Fault {
     BreaksOff,
     /// Takes the first bytes, then says nothing more.
     Stalls,
+    /// No transfer arrives, or nothing of one over HTTP but its connection; the status does.
+    HearsNoTransfer,
 }
 
 /// What the board was asked and told.
@@ -41,12 +43,26 @@ pub(crate) struct State {
     pub(crate) errors: Vec<u16>,
     /// Last blocks that came again.
     pub(crate) repetitions: u32,
-    fault: Fault,
+    pub(crate) fault: Fault,
+    started_at: Instant,
 }
 
 impl State {
+    fn status(&self) -> String {
+        let mut status = self.status.clone();
+        let uptime_ms = status["uptime_ms"].as_u64().unwrap();
+        let elapsed = self.started_at.elapsed().as_millis() as u64;
+        status["uptime_ms"] = json!(uptime_ms + elapsed);
+        status.to_string()
+    }
+
+    fn fails(&mut self) {
+        self.status["phase"] = json!("failed");
+    }
+
     fn reset(&mut self) {
         self.resets += 1;
+        self.started_at = Instant::now();
         self.status["uptime_ms"] = json!(1);
         self.status["update"] = Value::Null;
     }
@@ -75,6 +91,7 @@ impl Stub {
                 errors: Vec::new(),
                 repetitions: 0,
                 fault,
+                started_at: Instant::now(),
             })),
             tftp_port: udp.local_addr().unwrap().port(),
             http_port: tcp.local_addr().unwrap().port(),
@@ -149,6 +166,7 @@ impl Stub {
                 .unwrap();
             match Packet::decode(&buffer[..len]).unwrap() {
                 Packet::ReadRequest(_) => self.send_status(&session),
+                Packet::WriteRequest(_) if self.fault() == Fault::HearsNoTransfer => {}
                 Packet::WriteRequest(request) => {
                     let name = str::from_utf8(request.file_name).unwrap();
                     self.receive(&session, name, &request.options);
@@ -159,8 +177,12 @@ impl Stub {
     }
 
     fn send_status(&self, session: &UdpSocket) {
-        let text = self.state.lock().unwrap().status.to_string();
-        assert_ne!(text.len() % 512, 0, "no empty block is sent at the end");
+        let text = self.state.lock().unwrap().status();
+        let text = if text.len().is_multiple_of(512) {
+            text + " "
+        } else {
+            text
+        };
         for (block, payload) in (1u16..).zip(text.as_bytes().chunks(512)) {
             send(session, &Packet::Data { block, payload });
             assert_eq!(receive(session)[2..], block.to_be_bytes());
@@ -191,6 +213,7 @@ impl Stub {
             let last = payload.len() < block_size;
             match self.fault() {
                 Fault::Refuses(text) if name != "iap-reset" => {
+                    self.state.lock().unwrap().fails();
                     return send(
                         session,
                         &Packet::Error {
@@ -246,7 +269,7 @@ impl Stub {
         let path = head.split(' ').nth(1).unwrap_or_default();
         let answer = |code: u16, text: &str| json!({"code": code, "text": text}).to_string();
         let (status, cookie, body) = match path {
-            "/status.json" => (200, "", self.state.lock().unwrap().status.to_string()),
+            "/status.json" => (200, "", self.state.lock().unwrap().status()),
             "/checklogin.cgi" => match read_body(&head, &mut stream).as_slice() {
                 b"username=user&password=secret" => (
                     200,
@@ -259,13 +282,16 @@ impl Stub {
                 (401, "", answer(50, "log in first"))
             }
             "/upload.cgi" => match (self.fault(), read_body(&head, &mut stream)) {
-                (Fault::Refuses(text), _) => (422, "", answer(9, text)),
+                (Fault::Refuses(text), _) => {
+                    self.state.lock().unwrap().fails();
+                    (422, "", answer(9, text))
+                }
                 (Fault::WantsAll, content) if is_partial(&content) => {
                     let files = &mut self.state.lock().unwrap().files;
                     files.push(("upload".to_owned(), content));
                     (422, "", answer(24, ErrorCode::PartialTransfer.sentence()))
                 }
-                (Fault::BreaksOff, _) => return,
+                (Fault::BreaksOff | Fault::HearsNoTransfer, _) => return,
                 (fault, content) => {
                     self.take("http", "upload", &content);
                     if fault == Fault::LosesLastAnswer {

@@ -22,7 +22,7 @@ use crate::board::plan::Plan;
 use crate::board::progress::View;
 use crate::board::update::{self, Update};
 use crate::board::{Board, Login, Target, reset, state};
-use crate::failure::{BoardAfter, Failure};
+use crate::failure::{BoardAfter, Exit, Failure};
 use crate::image::HeaderOverrides;
 use crate::output::{Human, Output, Paint};
 use crate::signing::KeyArgs;
@@ -118,7 +118,11 @@ impl Push {
                 outcome: None,
             });
         }
-        let outcome = self.send(turn, &mut board, &prepared.update, partial);
+        let Some(before) = &status else {
+            let message = format!("{target}: it does not say what it holds");
+            return Err(untouched(Failure::new(Exit::Unreachable, message)));
+        };
+        let outcome = self.send(turn, &mut board, before, &prepared.update, partial);
         let outcome = outcome.await;
         // A board that does not answer any more would only be waited for.
         if !matches!(&outcome, Err(failure) if failure.board == Some(BoardAfter::Unknown)) {
@@ -187,6 +191,7 @@ impl Push {
         &self,
         turn: &Turn,
         board: &mut Board,
+        before: &Status,
         update: &Update,
         partial: Option<Bytes>,
     ) -> Result<Outcome, Failure> {
@@ -195,7 +200,9 @@ impl Push {
             let len = partial.as_ref().unwrap_or(&update.content).len();
             let view = View::new(turn.show.as_ref(), len as u64);
             let events = |event| view.event(&event);
-            update.run(board, partial, login, interrupt, events).await?
+            update
+                .run(board, before, partial, login, interrupt, events)
+                .await?
         };
         let mut outcome = Outcome::new(&done);
         if self.args.reset {
