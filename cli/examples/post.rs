@@ -16,7 +16,7 @@ fn main() {
         .build()
         .unwrap();
     let answer = runtime.block_on(async {
-        let client = HttpClient::new(address, Config::default()).unwrap();
+        let client = HttpClient::new(address, Config::default());
         let session = client.login("user", "stm32").await.unwrap();
         let request = UploadRequest::new(Shape::Form, "app.iap", content);
         client.upload(&session, &request, |_| ()).await.unwrap()

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | SIGKILL within a transfer | `a_killed_push_leaves_a_board_that_takes_the_next_one` |
 //! | Ctrl-C or SIGTERM within a transfer | `ctrl_c_frees_the_board_and_says_what_it_holds`, `sigterm_is_taken_for_ctrl_c` |
+//! | the end of `--timeout` within a transfer | `the_end_of_the_time_ends_the_transfer_on_the_board_too` |
 //! | no descriptors are left | `without_descriptors_it_fails_and_says_so` |
 //! | the file changes while it is read | `a_file_that_changes_while_it_is_read_is_refused` |
 //! | the disk is full, for files and for stdout | `a_full_disk_leaves_no_part_of_a_file`, `a_full_disk_leaves_no_empty_key`, `a_result_that_cannot_be_written_is_a_failure` |
@@ -67,6 +68,22 @@ impl Bench {
         let erased = |event: &Event| matches!(event, Event::SectorErased(_));
         self.sim.wait_for(heard, PATIENCE, erased).unwrap();
         child
+    }
+
+    /// The board had begun to erase; it says so, and does not go on with what had been on its way.
+    fn has_given_it_up(&self, text: &str, number: u16) {
+        let erased = "there is no application it would start; it stays in IAP mode";
+        assert!(text.contains(erased), "{text}");
+        // Longer than the rest of the image would take.
+        std::thread::sleep(Duration::from_secs(4));
+        let name = format!("{number}.0.0");
+        let committed =
+            |event: &Event| matches!(event, Event::Committed { version, .. } if *version == name);
+        let events = self.sim.events();
+        assert!(
+            !events.iter().any(|it| committed(&it.event)),
+            "it was committed: {text}"
+        );
     }
 
     /// Pushes a small image; the board may still be waiting for somebody who is gone.
@@ -158,12 +175,24 @@ fn is_stopped_in_order(bench: &Bench, target: &str, name: &str) {
     signal(&child, name);
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(6), "{}", shown(&output));
-    // It had begun to erase, or still works on what had come over TCP: that is what must be said.
-    let text = shown(&output);
-    let erased = text.contains("there is no application it would start; it stays in IAP mode");
-    let at_work = text.contains("an update from 192.168.0.1 is in progress");
-    assert!(erased || (at_work && target.contains("http")), "{text}");
+    bench.has_given_it_up(&shown(&output), 1);
     bench.next_push_succeeds(target, (1, 1, 0), Duration::from_secs(8));
+}
+
+#[test]
+fn the_end_of_the_time_ends_the_transfer_on_the_board_too() {
+    let bench = Bench::new();
+    for (number, target) in (1..).zip(bench.targets()) {
+        let file = bench.file((number, 0, 0), LARGE);
+        // The first erase has begun by then, and takes a second; the others would take two more.
+        let output = iapctl()
+            .args(["push", "--timeout=1", &target])
+            .arg(file)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(4), "{}", shown(&output));
+        bench.has_given_it_up(&shown(&output), number);
+    }
 }
 
 #[test]

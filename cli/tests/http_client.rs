@@ -65,7 +65,7 @@ fn client(address: SocketAddrV4) -> HttpClient {
         poll_interval: Duration::from_millis(50),
         ..Config::default()
     };
-    HttpClient::new(address, config).unwrap()
+    HttpClient::new(address, config)
 }
 
 /// Logs in, and uploads `content`.

@@ -76,7 +76,7 @@ impl Board {
         let address = target.resolve().await?;
         let http = match target.transport {
             Transport::Tftp => None,
-            Transport::Http => Some(http_client(address)?),
+            Transport::Http => Some(HttpClient::new(address, http::Config::default())),
         };
         Ok(Self {
             target: target.clone(),
@@ -261,13 +261,4 @@ impl Board {
             .await
             .map_err(|error| trouble::tftp(&self.target, doing, error))
     }
-}
-
-fn http_client(address: SocketAddrV4) -> Result<HttpClient, Failure> {
-    HttpClient::new(address, http::Config::default()).map_err(|error| {
-        Failure::new(
-            Exit::Local,
-            format!("the HTTP client does not start: {error}"),
-        )
-    })
 }

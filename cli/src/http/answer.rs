@@ -1,8 +1,14 @@
 //! What a board answers: a JSON document, or a page where something else answered.
 
+use std::future::poll_fn;
+use std::pin::Pin;
+
+use bytes::Bytes;
+use http_body::Body;
+use hyper::Response;
+use hyper::body::Incoming;
+use hyper::header::SET_COOKIE;
 use iap_protocol::http::{COOKIE, HEADER_CODE};
-use reqwest::Response;
-use reqwest::header::SET_COOKIE;
 use serde::Deserialize;
 
 use super::error::{HttpError, Step};
@@ -29,7 +35,7 @@ struct Document {
 
 impl Answer {
     /// Reads an answer to its end, or to where it is too long.
-    pub(super) async fn read(mut response: Response) -> Result<Self, reqwest::Error> {
+    pub(super) async fn read(mut response: Response<Incoming>) -> Result<Self, hyper::Error> {
         let mut answer = Self {
             status: response.status().as_u16(),
             body: Vec::new(),
@@ -37,7 +43,7 @@ impl Answer {
             session: session_of(&response),
         };
         while answer.body.len() <= MAX_ANSWER_LEN {
-            match response.chunk().await {
+            match chunk(response.body_mut()).await.transpose() {
                 Ok(Some(chunk)) => answer.body.extend_from_slice(&chunk),
                 Ok(None) => break,
                 // The status and what came of the text say more than the broken end.
@@ -99,12 +105,27 @@ impl Answer {
     }
 }
 
-fn header<'a>(response: &'a Response, name: &str) -> Option<&'a str> {
+/// The next bytes of an answer.
+async fn chunk(body: &mut Incoming) -> Option<Result<Bytes, hyper::Error>> {
+    loop {
+        match poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await? {
+            // What is no data is a trailer.
+            Ok(frame) => {
+                if let Ok(data) = frame.into_data() {
+                    return Some(Ok(data));
+                }
+            }
+            Err(error) => return Some(Err(error)),
+        }
+    }
+}
+
+fn header<'a>(response: &'a Response<Incoming>, name: &str) -> Option<&'a str> {
     response.headers().get(name)?.to_str().ok()
 }
 
 /// The session's cookie (RFC 6265 section 5.2): the value up to the first semicolon.
-fn session_of(response: &Response) -> Option<String> {
+fn session_of(response: &Response<Incoming>) -> Option<String> {
     (response.headers().get_all(SET_COOKIE).iter())
         .filter_map(|value| value.to_str().ok())
         .filter_map(|value| value.split(';').next()?.split_once('='))

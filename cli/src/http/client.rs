@@ -11,17 +11,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use hyper::header::{HeaderName, HeaderValue};
+use hyper::{Method, Request};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
 use iap_protocol::http::{
     COOKIE, FIELD_PASSWORD, FIELD_USER, MEDIA_JSON, PATH_LOGIN, PATH_LOGOUT, PATH_RESET,
     PATH_STATUS, PATH_UPLOAD,
 };
 use iap_protocol::status::Status;
-use reqwest::{Client, RequestBuilder};
 use tokio::time::{sleep, timeout};
 
 use super::answer::Answer;
 use super::error::{HttpError, Step};
 use super::progress::CountedBody;
+use super::socket::Connector;
 use super::upload::UploadRequest;
 
 /// How long a request may take.
@@ -71,28 +75,26 @@ enum After {
 /// A board's HTTP server.
 #[derive(Clone, Debug)]
 pub struct HttpClient {
-    client: Client,
-    base: String,
+    client: Client<Connector, CountedBody>,
+    address: SocketAddrV4,
     config: Config,
 }
 
 impl HttpClient {
     /// A client for the server at `address`.
-    pub fn new(address: SocketAddrV4, config: Config) -> Result<Self, reqwest::Error> {
-        let client = Client::builder()
-            .user_agent(concat!("iapctl/", env!("CARGO_PKG_VERSION")))
-            // Boards are in the local network, and a proxy would see the password.
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(config.connect_timeout)
-            .pool_max_idle_per_host(1)
-            .http1_title_case_headers()
-            .build()?;
-        Ok(Self {
-            client,
-            base: format!("http://{address}"),
+    pub fn new(address: SocketAddrV4, config: Config) -> Self {
+        let connector = Connector {
+            address,
+            limit: config.connect_timeout,
+        };
+        Self {
+            client: Client::builder(TokioExecutor::new())
+                .pool_max_idle_per_host(1)
+                .http1_title_case_headers(true)
+                .build(connector),
+            address,
             config,
-        })
+        }
     }
 
     /// Asks what the board is doing.
@@ -106,7 +108,7 @@ impl HttpClient {
     }
 
     async fn ask(&self, limit: Duration, after: After) -> Result<Status, HttpError> {
-        let request = self.client.get(self.url(PATH_STATUS));
+        let request = self.request(Method::GET, PATH_STATUS, CountedBody::small(""));
         let answer = self.exchange(Step::Status, limit, request, after).await?;
         if !answer.is_success() {
             answer.judge(Step::Status)?;
@@ -125,11 +127,9 @@ impl HttpClient {
             .append_pair(FIELD_USER, user)
             .append_pair(FIELD_PASSWORD, password)
             .finish();
-        let request = self
-            .client
-            .post(self.url(PATH_LOGIN))
-            .header("Content-Type", "application/x-www-form-urlencoded")
-            .body(form);
+        let mut request = self.request(Method::POST, PATH_LOGIN, CountedBody::small(form));
+        let media = "application/x-www-form-urlencoded";
+        set(&mut request, "Content-Type", media);
         let answer = self
             .exchange(
                 Step::Login,
@@ -168,24 +168,19 @@ impl HttpClient {
         let watch = Watch::new(self, request.content_length(), events);
         let answer = {
             let body = CountedBody::new(request, watch.sent.clone());
-            let mut builder = self.client.post(self.url(PATH_UPLOAD));
+            let mut post = self.request(Method::POST, PATH_UPLOAD, body);
             for (name, value) in request.headers(Some(&session.0)) {
-                builder = builder.header(name, value);
+                set(&mut post, name, &value);
             }
-            let exchange =
-                async { Answer::read(builder.body(reqwest::Body::wrap(body)).send().await?).await };
-            watch.until_done(exchange).await?
+            watch.until_done(self.send(post)).await?
         };
         answer.judge(Step::Upload)
     }
 
     async fn post(&self, step: Step, path: &str, session: &Session) -> Result<String, HttpError> {
-        let cookie = format!("{COOKIE}={}", session.0);
-        let request = self
-            .client
-            .post(self.url(path))
-            .header("Cookie", cookie)
-            .header("Content-Length", "0");
+        let mut request = self.request(Method::POST, path, CountedBody::small(""));
+        set(&mut request, "Cookie", &format!("{COOKIE}={}", session.0));
+        set(&mut request, "Content-Length", "0");
         let answer = self
             .exchange(step, self.config.request_timeout, request, After::Close)
             .await?;
@@ -197,18 +192,16 @@ impl HttpClient {
         &self,
         step: Step,
         limit: Duration,
-        request: RequestBuilder,
+        mut request: Request<CountedBody>,
         after: After,
     ) -> Result<Answer, HttpError> {
-        let request = request.header("Accept", MEDIA_JSON);
-        let request = match after {
-            After::Keep => request,
-            After::Close => request.header("Connection", "close"),
-        };
-        let exchange = async { Answer::read(request.send().await?).await };
-        match timeout(limit, exchange).await {
+        set(&mut request, "Accept", MEDIA_JSON);
+        if after == After::Close {
+            set(&mut request, "Connection", "close");
+        }
+        match timeout(limit, self.send(request)).await {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(classify(step, (0, 0), &error)),
+            Ok(Err(cause)) => Err(cause.told(step, (0, 0))),
             Err(_) => Err(HttpError::Silent {
                 step,
                 sent: (0, 0),
@@ -217,8 +210,34 @@ impl HttpClient {
         }
     }
 
-    fn url(&self, path: &str) -> String {
-        format!("{}{path}", self.base)
+    async fn send(&self, request: Request<CountedBody>) -> Result<Answer, Cause> {
+        let response = self.client.request(request).await;
+        let response = response.map_err(|error| Cause::new(error.is_connect(), &error))?;
+        let answer = Answer::read(response).await;
+        answer.map_err(|error| Cause::new(false, &error))
+    }
+
+    fn request(&self, method: Method, path: &str, body: CountedBody) -> Request<CountedBody> {
+        let mut request = Request::new(body);
+        *request.method_mut() = method;
+        // An address and a path of the contract are a URI.
+        if let Ok(uri) = format!("http://{}{path}", self.address).parse() {
+            *request.uri_mut() = uri;
+        }
+        set(&mut request, "User-Agent", AGENT);
+        request
+    }
+}
+
+const AGENT: &str = concat!("iapctl/", env!("CARGO_PKG_VERSION"));
+
+/// Adds a header; a value that no header can have is left out, and the board says what it misses.
+fn set(request: &mut Request<CountedBody>, name: &'static str, value: &str) {
+    if let (Ok(name), Ok(value)) = (
+        HeaderName::from_bytes(name.as_bytes()),
+        HeaderValue::from_str(value),
+    ) {
+        request.headers_mut().insert(name, value);
     }
 }
 
@@ -249,7 +268,7 @@ impl<'a, F: Fn(UploadEvent)> Watch<'a, F> {
 
     async fn until_done(
         &self,
-        exchange: impl Future<Output = Result<Answer, reqwest::Error>>,
+        exchange: impl Future<Output = Result<Answer, Cause>>,
     ) -> Result<Answer, HttpError> {
         let mut exchange = pin!(exchange);
         let mut questions = pin!(self.ask_the_board());
@@ -257,7 +276,7 @@ impl<'a, F: Fn(UploadEvent)> Watch<'a, F> {
             tokio::select! {
                 biased;
                 result = &mut exchange => {
-                    return result.map_err(|error| classify(Step::Upload, self.so_far(), &error));
+                    return result.map_err(|cause| cause.told(Step::Upload, self.so_far()));
                 }
                 () = &mut questions => {
                     let what = "the board was reset meanwhile".to_owned();
@@ -321,25 +340,35 @@ fn board_at(status: &Status) -> BoardAt {
     ))
 }
 
-fn classify(step: Step, sent: (u64, u64), error: &reqwest::Error) -> HttpError {
-    let cause = root_cause(error);
-    let what = cause.to_string().to_lowercase();
-    if cause.downcast_ref().is_some_and(is_descriptors) {
-        HttpError::NoDescriptors(step, what)
-    } else if error.is_connect() {
-        HttpError::NoConnection(step, what)
-    } else {
-        HttpError::Broken { step, sent, what }
-    }
+/// Why an exchange failed.
+struct Cause {
+    is_connect: bool,
+    is_descriptors: bool,
+    /// What the operating system said: the last of the chain of causes.
+    what: String,
 }
 
-/// The last of the chain of causes: what the operating system said.
-fn root_cause(error: &reqwest::Error) -> &(dyn Error + 'static) {
-    let mut cause: &(dyn Error + 'static) = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
+impl Cause {
+    fn new(is_connect: bool, error: &(dyn Error + 'static)) -> Self {
+        let mut cause = error;
+        while let Some(deeper) = cause.source() {
+            cause = deeper;
+        }
+        Self {
+            is_connect,
+            is_descriptors: cause.downcast_ref().is_some_and(is_descriptors),
+            what: cause.to_string().to_lowercase(),
+        }
     }
-    cause
+
+    fn told(self, step: Step, sent: (u64, u64)) -> HttpError {
+        let what = self.what;
+        match (self.is_descriptors, self.is_connect) {
+            (true, _) => HttpError::NoDescriptors(step, what),
+            (false, true) => HttpError::NoConnection(step, what),
+            (false, false) => HttpError::Broken { step, sent, what },
+        }
+    }
 }
 
 /// Whether this process, or this machine, has as many files open as it may: EMFILE and ENFILE, WSAEMFILE.
