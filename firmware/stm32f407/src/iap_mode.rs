@@ -91,7 +91,7 @@ fn turn(board: &mut Board) {
     let turn = iap.poll(ethernet, platform);
     if housekeeping.run(ethernet, platform) {
         // What it sends now is sent in the next turn, at once.
-        iap.link_is_up();
+        iap.link_is_up(platform.now());
         return;
     }
     if turn.reset.is_some() {

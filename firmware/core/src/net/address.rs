@@ -7,6 +7,12 @@
 //! ```
 //!
 //! DHCP never stops trying. While an update runs nothing changes: what came in that time is applied after it.
+//!
+//! A link that comes up may be another network's (RFC 2131 section 3.7): the client asks anew, and a lease is in doubt until a server
+//! has answered. Meanwhile the board keeps it: nearly every time it is the same network, whose server answers in a moment, and what
+//! reaches the board goes on. If nobody answers for the fallback time the static address takes its place, as after a reset, although
+//! the RFC lets a client keep a lease until it expires: a board at another network without a server, such as a
+//! technician's computer, would be deaf for as long, and one whose server is only away gets its lease with the next answer.
 
 use smoltcp::iface::Interface;
 use smoltcp::time::{Duration, Instant};
@@ -55,12 +61,6 @@ impl Addressing {
         self.current.is_some()
     }
 
-    /// Whether a server gave the board its address.
-    #[cfg_attr(not(feature = "dhcp"), allow(dead_code))]
-    pub(super) fn is_leased(&self) -> bool {
-        self.wanted.is_some_and(|wanted| wanted != self.fixed)
-    }
-
     /// Takes a lease.
     #[cfg_attr(not(feature = "dhcp"), allow(dead_code))]
     pub(super) fn leased(&mut self, assignment: Assignment) {
@@ -75,6 +75,13 @@ impl Addressing {
             self.wanted = None;
             self.fallback_at = self.fallback.map(|after| now + after);
         }
+    }
+
+    /// A lease, if there is one, may be of another network: it is kept for the fallback time, which is not made longer by more doubts.
+    #[cfg_attr(not(feature = "dhcp"), allow(dead_code))]
+    pub(super) fn doubted(&mut self, now: Instant) {
+        let fallback_at = self.fallback.map(|after| now + after);
+        self.fallback_at = self.fallback_at.or(fallback_at);
     }
 
     /// Applies what is wanted, unless the board is busy; whether the address changed.

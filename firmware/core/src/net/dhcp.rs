@@ -3,7 +3,7 @@
 use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::dhcpv4;
 use smoltcp::time::{Duration, Instant};
-use smoltcp::wire::DhcpOption;
+use smoltcp::wire::{DhcpOption, IpAddress, Ipv4Address, Ipv4Cidr};
 
 use super::address::{Addressing, Assignment};
 use crate::config::NetworkConfig;
@@ -35,14 +35,24 @@ impl Dhcp {
         Self(network.use_dhcp.then(|| sockets.add(socket(options))))
     }
 
-    /// The link has come up: what was sent before went nowhere, so the client begins anew. A lease is kept, as an update may be running.
-    pub(super) fn begin(&self, sockets: &mut SocketSet<'_>, addressing: &Addressing) {
-        if let Some(handle) = self.0.filter(|_| !addressing.is_leased()) {
-            sockets.get_mut::<dhcpv4::Socket<'_>>(handle).reset();
+    /// Begins anew, as after a reset: what was sent before went nowhere, or what is known may be wrong. It does not cost the address
+    /// ([`Addressing::doubted`]).
+    pub(super) fn begin(
+        &self,
+        now: Instant,
+        sockets: &mut SocketSet<'_>,
+        addressing: &mut Addressing,
+    ) {
+        if let Some(handle) = self.0 {
+            let socket = sockets.get_mut::<dhcpv4::Socket<'_>>(handle);
+            socket.reset();
+            // That it has no lease now is no news.
+            socket.poll();
+            addressing.doubted(now);
         }
     }
 
-    /// Hands on what the client has heard.
+    /// Hands on what the client has heard. To be called before the client sends again: its renewals trust the lease.
     pub(super) fn news(
         &self,
         now: Instant,
@@ -53,14 +63,39 @@ impl Dhcp {
             return;
         };
         match sockets.get_mut::<dhcpv4::Socket<'_>>(handle).poll() {
-            Some(dhcpv4::Event::Configured(lease)) => addressing.leased(Assignment {
-                address: lease.address,
-                gateway: lease.router,
-            }),
+            Some(dhcpv4::Event::Configured(lease)) => match assignment(&lease) {
+                Some(assignment) => addressing.leased(assignment),
+                None => self.begin(now, sockets, addressing),
+            },
             Some(dhcpv4::Event::Deconfigured) => addressing.lease_lost(now),
             None => {}
         }
     }
+}
+
+/// What a lease gives the board; nothing if the board cannot use it. smoltcp takes over what the server says and asserts later, in
+/// release builds too, that what it sends to has an address of one station.
+fn assignment(lease: &dhcpv4::Config<'_>) -> Option<Assignment> {
+    let address = lease.address;
+    let is_other = |router: &Ipv4Address| *router != address.address();
+    let gateway = lease.router.filter(is_other);
+    let is_lease = is_unicast(lease.server.address) && is_station(address, address.address());
+    is_lease.then(|| Assignment {
+        address,
+        gateway: gateway.filter(|router| is_station(address, *router)),
+    })
+}
+
+/// Whether one station of the network can have this address; networks of one or two have no others (RFC 3021).
+fn is_station(network: Ipv4Cidr, address: Ipv4Address) -> bool {
+    let hosts = !network.netmask().to_bits();
+    let host = address.to_bits() & hosts;
+    let is_one = hosts <= 1 || (host != 0 && host != hosts);
+    is_one && is_unicast(address) && network.contains_addr(&address)
+}
+
+fn is_unicast(address: Ipv4Address) -> bool {
+    IpAddress::Ipv4(address).is_unicast()
 }
 
 fn socket<'a>(options: &'a [DhcpOption<'a>]) -> dhcpv4::Socket<'a> {

@@ -144,8 +144,9 @@ impl<'a, F: Flash> Iap<'a, F> {
     }
 
     /// To be called when the link has come up.
-    pub fn link_is_up(&mut self) {
-        self.dhcp.begin(&mut self.sockets, &self.addressing);
+    pub fn link_is_up(&mut self, now: Instant) {
+        self.dhcp
+            .begin(now, &mut self.sockets, &mut self.addressing);
     }
 
     /// Does what is due: takes and answers frames, and at most one flash operation.
@@ -187,6 +188,7 @@ impl<'a, F: Flash> Iap<'a, F> {
                 PollIngressSingleResult::None => return false,
                 PollIngressSingleResult::PacketProcessed => {}
                 PollIngressSingleResult::SocketStateChanged => {
+                    self.hear_dhcp(now);
                     // Served first: what TCP acknowledges then is out of its window already. Sent before the next frame, which may begin
                     // a transfer that takes the socket from the one before.
                     self.serve(now, platform);
@@ -221,8 +223,12 @@ impl<'a, F: Flash> Iap<'a, F> {
         self.web.serve(&mut self.sockets, &mut service);
     }
 
-    fn assign_address(&mut self, now: Instant) {
+    fn hear_dhcp(&mut self, now: Instant) {
         self.dhcp.news(now, &mut self.sockets, &mut self.addressing);
+    }
+
+    fn assign_address(&mut self, now: Instant) {
+        self.hear_dhcp(now);
         let is_busy = self.updater.is_busy();
         if self.addressing.apply(now, is_busy, &mut self.interface) {
             self.web.abort(&mut self.sockets);

@@ -24,7 +24,7 @@ impl Dhcp {
         Self
     }
 
-    pub(super) fn begin(&self, _: &mut SocketSet<'_>, _: &Addressing) {}
+    pub(super) fn begin(&self, _: Instant, _: &mut SocketSet<'_>, _: &mut Addressing) {}
 
     pub(super) fn news(&self, _: Instant, _: &mut SocketSet<'_>, _: &mut Addressing) {}
 }
