@@ -22,6 +22,11 @@ fn http_server_takes_its_corpus() {
 }
 
 #[test]
+fn network_takes_its_corpus() {
+    replay("network", targets::network);
+}
+
+#[test]
 fn tftp_server_takes_its_corpus() {
     replay("tftp_server", targets::tftp_server);
 }

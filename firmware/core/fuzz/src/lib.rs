@@ -8,11 +8,13 @@
 mod board;
 mod boot_record;
 mod http_server;
+mod network;
 mod script;
 mod tftp_server;
 mod update;
 
 pub use boot_record::boot_record;
 pub use http_server::http_server;
+pub use network::network;
 pub use tftp_server::tftp_server;
 pub use update::update;
