@@ -167,7 +167,7 @@ impl Bench<'_> {
         let kind = kind[usize::from(script.byte()) % kind.len()];
         let source = address(script);
         let (your_ip, mask) = (address(script), u32::MAX << (script.byte() % 34).min(31));
-        let router = Some(address(script)).filter(|_| script.byte() % 4 != 0);
+        let router = Some(address(script)).filter(|_| !script.byte().is_multiple_of(4));
         let (number, data) = (script.byte(), script.piece());
         let lease_duration = Some(script.u16().into());
         let answer = DhcpRepr {
