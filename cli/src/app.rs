@@ -22,7 +22,7 @@ Exit codes:
   4  no board answered, or it stopped answering
   5  the board answered and refused
   6  interrupted
-  7  the board does not hold what was sent, or it cannot be told
+  7  the board does not hold what was sent, or it cannot be told; or it was not seen to reset
   8  several boards: some are done, some are not; the table says which";
 
 /// Updates STM32F407 boards over Ethernet: checks, converts and pushes applications to boards with the IAP firmware.

@@ -25,7 +25,7 @@ pub enum Exit {
     Refused = 5,
     /// 6: interrupted by the user.
     Interrupted = 6,
-    /// 7: the transfer ended, but the board does not hold what was sent, or it cannot be told.
+    /// 7: the transfer ended, but the board does not hold what was sent, or it cannot be told; or it was not seen to reset.
     Verification = 7,
     /// 8: of several boards some are done and some are not.
     Partial = 8,
@@ -38,6 +38,8 @@ pub enum BoardAfter {
     Untouched,
     /// In what state it is, as it says itself.
     Told(String),
+    /// It was asked to reset and took that, and was not seen to do it; what else is known.
+    NotReset(String),
     /// Something was sent, and it does not say what became of it.
     Unknown,
 }

@@ -9,10 +9,12 @@ use serde::Serialize;
 use tokio::time::sleep;
 
 use super::{Board, state};
-use crate::failure::Failure;
+use crate::failure::{BoardAfter, Exit, Failure};
 
 /// How long a reset may take to be seen.
 const LIMIT: Duration = Duration::from_secs(3);
+/// How long a board that has nothing to start may be away: the link comes up again, and it may ask for an address.
+const RETURN_LIMIT: Duration = Duration::from_secs(10);
 /// How long a question may take; no answer is an answer.
 const PATIENCE: Duration = Duration::from_millis(700);
 const PAUSE: Duration = Duration::from_millis(100);
@@ -33,33 +35,52 @@ pub enum AfterReset {
         /// Why.
         reason: IapReason,
     },
-    /// It took the request; it was not seen to do it.
-    NotSeen,
 }
 
-/// Resets a board of which `before` is the status, and looks what becomes of it.
+/// Resets a board of which `before` is the status, and looks what becomes of it. One that is not seen to reset is a failure.
 pub async fn reset(board: &mut Board, before: &Status) -> Result<AfterReset, Failure> {
     let asked_at = Instant::now();
     board.reset().await?;
-    while asked_at.elapsed() < LIMIT {
+    let mut left = false;
+    while asked_at.elapsed() < if left { RETURN_LIMIT } else { LIMIT } {
         match board.status(PATIENCE).await {
             Ok(now) if was_reset(before, &now, asked_at.elapsed()) => {
                 return Ok(AfterReset::IapMode {
                     reason: now.iap_reason,
                 });
             }
-            Ok(_) => sleep(PAUSE).await,
-            Err(_) => {
-                return Ok(match &before.application {
-                    Some(application) => AfterReset::Started {
-                        version: application.version.to_string(),
-                    },
-                    None => AfterReset::NotSeen,
-                });
+            Ok(_) => {
+                left = false;
+                sleep(PAUSE).await;
             }
+            Err(_) => match &before.application {
+                Some(application) => {
+                    let version = application.version.to_string();
+                    return Ok(AfterReset::Started { version });
+                }
+                // It has nothing to start, and must come back.
+                None => {
+                    left = true;
+                    sleep(PAUSE).await;
+                }
+            },
         }
     }
-    Ok(AfterReset::NotSeen)
+    Err(not_seen(board, left))
+}
+
+fn not_seen(board: &Board, left: bool) -> Failure {
+    let what = match left {
+        true => "it went silent, and did not come back into IAP mode",
+        false => "it goes on in IAP mode",
+    };
+    let message = format!(
+        "{}: it took the request, but was not seen to reset: {what}",
+        board.target()
+    );
+    Failure::new(Exit::Verification, message)
+        .help("ask it with iapctl status, and reset it again, or by hand")
+        .board(BoardAfter::NotReset(what.to_owned()))
 }
 
 /// Whether a board was reset in between; `elapsed` is the time since the status `before`, or less.
@@ -81,7 +102,6 @@ impl fmt::Display for AfterReset {
                 "reset: it is in IAP mode again ({})",
                 state::reason(*reason)
             ),
-            Self::NotSeen => f.write_str("reset: it took the request, but was not seen to reset"),
         }
     }
 }

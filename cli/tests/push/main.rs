@@ -509,6 +509,36 @@ fn ctrl_c_frees_the_board_and_says_in_what_state_it_is() {
 }
 
 #[test]
+fn a_reset_that_is_not_seen_is_no_success() {
+    let (folder, board) = (Folder::new(), Stub::start(Fault::TakesResetOnly));
+    let run = |args: &[&str]| {
+        let mut command = iapctl(args);
+        command.env("IAPCTL_PASSWORD", "secret").output().unwrap()
+    };
+    let output = run(&["reset", &board.tftp()]);
+    assert_exit(&output, 7);
+    let unseen = "it took the request, but was not seen to reset: it goes on in IAP mode";
+    assert!(stderr(&output).contains(unseen), "{}", stderr(&output));
+
+    let app = folder.app();
+    let good = Stub::start(Fault::Nothing);
+    let boards = [board.http(), good.http()];
+    let args = ["push", "--json", "--reset", &boards[0], &boards[1]];
+    let output = run(&[&args[..], &[app.to_str().unwrap()]].concat());
+    assert_exit(&output, 8);
+    let lines: Vec<Value> = (stdout(&output).lines())
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let result = lines
+        .iter()
+        .find(|line| line["event"] == "result" && line["state"] == "not-reset")
+        .unwrap();
+    assert_eq!(result["error"]["exit"], 7);
+    assert_eq!(result["after"], "the update itself is committed");
+    assert!(result["text"].as_str().unwrap().contains(unseen));
+}
+
+#[test]
 fn status_and_reset_work_over_both_transports() {
     for transport in [Stub::tftp, Stub::http] {
         let board = Stub::start(Fault::Nothing);

@@ -31,6 +31,8 @@ pub(crate) enum Fault {
     BreaksOff,
     /// Takes the first bytes, then says nothing more.
     Stalls,
+    /// Takes the request to reset, and goes on.
+    TakesResetOnly,
     /// No transfer arrives, or nothing of one over HTTP but its connection; the status does.
     HearsNoTransfer,
 }
@@ -61,6 +63,9 @@ impl State {
     }
 
     fn reset(&mut self) {
+        if self.fault == Fault::TakesResetOnly {
+            return;
+        }
         self.resets += 1;
         self.started_at = Instant::now();
         self.status["uptime_ms"] = json!(1);

@@ -29,6 +29,8 @@ pub(in crate::cmd) enum State {
     BrokenOff,
     /// Everything was sent, and it says that it holds something else.
     Mismatch,
+    /// It took a reset, and was not seen to reset.
+    NotReset,
     /// Something was sent, and it does not say what it holds.
     Unknown,
     /// Something on this machine, or the image, was not right.
@@ -51,6 +53,7 @@ impl State {
             Self::Silent => "silent",
             Self::BrokenOff => "broken-off",
             Self::Mismatch => "mismatch",
+            Self::NotReset => "not-reset",
             Self::Unknown => "unknown",
             Self::Failed => "failed",
             Self::Interrupted => "interrupted",
@@ -61,6 +64,7 @@ impl State {
     fn of(failure: &Failure) -> Self {
         match (failure.exit, &failure.board) {
             (_, Some(BoardAfter::Unknown)) => Self::Unknown,
+            (_, Some(BoardAfter::NotReset(_))) => Self::NotReset,
             (Exit::Interrupted, _) => Self::Interrupted,
             (Exit::Refused, _) => Self::Refused,
             (Exit::Verification, _) => Self::Mismatch,
@@ -112,7 +116,7 @@ impl<T: BoardResult> Entry<T> {
     pub(super) fn after(&self) -> Option<&str> {
         match &self.result.as_ref().err()?.board {
             Some(BoardAfter::Untouched) => Some("nothing was sent"),
-            Some(BoardAfter::Told(state)) => Some(state),
+            Some(BoardAfter::Told(state) | BoardAfter::NotReset(state)) => Some(state),
             Some(BoardAfter::Unknown) | None => None,
         }
     }
@@ -289,6 +293,7 @@ mod tests {
             State::Updated,
             State::BrokenOff,
             State::NotTried,
+            State::NotReset,
             State::Mismatch,
         ] {
             let json = serde_json::to_string(&state).unwrap();

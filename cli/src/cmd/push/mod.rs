@@ -209,14 +209,23 @@ impl Push {
             let during = format!("resetting {}; the update is committed", board.target());
             let reset = reset::reset(board, &done.status);
             let reset = interrupt.guard(&during, reset).await;
-            outcome.reset = Some(reset.map_err(|failure| {
-                failure
-                    .help("the update itself is committed: iapctl reset, or reset it by hand")
-                    .board(BoardAfter::Told("the update itself is committed".into()))
-            })?);
+            outcome.reset = Some(reset.map_err(committed_but)?);
         }
         Ok(outcome)
     }
+}
+
+/// The reset of a board failed whose update is proven.
+fn committed_but(failure: Failure) -> Failure {
+    let committed = "the update itself is committed".to_owned();
+    let board = match &failure.board {
+        Some(BoardAfter::NotReset(_)) => BoardAfter::NotReset(committed),
+        _ => BoardAfter::Told(committed),
+    };
+    let mut failure =
+        failure.help("the update itself is committed: iapctl reset, or reset it by hand");
+    failure.board = Some(board);
+    failure
 }
 
 /// What a person should know who pushes an image checked for `profile` to a board that says `status`.
