@@ -11,6 +11,7 @@ pub mod plan;
 pub mod progress;
 mod proof;
 pub mod reset;
+pub mod rules;
 pub mod state;
 mod target;
 mod trouble;

@@ -42,16 +42,15 @@ impl Plan {
         image: Summary,
         header: &ImageHeader,
         transfer_bytes: u64,
-        status: Option<&Status>,
+        status: &Status,
     ) -> Self {
         let map = profile.memory_map();
-        let held = status.map(|status| partial::held(map, header, status));
-        let is_held = |sector: u8| held.is_some_and(|held| held.contains(sector));
+        let held = partial::held(map, header, status);
+        let is_held = |sector: u8| held.contains(sector);
         let (unchanged, write) = (image.sectors.iter()).partition(|sector| is_held(**sector));
-        let lists_sectors = |status: &Status| {
-            let application = status.application.as_ref();
-            application.is_some_and(|application| !application.sector_crc32.is_empty())
-        };
+        let application = status.application.as_ref();
+        let lists_sectors =
+            application.is_some_and(|application| !application.sector_crc32.is_empty());
         let mut plan = Self {
             target: target.clone(),
             profile: label,
@@ -59,7 +58,7 @@ impl Plan {
             transfer_bytes,
             write,
             unchanged,
-            board_asked: status.is_some_and(lists_sectors),
+            board_asked: lists_sectors,
             flash_time_ms: 0,
         };
         plan.flash_time_ms = plan.flash_time(profile).as_millis() as u64;

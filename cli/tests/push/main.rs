@@ -221,14 +221,61 @@ fn a_dry_run_shows_the_plan_and_sends_nothing() {
 }
 
 #[test]
-fn a_dry_run_does_without_the_board() {
+fn a_dry_run_without_the_board_is_no_plan() {
     let folder = Folder::new();
     let app = folder.app();
     let target = format!("--tftp=127.0.0.1:{}", closed_port());
     let output = run(&["push", "--dry-run", &target, app.to_str().unwrap()]);
-    assert_exit(&output, 0);
-    assert!(stderr(&output).contains("does not know what the board holds"));
-    assert!(stdout(&output).contains("stm324xg-eval (default"));
+    assert_exit(&output, 4);
+    assert!(stderr(&output).contains("iapctl verify-image"));
+    assert_eq!(stdout(&output), "");
+
+    let hosts = folder.file("hosts", &target.as_bytes()["--tftp=".len()..]);
+    let hosts = format!("--hosts={}", hosts.display());
+    let output = run(&["push", "--dry-run", &hosts, app.to_str().unwrap()]);
+    assert_exit(&output, 4);
+    assert!(stdout(&output).contains("1 silent"), "{}", stdout(&output));
+}
+
+/// What the board's status forbids, with and without --dry-run.
+#[track_caller]
+fn is_ruled_out(board: &Stub, transport: &str, more: &[&str], sentence: &str) {
+    let folder = Folder::new();
+    for dry_run in [&["--dry-run"][..], &[]] {
+        let output = iapctl(&["push", transport])
+            .arg(folder.app())
+            .args(more)
+            .args(dry_run)
+            .env("IAPCTL_PASSWORD", "secret")
+            .output()
+            .unwrap();
+        assert_exit(&output, 5);
+        let text = stderr(&output);
+        assert!(text.contains(sentence), "{text}");
+        assert_eq!(stdout(&output), "", "no plan");
+    }
+    assert!(board.files().is_empty());
+}
+
+#[test]
+fn what_the_boards_status_rules_out_is_refused_before_anything_is_sent() {
+    let board = Stub::start(Fault::Nothing);
+    let says = |field: &str, value: Value| board.state.lock().unwrap().status[field] = value;
+    let (tftp, http) = (board.tftp(), board.http());
+    let old = "image is older than the security counter allows (expected at least 7, image says 6)";
+    says("security_counter", 7.into());
+    is_ruled_out(&board, &http, &["--security-counter=6"], old);
+    is_ruled_out(&board, &tftp, &["--raw"], "image says 0");
+    says("security_counter", 0.into());
+    let new = "image asks for a newer IAP firmware (image asks for 9.0.0, this is 0.1.0)";
+    is_ruled_out(&board, &http, &["--min-iap=9.0.0"], new);
+    says("policy", "login".into());
+    let over_http = "this board takes no images over TFTP: push over HTTP with a login";
+    is_ruled_out(&board, &tftp, &[], over_http);
+    says("policy", "signed".into());
+    let unsigned = "this board takes signed images only";
+    is_ruled_out(&board, &tftp, &[], unsigned);
+    is_ruled_out(&board, &http, &["--raw"], unsigned);
 }
 
 #[test]

@@ -127,8 +127,11 @@ fn wire_name(file: &Path, extension: &str) -> String {
 
 impl Prepared {
     /// What is sent to a board that says `status`, in place of the whole image: without the sectors it holds.
-    pub(super) fn partial(&self, args: &PushArgs, status: Option<&Status>) -> Option<Bytes> {
-        let (map, status) = (self.profile.memory_map(), status.filter(|_| !args.raw)?);
+    pub(super) fn partial(&self, args: &PushArgs, status: &Status) -> Option<Bytes> {
+        if args.raw {
+            return None;
+        }
+        let map = self.profile.memory_map();
         let held = partial::held(map, &self.header, status);
         partial::transfer(map, &self.header, &self.update.content, held)
     }

@@ -21,8 +21,8 @@ use crate::board::args::BoardArgs;
 use crate::board::plan::Plan;
 use crate::board::progress::View;
 use crate::board::update::{self, Update};
-use crate::board::{Board, Login, Target, reset, state};
-use crate::failure::{BoardAfter, Exit, Failure};
+use crate::board::{Board, Login, Target, reset, rules, state};
+use crate::failure::{BoardAfter, Failure};
 use crate::image::HeaderOverrides;
 use crate::output::{Human, Output, Paint};
 use crate::signing::KeyArgs;
@@ -41,7 +41,7 @@ pub struct PushArgs {
     /// Resets the board afterwards, so that it starts the application
     #[arg(long)]
     pub reset: bool,
-    /// Shows the plan and does nothing
+    /// Asks the board, shows the plan and sends nothing; fails where the push would fail by what the board says
     #[arg(long)]
     pub dry_run: bool,
     /// Waits until the board answers, S seconds at most [default: 60]
@@ -104,12 +104,14 @@ impl Push {
         let untouched = |failure: Failure| failure.board(BoardAfter::Untouched);
         let found = turn.interrupt.guard(&during, self.find(turn)).await;
         let (mut board, status) = found.map_err(untouched)?;
-        let prepared = self.images.for_board(&self.args, status.as_ref());
+        let prepared = self.images.for_board(&self.args, Some(&status));
         let prepared = prepared.map_err(untouched)?;
-        let warnings = warnings(&prepared.profile, status.as_ref());
-        let partial = prepared.partial(&self.args, status.as_ref());
+        let header = (!self.args.raw).then_some(&prepared.header);
+        rules::check(target, header, &status)?;
+        let warnings = warnings(&prepared.profile, &status);
+        let partial = prepared.partial(&self.args, &status);
         let content = partial.as_ref().unwrap_or(&prepared.update.content);
-        let plan = self.plan(target, &prepared, content.len(), status.as_ref());
+        let plan = self.plan(target, &prepared, content.len(), &status);
         self.show(target, &plan, &warnings);
         if self.args.dry_run {
             return Ok(Pushed {
@@ -118,11 +120,7 @@ impl Push {
                 outcome: None,
             });
         }
-        let Some(before) = &status else {
-            let message = format!("{target}: it does not say what it holds");
-            return Err(untouched(Failure::new(Exit::Unreachable, message)));
-        };
-        let outcome = self.send(turn, &mut board, before, &prepared.update, partial);
+        let outcome = self.send(turn, &mut board, &status, &prepared.update, partial);
         let outcome = outcome.await;
         // A board that does not answer any more would only be waited for.
         if !matches!(&outcome, Err(failure) if failure.board == Some(BoardAfter::Unknown)) {
@@ -135,18 +133,14 @@ impl Push {
         })
     }
 
-    /// A dry run goes on without the board.
-    async fn find(&self, turn: &Turn) -> Result<(Board, Option<Status>), Failure> {
+    /// A plan is of a board that was asked: what it holds, and what it takes, decides.
+    async fn find(&self, turn: &Turn) -> Result<(Board, Status), Failure> {
         let board = turn.find().await?;
         let wait = self.args.wait.map(Duration::from_secs);
         match update::status(&board, wait).await {
-            Ok(status) => Ok((board, Some(status))),
+            Ok(status) => Ok((board, status)),
             Err(failure) if self.args.dry_run => {
-                self.output.message(format_args!(
-                    "warning: {}: the plan does not know what the board holds",
-                    failure.message
-                ));
-                Ok((board, None))
+                Err(failure.help("without a board: iapctl verify-image judges the image"))
             }
             Err(failure) => Err(failure),
         }
@@ -157,7 +151,7 @@ impl Push {
         target: &Target,
         prepared: &Prepared,
         transfer_len: usize,
-        status: Option<&Status>,
+        status: &Status,
     ) -> Plan {
         Plan::new(
             target,
@@ -229,10 +223,7 @@ fn committed_but(failure: Failure) -> Failure {
 }
 
 /// What a person should know who pushes an image checked for `profile` to a board that says `status`.
-fn warnings(profile: &Profile, status: Option<&Status>) -> Vec<String> {
-    let Some(status) = status else {
-        return Vec::new();
-    };
+fn warnings(profile: &Profile, status: &Status) -> Vec<String> {
     let wanted = profile.settings.board_id.as_str();
     let other_board = (status.board != wanted).then(|| {
         format!(
