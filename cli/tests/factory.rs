@@ -365,6 +365,74 @@ fn firmware_is_read_from_elf_hex_and_bin_alike() {
     assert!(line.read("hex.bin") == expected);
 }
 
+/// The section that the firmware's linker script writes, in the file and not in flash.
+fn built_for(board: &str) -> Vec<u8> {
+    common::elf_with_notes(&firmware().sections(), &[(".iap_board", board.as_bytes())])
+}
+
+#[test]
+fn a_firmware_for_another_board_is_refused_with_both_names() {
+    let line = Line::new();
+    let write = |name: &str, bytes: &[u8]| line.app(name, bytes);
+    let wrong = write("wrong.elf", &built_for("stm32f4-discovery"));
+    let names = line.folder.names();
+    for profile in [BOARD, "stm324xg-eval-rmii"] {
+        line.factory_of(&wrong, "factory.hex", &["--profile", profile])
+            .exits(3)
+            .says("this firmware was built for board stm32f4-discovery")
+            .says(&format!(
+                "expected {profile}, the board of profile {profile}"
+            ))
+            .says("cargo xtask firmware --profile NAME");
+        assert_eq!(line.folder.names(), names);
+    }
+    let right = write("right.elf", &built_for(BOARD));
+    let args = ["--json", "--profile", BOARD];
+    let said = line
+        .factory_of(&right, "factory.hex", &args)
+        .exits(0)
+        .json();
+    assert_eq!(said["firmware_board"], BOARD);
+    line.factory_of(&right, "factory.hex", &["--profile", BOARD])
+        .exits(0)
+        .says("built for board stm324xg-eval")
+        .never_says("could not be checked");
+    // A damaged id is none.
+    let odd = write("odd.elf", &built_for("two words"));
+    line.factory_of(&odd, "factory.hex", &["--profile", BOARD])
+        .exits(0)
+        .says("could not be checked");
+}
+
+#[test]
+fn of_a_firmware_without_its_elf_file_another_board_s_id_is_noticed() {
+    let line = Line::new();
+    let with_text = |text: &str| {
+        let mut bytes = firmware().bin();
+        bytes[0x300..0x300 + text.len()].copy_from_slice(text.as_bytes());
+        line.app("iap.bin", &bytes)
+    };
+    for (text, profile) in [
+        ("}-+stm32f4-discoverystm32", BOARD),
+        ("}-+stm324xg-eval-rmiistm32", BOARD),
+        ("}-+stm324xg-evalstm32", "stm324xg-eval-rmii"),
+    ] {
+        line.factory_of(&with_text(text), "factory.hex", &["--profile", profile])
+            .exits(3)
+            .says("this firmware was built for board")
+            .says(&format!("expected {profile}"));
+    }
+    for text in [
+        "}-+stm324xg-evalstm32",
+        "olimex-stm32-e407, stm324xg-eval",
+        "nothing",
+    ] {
+        line.factory_of(&with_text(text), "factory.hex", &["--profile", BOARD])
+            .exits(0)
+            .says("could not be checked: the ELF file");
+    }
+}
+
 #[test]
 fn what_is_no_firmware_for_the_board_is_refused_by_name() {
     let line = Line::new();

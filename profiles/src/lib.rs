@@ -37,6 +37,9 @@ use std::time::Duration;
 use iap_protocol::http::{DEFAULT_PASSWORD, DEFAULT_USER};
 use iap_protocol::memory::{MemoryMap, Region};
 
+/// The section of the IAP firmware's ELF file with the board id it was built for, as text. It is not loaded, and takes no flash.
+pub const FIRMWARE_BOARD_SECTION: &str = ".iap_board";
+
 pub use error::{Hint, Location, ProfileError};
 pub use ethernet::{EthernetPins, EthernetSettings, Interface};
 pub use iap_protocol::status::Policy;

@@ -23,7 +23,7 @@ use crate::output::{Human, Output, Paint};
 pub struct FactoryArgs {
     /// The application: ELF, BIN, IAP, Intel HEX or S-records; without one the board waits in IAP mode
     pub application: Option<PathBuf>,
-    /// The IAP firmware for this board: ELF, Intel HEX or BIN
+    /// The IAP firmware for this board: ELF, Intel HEX or BIN; only of an ELF file it can be checked that it is for this board
     #[arg(long, value_name = "FILE")]
     pub firmware: PathBuf,
     /// The file to write; its extension chooses the format: .hex, or .bin for the raw content of the whole flash. Not one that is read, and not - (stdout)
@@ -70,6 +70,8 @@ struct Made {
     profile: String,
     /// Where the firmware's parts lie.
     firmware: Vec<Span>,
+    /// The board it was built for, which is that of the profile; `None` if its file does not say.
+    firmware_board: Option<String>,
     /// `None`: the board waits in IAP mode.
     application: Option<Summary>,
     security_counter: Option<u32>,
@@ -101,6 +103,9 @@ impl Human for Made {
         for span in &self.firmware {
             writeln!(f, "  firmware {}", Region::new(span.address, span.size))?;
         }
+        if let Some(board) = &self.firmware_board {
+            writeln!(f, "           built for board {board}")?;
+        }
         match &self.application {
             Some(application) => application.human(f, paint)?,
             None => writeln!(f, "  no application: the board waits in IAP mode")?,
@@ -120,7 +125,7 @@ pub fn run(args: &FactoryArgs, output: &Output) -> Result<(), Failure> {
     let format = Format::of(&args.output)?;
     let chosen = args.profile.choose()?;
     let target = chosen.target();
-    let firmware = read_firmware(&args.firmware, &target)?;
+    let (firmware, firmware_board) = read_firmware(&args.firmware, &chosen)?;
     require_keys(args, &firmware, &chosen)?;
     let application = read_application(args, &target)?;
     require_signature(args, application.as_ref(), &chosen)?;
@@ -150,7 +155,8 @@ pub fn run(args: &FactoryArgs, output: &Output) -> Result<(), Failure> {
     output.result(&Made {
         output: args.output.clone(),
         output_size: bytes.len(),
-        warnings: warnings(&chosen, application.as_ref()),
+        warnings: warnings(&chosen, firmware_board.as_deref(), application.as_ref()),
+        firmware_board,
         profile: chosen.label(),
         firmware: spans(&content.firmware, target.map),
         application: application.map(|read| Summary::new(&read.image, &read.header, &target)),
@@ -169,7 +175,9 @@ impl FactoryArgs {
     }
 }
 
-fn read_firmware(path: &Path, target: &Target) -> Result<Vec<Piece>, Failure> {
+/// The firmware's parts, and the board that its file names.
+fn read_firmware(path: &Path, chosen: &Chosen) -> Result<(Vec<Piece>, Option<String>), Failure> {
+    let target = &chosen.target();
     let options = LoadOptions {
         bin_address: target.map.flash.region().start,
         ..LoadOptions::new(target.map)
@@ -177,7 +185,9 @@ fn read_firmware(path: &Path, target: &Target) -> Result<Vec<Piece>, Failure> {
     let image = image::load(path, &options)?;
     let file = path.display().to_string();
     require_good(&file, &image.findings, target)?;
-    factory::firmware_parts(&file, &image, target.map)
+    let parts = factory::firmware_parts(&file, &image, target.map)?;
+    let board = factory::require_board(&file, &image, &chosen.profile)?;
+    Ok((parts, board))
 }
 
 /// A firmware for signed images that was built with other keys would refuse everything, and only a probe could mend it.
@@ -259,9 +269,16 @@ fn read_application(args: &FactoryArgs, target: &Target) -> Result<Option<Read>,
     }
 }
 
-fn warnings(chosen: &Chosen, application: Option<&Read>) -> Vec<String> {
+fn warnings(
+    chosen: &Chosen,
+    firmware_board: Option<&str>,
+    application: Option<&Read>,
+) -> Vec<String> {
     let profile = &chosen.profile;
     let mut warnings: Vec<String> = profile.warnings().iter().map(ToString::to_string).collect();
+    if firmware_board.is_none() {
+        warnings.push("the firmware's file does not say for which board it was built, so that could not be checked: the ELF file that `cargo xtask firmware` makes says it".into());
+    }
     let unsigned = application.is_some_and(|read| !read.header.is_signed());
     if profile.settings.iap.policy == Policy::Signed && unsigned {
         warnings.push("the application is not signed: the board starts it, but would refuse it over the network".into());

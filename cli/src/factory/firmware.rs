@@ -1,7 +1,10 @@
-//! The IAP firmware's file: only what lies in its own sectors is taken, and it must start at the beginning of the flash.
+//! The IAP firmware's file: only what lies in its own sectors is taken, it must start at the beginning of the flash, and be the one for this
+//! board as far as the file tells.
 
+use iap_profile::Profile;
 use iap_protocol::memory::{MemoryMap, Region};
 use iap_protocol::vectors;
+use memchr::memmem;
 
 use crate::failure::{Exit, Failure};
 use crate::image::{Format, Image, Piece, Place};
@@ -25,6 +28,51 @@ pub fn parts(file: &str, image: &Image, map: &MemoryMap) -> Result<Vec<Piece>, F
     }
     check_vectors(file, &parts, map)?;
     Ok(parts)
+}
+
+/// Fails if the firmware was built for another board than that of `profile`: its pins would be wrong. Gives the board that the file names;
+/// without one nobody can be sure.
+///
+/// An ELF file has a section for it. The bytes in flash hold the id among other text: there it is enough to see that it is another shipped
+/// board's, and not to see that it is this one's.
+pub fn require_board(
+    file: &str,
+    image: &Image,
+    profile: &Profile,
+) -> Result<Option<String>, Failure> {
+    let board = &profile.settings.board_id;
+    let other = match &image.firmware_board {
+        Some(told) => Some(told.clone()).filter(|told| told != board),
+        None => other_board_in(&image.payload, board),
+    };
+    match other {
+        None => Ok(image.firmware_board.clone()),
+        Some(other) => Err(Failure::new(
+            Exit::BadImage,
+            format!(
+                "{file}: this firmware was built for board {other}, expected {board}, the board of profile {}",
+                profile.name
+            ),
+        )
+        .help("build it for this board: cargo xtask firmware --profile NAME")
+        .help("or name the profile of the board it was built for with --profile")),
+    }
+}
+
+/// Shorter ids occur by chance.
+const TELLING_LEN: usize = 8;
+
+/// The id of another shipped board, if it is in the bytes and that of `board` is not, or only as a part of it.
+fn other_board_in(bytes: &[u8], board: &str) -> Option<String> {
+    let shipped = Profile::builtins().filter_map(|name| Profile::builtin(name).ok());
+    let mut found: Vec<String> = (shipped.map(|profile| profile.settings.board_id))
+        .filter(|id| id.len() >= TELLING_LEN && id != board)
+        .filter(|id| memmem::find(bytes, id.as_bytes()).is_some())
+        .collect();
+    found.sort_by_key(|id| std::cmp::Reverse(id.len()));
+    let other = found.into_iter().next()?;
+    let is_here = memmem::find(bytes, board.as_bytes()).is_some();
+    (!is_here || other.contains(board)).then_some(other)
 }
 
 /// A raw binary is one piece.

@@ -4,6 +4,8 @@
 //! alignment, and sometimes the ELF header itself. Such bytes are gaps here, and become the fill. Without section headers the
 //! segments are taken as they are. Symbols and debug information are not read.
 
+use iap_profile::FIRMWARE_BOARD_SECTION;
+use iap_protocol::header::is_board_id;
 use iap_protocol::info::{ImageInfo, SECTION_NAME};
 use iap_protocol::memory::{Region, Size};
 use object::LittleEndian as Le;
@@ -44,6 +46,7 @@ pub(super) fn read<'a>(
     let mut image = assemble(Format::Elf, parts, options, intake)?;
     image.findings.extend(findings);
     image.build_id = file.build_id();
+    image.firmware_board = file.firmware_board();
     image.vector_table_len = vector_table_len(&image);
     file.read_info(&mut image);
     Ok(image)
@@ -244,6 +247,13 @@ impl<'a, R: ReadRef<'a>> File<'a, R> {
                 .for_each(|(to, from)| *to = *from);
         }
         id
+    }
+
+    fn firmware_board(&self) -> Option<String> {
+        let name = FIRMWARE_BOARD_SECTION.as_bytes();
+        let (_, section) = self.sections.section_by_name(Le, name)?;
+        let id = std::str::from_utf8(section.data(Le, self.data).ok()?).ok()?;
+        is_board_id(id).then(|| id.to_owned())
     }
 
     /// The section is where the descriptor is; without one the search through the bytes stands.

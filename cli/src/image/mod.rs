@@ -123,6 +123,8 @@ pub struct Image {
     pub info: Option<ImageInfo>,
     /// The first descriptor in the bytes: what is left of it in a raw binary.
     pub info_in_bytes: Option<ImageInfo>,
+    /// The board that the ELF file of an IAP firmware says it was built for.
+    pub firmware_board: Option<String>,
     /// The linker's build id; zero where there is none.
     pub build_id: [u8; 20],
     /// The parts the payload was made of, by address.
@@ -144,6 +146,7 @@ impl Image {
             crc32: taken.crc32,
             load_address,
             header: None,
+            firmware_board: None,
             build_id: [0; 20],
             places: Vec::new(),
             vector_table_len: None,

@@ -37,6 +37,28 @@ impl Section {
 
 /// An ELF file with one PT_LOAD per section.
 pub(crate) fn elf(sections: &[Section]) -> Vec<u8> {
+    elf_with_notes(sections, &[])
+}
+
+/// Section headers and their names.
+struct Table {
+    names: Vec<u8>,
+    headers: Vec<u8>,
+}
+
+impl Table {
+    /// `fields`: what follows sh_name.
+    fn add(&mut self, name: &str, fields: [u32; 9]) {
+        let at = self.names.len() as u32;
+        self.names.extend_from_slice(name.as_bytes());
+        self.names.push(0);
+        words(&mut self.headers, &[at]);
+        words(&mut self.headers, &fields);
+    }
+}
+
+/// The same, and sections that are in the file alone: no address, no SHF_ALLOC, in no segment.
+pub(crate) fn elf_with_notes(sections: &[Section], notes: &[(&str, &[u8])]) -> Vec<u8> {
     let content = 52 + 32 * sections.len() as u32;
     let mut data = Vec::new();
     let mut offsets = Vec::new();
@@ -45,26 +67,26 @@ pub(crate) fn elf(sections: &[Section]) -> Vec<u8> {
         data.extend_from_slice(&section.data);
         data.resize(data.len().next_multiple_of(4), 0);
     }
-    let mut names = vec![0];
-    let mut headers = vec![0u8; 40];
+    let mut table = Table {
+        names: vec![0],
+        headers: vec![0u8; 40],
+    };
     for (section, offset) in sections.iter().zip(&offsets) {
-        let name = names.len() as u32;
-        names.extend_from_slice(section.name.as_bytes());
-        names.push(0);
         let len = section.data.len() as u32;
         // sh_flags: SHF_ALLOC
-        words(
-            &mut headers,
-            &[name, section.kind, 2, section.run, *offset, len, 0, 0, 4, 0],
-        );
+        let fields = [section.kind, 2, section.run, *offset, len, 0, 0, 4, 0];
+        table.add(section.name, fields);
     }
-    let name = names.len() as u32;
-    names.extend_from_slice(b".shstrtab\0");
+    for (note, bytes) in notes {
+        let (at, len) = (content + data.len() as u32, bytes.len() as u32);
+        data.extend_from_slice(bytes);
+        data.resize(data.len().next_multiple_of(4), 0);
+        table.add(note, [1, 0, 0, at, len, 0, 0, 1, 0]);
+    }
     let names_at = content + data.len() as u32;
-    words(
-        &mut headers,
-        &[name, 3, 0, 0, names_at, names.len() as u32, 0, 0, 1, 0],
-    );
+    let names_len = (table.names.len() + ".shstrtab".len() + 1) as u32;
+    table.add(".shstrtab", [3, 0, 0, names_at, names_len, 0, 0, 1, 0]);
+    let Table { names, headers } = table;
 
     let mut file = vec![0x7F, b'E', b'L', b'F', 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     words(
@@ -78,7 +100,7 @@ pub(crate) fn elf(sections: &[Section]) -> Vec<u8> {
             0x0500_0400,
         ],
     );
-    let sections_count = sections.len() as u32 + 2;
+    let sections_count = (sections.len() + notes.len()) as u32 + 2;
     words(
         &mut file,
         &[32 << 16 | 52, 40 << 16 | sections.len() as u32],

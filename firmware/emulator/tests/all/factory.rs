@@ -26,6 +26,8 @@ fn a_board_from_the_line_starts_its_application_at_the_first_power_on() {
         .arg(built::application(RMII));
     let said = factory.arg("-o").arg(&hex).output().unwrap();
     assert!(said.status.success(), "{said:?}");
+    let told = String::from_utf8_lossy(&said.stdout);
+    assert!(told.contains(&format!("built for board {RMII}")), "{told}");
 
     let setup = Setup {
         content: Some(programmed(&hex)),
