@@ -6,6 +6,7 @@
 //! | SIGKILL within a transfer | `a_killed_push_leaves_a_board_that_takes_the_next_one` |
 //! | Ctrl-C or SIGTERM within a transfer | `ctrl_c_frees_the_board_and_says_what_it_holds`, `sigterm_is_taken_for_ctrl_c` |
 //! | the end of `--timeout` within a transfer | `the_end_of_the_time_ends_the_transfer_on_the_board_too` |
+//! | Ctrl-C or SIGTERM at the question for a password | `tests/password_prompt.rs` |
 //! | no descriptors are left | `without_descriptors_it_fails_and_says_so` |
 //! | the file changes while it is read | `a_file_that_changes_while_it_is_read_is_refused` |
 //! | the disk is full, for files and for stdout | `a_full_disk_leaves_no_part_of_a_file`, `a_full_disk_leaves_no_empty_key`, `a_result_that_cannot_be_written_is_a_failure` |

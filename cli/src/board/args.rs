@@ -7,6 +7,7 @@ use std::time::Duration;
 use iap_protocol::http::DEFAULT_USER;
 
 use super::hosts::{self, Named};
+use super::prompt;
 use super::{Login, Target, Transport};
 use crate::failure::{Exit, Failure};
 
@@ -124,9 +125,7 @@ impl LoginArgs {
             return Err(Failure::new(Exit::Usage, message)
                 .help(format!("set {PASSWORD_VARIABLE} or give --password-file")));
         }
-        rpassword::prompt_password(format!("password of {}: ", self.user)).map_err(|error| {
-            Failure::new(Exit::Local, format!("no password could be read: {error}"))
-        })
+        prompt::password(&self.user)
     }
 }
 

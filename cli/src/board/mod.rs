@@ -9,6 +9,7 @@ mod link;
 pub mod partial;
 pub mod plan;
 pub mod progress;
+mod prompt;
 mod proof;
 pub mod reset;
 pub mod rules;
