@@ -43,26 +43,6 @@ pub enum Defect {
     DoneBelieved,
 }
 
-/// All of them.
-pub const ALL: [Defect; 16] = [
-    Defect::CommitBeforeVerify,
-    Defect::EntryWithoutCheck,
-    Defect::UnsealedEntry,
-    Defect::BegunAfterErase,
-    Defect::SkipTouched,
-    Defect::DoneBeforeVerify,
-    Defect::RecordErasedBeforeCopy,
-    Defect::RecordHeaderFirst,
-    Defect::CounterAfterHeader,
-    Defect::CounterAfterCommit,
-    Defect::TornSlotReused,
-    Defect::WindowNotEnforced,
-    Defect::SealBelieved,
-    Defect::AckBeforeCommit,
-    Defect::StatusAfterBegun,
-    Defect::DoneBelieved,
-];
-
 #[cfg(feature = "defects")]
 mod selected {
     extern crate std;
