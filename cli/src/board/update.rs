@@ -53,9 +53,14 @@ pub async fn status(board: &Board, wait: Option<Duration>) -> Result<Status, Fai
     let Some(wait) = wait else {
         return board.first_status(STATUS_PATIENCE).await;
     };
+    // Who does not want to wait still asks once, and a board that is there has the time to answer.
+    let patience = match wait.is_zero() {
+        true => WAIT_PATIENCE,
+        false => WAIT_PATIENCE.min(wait),
+    };
     let begun = Instant::now();
     loop {
-        match board.first_status(WAIT_PATIENCE.min(wait)).await {
+        match board.first_status(patience).await {
             Err(failure) if failure.exit == Exit::Unreachable => {
                 if begun.elapsed() >= wait {
                     return Err(Failure {

@@ -513,6 +513,28 @@ fn wait_catches_a_board_that_comes_later() {
     let output = run(&["push", "--wait=1", &absent, app.to_str().unwrap()]);
     assert_exit(&output, 4);
     assert!(stderr(&output).contains("(waited 1 s)"));
+    let said = stderr(&output);
+    let waiting = "waiting for the board to answer, 1 s at most";
+    assert_eq!(said.matches(waiting).count(), 1, "{said}");
+    let output = run(&["--json", "push", "--wait=1", &absent, app.to_str().unwrap()]);
+    assert_exit(&output, 4);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &stderr(&output);
+    assert!(!said.contains("waiting for"), "{said}");
+}
+
+#[test]
+fn wait_0_asks_a_board_that_is_there() {
+    let folder = Folder::new();
+    let app = folder.app();
+    let stub = Stub::start(Fault::Nothing);
+    let output = run(&["push", "--wait=0", &stub.tftp(), app.to_str().unwrap()]);
+    assert_exit(&output, 0);
+    assert!(!stderr(&output).contains("waiting for"));
+    let absent = format!("--tftp=127.0.0.1:{}", closed_port());
+    let begun = Instant::now();
+    let output = run(&["push", "--wait=0", &absent, app.to_str().unwrap()]);
+    assert_exit(&output, 4);
+    assert!(begun.elapsed() < Duration::from_secs(5));
 }
 
 #[test]

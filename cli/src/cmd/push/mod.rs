@@ -44,7 +44,7 @@ pub struct PushArgs {
     /// Asks the board, shows the plan and sends nothing; fails where the push would fail by what the board says
     #[arg(long)]
     pub dry_run: bool,
-    /// Waits until the board answers, S seconds at most [default: 60]
+    /// Waits until the board answers, S seconds at most, 0 asks it once [default: 60]
     #[arg(
         long,
         value_name = "S",
@@ -136,6 +136,7 @@ impl Push {
     /// A plan is of a board that was asked: what it holds, and what it takes, decides.
     async fn find(&self, turn: &Turn) -> Result<(Board, Status), Failure> {
         let board = turn.find().await?;
+        self.say_that_it_waits(&turn.target);
         let wait = self.args.wait.map(Duration::from_secs);
         match update::status(&board, wait).await {
             Ok(status) => Ok((board, status)),
@@ -143,6 +144,16 @@ impl Push {
                 Err(failure.help("without a board: iapctl verify-image judges the image"))
             }
             Err(failure) => Err(failure),
+        }
+    }
+
+    /// The board may be off, and minutes without a word look like a program that hangs.
+    fn say_that_it_waits(&self, target: &Target) {
+        let silent = self.several || self.output.is_json();
+        if let Some(wait) = self.args.wait.filter(|&wait| wait > 0 && !silent) {
+            self.output.message(format_args!(
+                "{target}: waiting for the board to answer, {wait} s at most"
+            ));
         }
     }
 
