@@ -22,8 +22,17 @@ pub fn warnings(status: &Status) -> Vec<String> {
 
 /// In what state a board is after something went wrong; `told` is what the user knows already.
 pub fn describe(status: &Status, told: &str) -> String {
+    described(status, told, "")
+}
+
+/// The same of a board that holds what it held before the push, which may be the application that was sent.
+pub fn describe_kept(status: &Status, told: &str) -> String {
+    described(status, told, ", as before; what was sent is not installed")
+}
+
+fn described(status: &Status, told: &str, kept: &str) -> String {
     let application = match &status.application {
-        Some(application) => format!("application {} is intact", name(application)),
+        Some(application) => format!("application {} is intact{kept}", name(application)),
         None => "there is no application it would start; it stays in IAP mode and takes a new push"
             .to_owned(),
     };

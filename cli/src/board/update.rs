@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use super::interrupt::Interrupt;
 use super::proof::{Transfer, Verdict};
 use super::state::{self, Expected};
-use super::{Board, Event, Login, Sent};
+use super::{Board, Event, Login, Sent, trouble};
 use crate::failure::{BoardAfter, Exit, Failure};
 use crate::tftp::Phase;
 
@@ -243,21 +243,24 @@ impl Update {
                 return Err(failure.help(&state).board(BoardAfter::Told(state)));
             }
             (Verdict::Unclear, exit) if exit != Exit::Refused => return Err(unclear(failure)),
+            // That it holds the application that was sent must not be read as success.
+            (Verdict::NotCommitted, _) if status.application == known.before.application => {
+                state::describe_kept(&status, &failure.message)
+            }
             _ => state::describe(&status, &failure.message),
         };
-        // That it holds the application that was sent must not be read as success.
-        let is_old = verdict == Verdict::NotCommitted
-            && status.application.is_some()
-            && status.application == known.before.application
-            && !state::is_busy(status.phase);
-        let state = match is_old {
-            true => format!("{state}, as before; what was sent is not installed"),
-            false => state,
-        };
-        Err(failure
+        Err(answered(failure)
             .help(format!("the board: {state}"))
             .board(BoardAfter::Told(state)))
     }
+}
+
+/// A failure of a board that says what it holds: what it might hold is of no use any more.
+fn answered(mut failure: Failure) -> Failure {
+    failure
+        .help
+        .retain(|help| help != trouble::MAY_HAVE_COMMITTED);
+    failure
 }
 
 /// What is known of a transfer besides what the board says afterwards.

@@ -1,0 +1,163 @@
+//! What is not proven is not said: of boards that held the same before, of pushes that a status rules out, of resets that nobody saw.
+
+use std::process::Output;
+
+use serde_json::Value;
+
+use super::stub::{Fault, Stub};
+use super::{Folder, assert_exit, iapctl, stderr, stdout};
+
+/// A board that holds the application, pushed once more with a flag, which changes nothing but the header.
+fn pushed_again(fault: Fault, transport: fn(&Stub) -> String) -> (Output, Stub) {
+    let (folder, board) = (Folder::new(), Stub::start(Fault::Nothing));
+    let app = folder.app();
+    let push = |more: &[&str]| {
+        iapctl(&["push", &transport(&board), app.to_str().unwrap()])
+            .args(more)
+            .env("IAPCTL_PASSWORD", "secret")
+            .output()
+            .unwrap()
+    };
+    assert_exit(&push(&[]), 0);
+    board.state.lock().unwrap().fault = fault;
+    let output = push(&["--confirm", "--timeout=2"]);
+    assert_eq!(board.files().len(), 1, "the fault let a transfer through");
+    (output, board)
+}
+
+#[test]
+fn a_board_that_held_the_same_application_before_proves_no_update() {
+    for transport in [Stub::tftp, Stub::http] {
+        let (output, _board) = pushed_again(Fault::HearsNoTransfer, transport);
+        assert_exit(&output, 4);
+        let text = stderr(&output);
+        assert!(
+            text.contains("is intact, as before; what was sent is not installed"),
+            "{text}"
+        );
+        assert!(!stdout(&output).contains("committed"), "{text}");
+    }
+}
+
+#[test]
+fn what_may_have_become_of_a_board_is_not_told_of_one_that_says_it() {
+    let (output, _board) = pushed_again(Fault::BreaksOff, Stub::tftp);
+    assert_exit(&output, 7);
+    let text = stderr(&output);
+    assert!(text.contains("after the last block"), "{text}");
+    assert!(
+        text.contains("is intact, as before; what was sent is not installed"),
+        "{text}"
+    );
+    assert!(!text.contains("may have committed"), "{text}");
+}
+
+#[test]
+fn a_refused_push_of_what_the_board_holds_is_told_to_be_refused() {
+    for transport in [Stub::tftp, Stub::http] {
+        let (output, _board) = pushed_again(Fault::Refuses("not today"), transport);
+        assert_exit(&output, 5);
+        let text = stderr(&output);
+        assert!(text.contains("not today"), "{text}");
+        assert!(
+            text.contains("is intact, as before; what was sent is not installed"),
+            "{text}"
+        );
+        assert!(!text.contains("had everything"), "{text}");
+    }
+}
+
+#[test]
+fn where_the_status_cannot_tell_old_from_new_the_update_is_not_called_done() {
+    let (folder, board) = (Folder::new(), Stub::start(Fault::Nothing));
+    let app = folder.app();
+    let push = |more: &[&str]| {
+        iapctl(&["push", &board.http(), app.to_str().unwrap()])
+            .args(more)
+            .env("IAPCTL_PASSWORD", "secret")
+            .output()
+            .unwrap()
+    };
+    // Twice: the second transfer leaves out what the board holds, as the third does.
+    assert_exit(&push(&[]), 0);
+    assert_exit(&push(&[]), 0);
+    board.state.lock().unwrap().fault = Fault::HearsNoTransfer;
+    let output = push(&["--confirm"]);
+    assert_exit(&output, 7);
+    let text = stderr(&output);
+    assert!(
+        text.contains("its status does not show whether this push was installed"),
+        "{text}"
+    );
+}
+
+/// What the board's status forbids, with and without --dry-run.
+#[track_caller]
+fn is_ruled_out(board: &Stub, transport: &str, more: &[&str], sentence: &str) {
+    let folder = Folder::new();
+    for dry_run in [&["--dry-run"][..], &[]] {
+        let output = iapctl(&["push", transport])
+            .arg(folder.app())
+            .args(more)
+            .args(dry_run)
+            .env("IAPCTL_PASSWORD", "secret")
+            .output()
+            .unwrap();
+        assert_exit(&output, 5);
+        let text = stderr(&output);
+        assert!(text.contains(sentence), "{text}");
+        assert_eq!(stdout(&output), "", "no plan");
+    }
+    assert!(board.files().is_empty());
+}
+
+#[test]
+fn what_the_boards_status_rules_out_is_refused_before_anything_is_sent() {
+    let board = Stub::start(Fault::Nothing);
+    let says = |field: &str, value: Value| board.state.lock().unwrap().status[field] = value;
+    let (tftp, http) = (board.tftp(), board.http());
+    let old = "image is older than the security counter allows (expected at least 7, image says 6)";
+    says("security_counter", 7.into());
+    is_ruled_out(&board, &http, &["--security-counter=6"], old);
+    is_ruled_out(&board, &tftp, &["--raw"], "image says 0");
+    says("security_counter", 0.into());
+    let new = "image asks for a newer IAP firmware (image asks for 9.0.0, this is 0.1.0)";
+    is_ruled_out(&board, &http, &["--min-iap=9.0.0"], new);
+    says("policy", "login".into());
+    let over_http = "this board takes no images over TFTP: push over HTTP with a login";
+    is_ruled_out(&board, &tftp, &[], over_http);
+    says("policy", "signed".into());
+    let unsigned = "this board takes signed images only";
+    is_ruled_out(&board, &tftp, &[], unsigned);
+    is_ruled_out(&board, &http, &["--raw"], unsigned);
+}
+
+#[test]
+fn a_reset_that_is_not_seen_is_no_success() {
+    let (folder, board) = (Folder::new(), Stub::start(Fault::TakesResetOnly));
+    let run = |args: &[&str]| {
+        let mut command = iapctl(args);
+        command.env("IAPCTL_PASSWORD", "secret").output().unwrap()
+    };
+    let output = run(&["reset", &board.tftp()]);
+    assert_exit(&output, 7);
+    let unseen = "it took the request, but was not seen to reset: it goes on in IAP mode";
+    assert!(stderr(&output).contains(unseen), "{}", stderr(&output));
+
+    let app = folder.app();
+    let good = Stub::start(Fault::Nothing);
+    let boards = [board.http(), good.http()];
+    let args = ["push", "--json", "--reset", &boards[0], &boards[1]];
+    let output = run(&[&args[..], &[app.to_str().unwrap()]].concat());
+    assert_exit(&output, 8);
+    let lines: Vec<Value> = (stdout(&output).lines())
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let result = lines
+        .iter()
+        .find(|line| line["event"] == "result" && line["state"] == "not-reset")
+        .unwrap();
+    assert_eq!(result["error"]["exit"], 7);
+    assert_eq!(result["after"], "the update itself is committed");
+    assert!(result["text"].as_str().unwrap().contains(unseen));
+}
