@@ -4,7 +4,7 @@
 //! alignment, and sometimes the ELF header itself. Such bytes are gaps here, and become the fill. Without section headers the
 //! segments are taken as they are. Symbols and debug information are not read.
 
-use iap_profile::FIRMWARE_BOARD_SECTION;
+use iap_profile::FIRMWARE_BOARD_SECTION as BOARD;
 use iap_protocol::header::is_board_id;
 use iap_protocol::info::{ImageInfo, SECTION_NAME};
 use iap_protocol::memory::{Region, Size};
@@ -250,8 +250,7 @@ impl<'a, R: ReadRef<'a>> File<'a, R> {
     }
 
     fn firmware_board(&self) -> Option<String> {
-        let name = FIRMWARE_BOARD_SECTION.as_bytes();
-        let (_, section) = self.sections.section_by_name(Le, name)?;
+        let (_, section) = self.sections.section_by_name(Le, BOARD.as_bytes())?;
         let id = std::str::from_utf8(section.data(Le, self.data).ok()?).ok()?;
         is_board_id(id).then(|| id.to_owned())
     }
