@@ -37,6 +37,7 @@ struct Beside {
     path: PathBuf,
     temporary: PathBuf,
     /// Those of the file that is replaced.
+    #[cfg_attr(not(unix), expect(dead_code, reason = "there is only read-only"))]
     permissions: Option<fs::Permissions>,
     file: Option<File>,
     /// The temporary file is there, and is ours.
