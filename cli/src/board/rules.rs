@@ -3,6 +3,7 @@
 use iap_protocol::ErrorCode;
 use iap_protocol::header::{ANY_BOARD, ImageHeader};
 use iap_protocol::status::{Policy, Status};
+use iap_protocol::version::Version;
 
 use super::{Target, Transport};
 use crate::failure::{BoardAfter, Exit, Failure};
@@ -51,7 +52,10 @@ fn refusal(
         return Some((ErrorCode::WrongBoard, Some(values)));
     }
     let wanted = header.min_iap_version;
-    if numbers(&status.iap_version).is_some_and(|this| wanted > this) {
+    // A version that is none rules nothing out.
+    let numbers = |this: Version| this.numbers();
+    let this = status.iap_version.parse().ok().map(numbers);
+    if this.is_some_and(|this| wanted > this) {
         let (major, minor, patch) = wanted;
         let this = &status.iap_version;
         let values = format!("image asks for {major}.{minor}.{patch}, this is {this}");
@@ -69,16 +73,6 @@ fn counter(counter: u32, status: &Status) -> Option<(ErrorCode, Option<String>)>
         let values = format!("expected at least {least}, image says {counter}");
         (ErrorCode::CounterTooLow, Some(values))
     })
-}
-
-/// Major, minor and patch, where they are three numbers; what follows them is not compared.
-fn numbers(version: &str) -> Option<(u16, u16, u16)> {
-    let mut numbers = version
-        .split(['-', '+'])
-        .next()?
-        .split('.')
-        .map(|number| number.parse().ok());
-    Some((numbers.next()??, numbers.next()??, numbers.next()??))
 }
 
 #[cfg(test)]
@@ -176,10 +170,28 @@ mod tests {
     }
 
     #[test]
-    fn a_version_that_is_none_rules_nothing_out() {
-        assert_eq!(numbers("1.2.3"), Some((1, 2, 3)));
-        assert_eq!(numbers("1.2.3-rc.1+5"), Some((1, 2, 3)));
-        assert_eq!(numbers("1.2"), None);
-        assert_eq!(numbers("one"), None);
+    fn an_iap_version_is_compared_by_its_numbers_and_one_that_is_none_rules_nothing_out() {
+        let asks = |wanted: (u16, u16, u16), this: &str| {
+            let header = ImageHeader {
+                min_iap_version: wanted,
+                ..signed()
+            };
+            let status = Status {
+                iap_version: this.try_into().unwrap(),
+                ..status()
+            };
+            refusal(Transport::Http, Some(&header), &status)
+        };
+        assert_eq!(asks((1, 2, 3), "1.2.3"), None);
+        assert_eq!(asks((1, 2, 3), "1.2.3-rc.1+5"), None);
+        assert_eq!(asks((1, 2, 3), "1.10.0"), None);
+        for older in ["1.2.2", "0.9.9", "1.2.2-rc.1+5"] {
+            let values = format!("image asks for 1.2.3, this is {older}");
+            let expected = Some((ErrorCode::IapTooOld, Some(values)));
+            assert_eq!(asks((1, 2, 3), older), expected);
+        }
+        for none in ["1.2", "one", ""] {
+            assert_eq!(asks((9, 9, 9), none), None, "{none}");
+        }
     }
 }
