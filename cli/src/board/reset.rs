@@ -21,6 +21,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// What a board's clock may be behind without having been reset.
 const CLOCK_ERROR: Duration = Duration::from_millis(100);
 
+const ASK_IT: &str = "ask it with iapctl status, and reset it again, or by hand";
+
 /// What became of a board that was reset.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -40,7 +42,7 @@ pub enum AfterReset {
 /// Resets a board of which `before` is the status, and looks what becomes of it. One that is not seen to reset is a failure.
 pub async fn reset(board: &mut Board, before: &Status) -> Result<AfterReset, Failure> {
     let asked_at = Instant::now();
-    board.reset().await?;
+    board.reset().await.map_err(unanswered)?;
     let mut left = false;
     while asked_at.elapsed() < if left { RETURN_LIMIT } else { LIMIT } {
         match board.status(PATIENCE).await {
@@ -69,6 +71,14 @@ pub async fn reset(board: &mut Board, before: &Status) -> Result<AfterReset, Fai
     Err(not_seen(board, left))
 }
 
+/// The request may have arrived, and its answer not.
+fn unanswered(failure: Failure) -> Failure {
+    match failure.exit {
+        Exit::Unreachable => failure.help(ASK_IT),
+        _ => failure,
+    }
+}
+
 fn not_seen(board: &Board, left: bool) -> Failure {
     let what = match left {
         true => "it went silent, and did not come back into IAP mode",
@@ -79,7 +89,7 @@ fn not_seen(board: &Board, left: bool) -> Failure {
         board.target()
     );
     Failure::new(Exit::Verification, message)
-        .help("ask it with iapctl status, and reset it again, or by hand")
+        .help(ASK_IT)
         .board(BoardAfter::NotReset(what.to_owned()))
 }
 

@@ -11,7 +11,6 @@ use crate::tftp::run::RunError;
 use crate::tftp::{NetworkError, Phase, Reason, TransferError};
 
 pub(super) const CHECK_THE_BOARD: &str = "check power, cable and address; the board must be in IAP mode (hold its IAP key during a reset), or let --wait catch it at power-on";
-pub(super) const MAY_HAVE_COMMITTED: &str = "the board may have committed it and started it, or lost power before: see whether it runs, or reset it into IAP mode and ask iapctl status";
 const OTHER_SERVER: &str =
     "something else than the IAP firmware answers there: check the address and the port";
 
@@ -60,9 +59,8 @@ fn advice(error: &TransferError) -> (Exit, Option<&'static str>) {
             Exit::Unreachable,
             Some("the way to the board changed: push again, smaller blocks are used then"),
         ),
-        (Reason::Silent | Reason::Network(_), Phase::LastAck { .. }) => {
-            (Exit::Unreachable, Some(MAY_HAVE_COMMITTED))
-        }
+        // What may have become of the peer is for those to say who know what it was sent.
+        (Reason::Silent | Reason::Network(_), Phase::LastAck { .. }) => (Exit::Unreachable, None),
         (Reason::Silent | Reason::Network(_), _) => (
             Exit::Unreachable,
             Some(

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use super::interrupt::Interrupt;
 use super::proof::{Transfer, Verdict};
 use super::state::{self, Expected};
-use super::{Board, Event, Login, Sent, trouble};
+use super::{Board, Event, Login, Sent};
 use crate::failure::{BoardAfter, Exit, Failure};
 use crate::tftp::Phase;
 
@@ -25,6 +25,8 @@ const LAST_QUESTION: Duration = Duration::from_secs(3);
 /// How long the last acknowledgement may be missing before the board is asked: after a commit it starts its application in some seconds,
 /// and cannot be asked any more.
 const LAST_ACK_PATIENCE: Duration = Duration::from_secs(2);
+
+const MAY_HAVE_COMMITTED: &str = "the board may have committed it and started it, or lost power before: see whether it runs, or reset it into IAP mode and ask iapctl status";
 
 /// What is to be sent, and what the board must hold afterwards.
 #[derive(Debug)]
@@ -230,9 +232,7 @@ impl Update {
         failure: Failure,
     ) -> Result<Status, Failure> {
         let Some(status) = settled_status(board, &failure).await else {
-            return Err(failure
-                .help("the board does not say in what state it is: iapctl status")
-                .board(BoardAfter::Unknown));
+            return Err(unanswered(failure));
         };
         let verdict = self.verdict(board, known, &status);
         let state = match (verdict, failure.exit) {
@@ -249,18 +249,10 @@ impl Update {
             }
             _ => state::describe(&status, &failure.message),
         };
-        Err(answered(failure)
+        Err(failure
             .help(format!("the board: {state}"))
             .board(BoardAfter::Told(state)))
     }
-}
-
-/// A failure of a board that says what it holds: what it might hold is of no use any more.
-fn answered(mut failure: Failure) -> Failure {
-    failure
-        .help
-        .retain(|help| help != trouble::MAY_HAVE_COMMITTED);
-    failure
 }
 
 /// What is known of a transfer besides what the board says afterwards.
@@ -335,6 +327,17 @@ fn unheard(failure: Failure) -> Failure {
         },
         _ => failure,
     }
+}
+
+/// The board does not say what it holds. One that was sent everything may hold it.
+fn unanswered(failure: Failure) -> Failure {
+    let failure = match failure.exit {
+        Exit::Verification => failure.help(MAY_HAVE_COMMITTED),
+        _ => failure,
+    };
+    failure
+        .help("the board does not say in what state it is: iapctl status")
+        .board(BoardAfter::Unknown)
 }
 
 /// The board's status once it has noticed that the transfer is over, or as it is when that takes too long. A board that refused

@@ -25,6 +25,8 @@ pub(crate) enum Fault {
     HoldsOtherBytes,
     /// Commits, and is gone before it says so.
     LosesLastAnswer,
+    /// Takes everything, and is never heard of again (TFTP).
+    Leaves,
     /// Commits, and its last acknowledgement never arrives (TFTP).
     KeepsLastAnswer,
     /// Takes the first bytes, then breaks the connection.
@@ -175,6 +177,9 @@ impl Stub {
                 Packet::WriteRequest(request) => {
                     let name = str::from_utf8(request.file_name).unwrap();
                     self.receive(&session, name, &request.options);
+                    if self.fault() == Fault::Leaves {
+                        return;
+                    }
                 }
                 other => panic!("{other:?} at the well-known port"),
             }
@@ -238,7 +243,7 @@ impl Stub {
                 _ if last => self.take("tftp", name, &content),
                 _ => {}
             }
-            if last && self.fault() == Fault::LosesLastAnswer {
+            if last && matches!(self.fault(), Fault::LosesLastAnswer | Fault::Leaves) {
                 return;
             }
             if last && self.fault() == Fault::KeepsLastAnswer {

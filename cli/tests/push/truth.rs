@@ -53,6 +53,35 @@ fn what_may_have_become_of_a_board_is_not_told_of_one_that_says_it() {
 }
 
 #[test]
+fn a_board_that_took_everything_and_is_gone_may_have_committed() {
+    let (folder, board) = (Folder::new(), Stub::start(Fault::Leaves));
+    let app = folder.app();
+    let output = iapctl(&["push", &board.tftp(), app.to_str().unwrap()])
+        .output()
+        .unwrap();
+    assert_exit(&output, 7);
+    assert_eq!(board.files().len(), 1);
+    let text = stderr(&output);
+    assert!(text.contains("after the last block"), "{text}");
+    assert!(text.contains("may have committed"), "{text}");
+    assert!(text.contains("does not say in what state it is"), "{text}");
+}
+
+#[test]
+fn a_reset_whose_last_acknowledgement_is_lost_committed_nothing() {
+    let board = Stub::start(Fault::LosesLastAnswer);
+    let output = iapctl(&["reset", &board.tftp()]).output().unwrap();
+    assert_exit(&output, 4);
+    assert_eq!(board.state.lock().unwrap().resets, 1);
+    let text = stderr(&output);
+    assert!(text.contains("reset: "), "{text}");
+    assert!(text.contains("after the last block"), "{text}");
+    assert!(!text.contains("may have committed"), "{text}");
+    let help = "help: ask it with iapctl status, and reset it again";
+    assert!(text.contains(help), "{text}");
+}
+
+#[test]
 fn a_refused_push_of_what_the_board_holds_is_told_to_be_refused() {
     for transport in [Stub::tftp, Stub::http] {
         let (output, _board) = pushed_again(Fault::Refuses("not today"), transport);
