@@ -19,6 +19,7 @@
 #[path = "common/namespace.rs"]
 mod namespace;
 
+use std::ffi::OsStr;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -272,31 +273,35 @@ fn a_result_that_cannot_be_written_is_a_failure() {
     }
 }
 
-/// Converts to a folder that has no room; the folder's files afterwards, with the output's text.
+/// What a script says that runs with `iapctl` and `args` as its arguments, in the folder `$DIR` a disk of 64 KiB; `None` where this
+/// machine allows no namespaces.
+fn on_a_small_disk(folder: &Path, script: &str, args: &[&OsStr]) -> Option<String> {
+    let mount = ["mount", "-t", "tmpfs", "none", "/tmp"];
+    let mut unshare = namespace::unshare(&["--mount"], &mount)?;
+    let script = format!("mount -t tmpfs -o size=64k none \"$DIR\" || exit 8\n{script}");
+    let output = unshare
+        .args(["sh", "-c", &script, "sh"])
+        .arg(assert_cmd::cargo::cargo_bin!("iapctl"))
+        .args(args)
+        .env("DIR", folder)
+        .output()
+        .unwrap();
+    Some(shown(&output))
+}
+
 #[test]
 fn a_full_disk_leaves_no_part_of_a_file() {
     let bench = Bench::new();
     let app = bench.file((1, 0, 0), LARGE);
-    let script = r#"mount -t tmpfs -o size=64k none "$1" && echo old >"$1/out.iap" && shift
-        "$@" && exit 9; echo "exit $?"; ls -A "$DIR"; cat "$DIR/out.iap""#;
     let dir = tempfile::tempdir().unwrap();
-    let Some(mut unshare) =
-        namespace::unshare(&["--mount"], &["mount", "-t", "tmpfs", "none", "/tmp"])
-    else {
+    let out = dir.path().join("out.iap");
+    let script = r#"echo old >"$DIR/out.iap"
+        "$@" && exit 9; echo "exit $?"; ls -A "$DIR"; cat "$DIR/out.iap""#;
+    let args = ["convert", "--profile", "sim", "--force"].map(OsStr::new);
+    let files = [app.as_os_str(), OsStr::new("-o"), out.as_os_str()];
+    let Some(text) = on_a_small_disk(dir.path(), script, &[&args[..], &files].concat()) else {
         return;
     };
-    let output = unshare
-        .args(["sh", "-c", script, "sh"])
-        .arg(dir.path())
-        .arg(assert_cmd::cargo::cargo_bin!("iapctl"))
-        .args(["convert", "--profile", "sim", "--force"])
-        .arg(&app)
-        .arg("-o")
-        .arg(dir.path().join("out.iap"))
-        .env("DIR", dir.path())
-        .output()
-        .unwrap();
-    let text = shown(&output);
     assert!(text.contains("exit 1\nout.iap\nold\n"), "{text}");
     assert!(text.contains("cannot write"), "{text}");
 }
@@ -304,24 +309,15 @@ fn a_full_disk_leaves_no_part_of_a_file() {
 #[test]
 fn a_full_disk_leaves_no_empty_key() {
     let dir = tempfile::tempdir().unwrap();
+    let key = dir.path().join("key.pem");
     // The second try has room: nothing of the first stands in its way.
-    let script = r#"mount -t tmpfs -o size=64k none "$DIR"; cat /dev/zero >"$DIR/filler" 2>/dev/null
+    let script = r#"cat /dev/zero >"$DIR/filler" 2>/dev/null
         "$@" && exit 9; echo "exit $?"; ls -A "$DIR"
         rm "$DIR/filler"; "$@" >/dev/null; echo "exit $?"; ls -A "$DIR""#;
-    let Some(mut unshare) =
-        namespace::unshare(&["--mount"], &["mount", "-t", "tmpfs", "none", "/tmp"])
-    else {
+    let args = [OsStr::new("keygen"), OsStr::new("-o"), key.as_os_str()];
+    let Some(text) = on_a_small_disk(dir.path(), script, &args) else {
         return;
     };
-    let output = unshare
-        .args(["sh", "-c", script, "sh"])
-        .arg(assert_cmd::cargo::cargo_bin!("iapctl"))
-        .args(["keygen", "-o"])
-        .arg(dir.path().join("key.pem"))
-        .env("DIR", dir.path())
-        .output()
-        .unwrap();
-    let text = shown(&output);
     assert!(text.contains("exit 1\nfiller\nexit 0\nkey.pem\n"), "{text}");
     assert!(text.contains("cannot write: No space left"), "{text}");
 }

@@ -25,16 +25,19 @@ fn pushed_again(fault: Fault, transport: fn(&Stub) -> String) -> (Output, Stub) 
     (output, board)
 }
 
+#[track_caller]
+fn told_to_hold_what_it_held(text: &str) {
+    let told = "is intact, as before; what was sent is not installed";
+    assert!(text.contains(told), "{text}");
+}
+
 #[test]
 fn a_board_that_held_the_same_application_before_proves_no_update() {
     for transport in [Stub::tftp, Stub::http] {
         let (output, _board) = pushed_again(Fault::HearsNoTransfer, transport);
         assert_exit(&output, 4);
         let text = stderr(&output);
-        assert!(
-            text.contains("is intact, as before; what was sent is not installed"),
-            "{text}"
-        );
+        told_to_hold_what_it_held(&text);
         assert!(!stdout(&output).contains("committed"), "{text}");
     }
 }
@@ -45,10 +48,7 @@ fn what_may_have_become_of_a_board_is_not_told_of_one_that_says_it() {
     assert_exit(&output, 7);
     let text = stderr(&output);
     assert!(text.contains("after the last block"), "{text}");
-    assert!(
-        text.contains("is intact, as before; what was sent is not installed"),
-        "{text}"
-    );
+    told_to_hold_what_it_held(&text);
     assert!(!text.contains("may have committed"), "{text}");
 }
 
@@ -88,10 +88,7 @@ fn a_refused_push_of_what_the_board_holds_is_told_to_be_refused() {
         assert_exit(&output, 5);
         let text = stderr(&output);
         assert!(text.contains("not today"), "{text}");
-        assert!(
-            text.contains("is intact, as before; what was sent is not installed"),
-            "{text}"
-        );
+        told_to_hold_what_it_held(&text);
         assert!(!text.contains("had everything"), "{text}");
     }
 }
