@@ -12,6 +12,7 @@ mod http_server;
 mod link;
 mod measure;
 mod peers;
+mod rounds;
 mod sink;
 mod startup;
 mod table;

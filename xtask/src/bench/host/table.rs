@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::measure::Measured;
+use super::rounds::Rounds;
 
 /// Median, mean, least and largest of some runs.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -112,35 +113,6 @@ pub(super) enum Verdict {
     Tie,
     /// No peer to compare with.
     Skipped,
-}
-
-/// Rounds in which iapctl and the best peer ran one after the other, and those of them in which the target was met.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(super) struct Rounds {
-    met: usize,
-    all: usize,
-}
-
-/// Of fewer rounds chance cannot be told.
-const MOST_CHANCE: usize = 20;
-
-impl Rounds {
-    fn of(quantity: Quantity, bound: f64, ours: &Series, best: &Series) -> Self {
-        let rounds = ours.runs.iter().zip(&best.runs);
-        Self {
-            all: rounds.len(),
-            met: rounds
-                .filter(|(ours, best)| quantity.of(ours) <= bound * quantity.of(best))
-                .count(),
-        }
-    }
-
-    /// Whether a coin would fall so, or worse, in more than one of twenty benches (sign test, normal approximation). Two programs of the same
-    /// speed miss such a target every other time, and the best of some peers is one that was lucky.
-    fn are_a_toss(self) -> bool {
-        let all = self.all as f64;
-        self.all >= MOST_CHANCE && self.met as f64 >= all / 2.0 - 1.64 * all.sqrt() / 2.0
-    }
 }
 
 /// A line of the table.
@@ -279,12 +251,6 @@ impl fmt::Display for Quantity {
             Self::Memory => "memory",
             Self::Count => "runs",
         })
-    }
-}
-
-impl fmt::Display for Rounds {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "met in {} of {} rounds", self.met, self.all)
     }
 }
 
