@@ -1,6 +1,6 @@
 //! `cargo xtask setup`: what building and testing needs beside a Rust toolchain.
 //!
-//! Rust targets come from rustup, cargo-deny and geckodriver from the crates registry (some minutes to compile), other people's TFTP
+//! Rust targets come from rustup, cargo-deny and geckodriver from the crates registry (two minutes to compile), other people's TFTP
 //! and HTTP clients, servers and browsers from Debian (browsers: 700 MB). Only what is missing is installed; where that needs a right that
 //! this user does not have, the command to type is shown instead. Never starts a service.
 
@@ -66,7 +66,7 @@ pub(crate) fn run() -> Result<()> {
         command::run(&mut unoptimised(&CARGO_DENY))?;
     }
     if find_program("geckodriver").is_none() {
-        println!("setup: geckodriver is missing: it is compiled once, which takes two minutes");
+        println!("setup: geckodriver is missing: it is compiled once, which takes a minute");
         command::run(&mut unoptimised(&GECKODRIVER))?;
     }
     for target in [sample_app::TARGET].into_iter().chain(OTHER_HOSTS) {
