@@ -6,12 +6,14 @@ use std::process::ExitCode;
 
 use clap::builder::Resettable;
 use clap::error::ErrorKind;
-use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Arg, ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::board::args::BoardArgs;
 use crate::cmd;
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
+
+const JSON: &str = "json";
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -29,12 +31,24 @@ Exit codes:
 #[derive(Parser, Debug)]
 #[command(name = "iapctl", version, after_help = EXIT_CODES)]
 pub struct Cli {
-    /// Prints results, and errors, as one JSON document on stdout; for several boards as one object per line
-    #[arg(long, global = true)]
-    pub json: bool,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+/// Taken before the command and among its arguments: [`command`] and [`Lazy`] add it. clap's own way to that is a global argument, which it
+/// copies into each command there is, at each start.
+fn json_argument() -> Arg {
+    Arg::new(JSON)
+        .long(JSON)
+        .action(ArgAction::SetTrue)
+        .help("Prints results, and errors, as one JSON document on stdout; for several boards as one object per line")
+}
+
+/// Whether it was given, before the command or behind it.
+fn wants_json(matches: &ArgMatches) -> bool {
+    let behind = || matches.subcommand().is_some_and(|(_, its)| wants_json(its));
+    matches.try_get_one(JSON).ok().flatten() == Some(&true) || behind()
 }
 
 /// The commands; their arguments are in the file of the command.
@@ -59,16 +73,17 @@ pub enum Command {
     /// Shows what is in an image file
     Inspect(Lazy<cmd::inspect::InspectArgs>),
     /// Lists, shows and checks board profiles
-    Profiles(cmd::profiles::ProfilesArgs),
+    Profiles(Lazy<cmd::profiles::ProfilesArgs>),
     /// Prints a completion script for a shell
     Completions(Lazy<cmd::completions::CompletionsArgs>),
     /// Writes the manual pages into a folder
     Man(Lazy<cmd::completions::ManArgs>),
 }
 
-/// Arguments of a command that clap gets to know only when the command is there: all of them together take longer than most commands.
+/// Arguments of a command, and `--json`, that clap gets to know only when the command is there: all of them together take longer than most
+/// commands.
 #[derive(Debug)]
-pub struct Lazy<T>(T);
+pub struct Lazy<T>(pub T);
 
 impl<T: Args> Args for Lazy<T> {
     fn augment_args(command: clap::Command) -> clap::Command {
@@ -84,7 +99,8 @@ impl<T: Args> Args for Lazy<T> {
 fn described_as_before<T: Args>(command: clap::Command) -> clap::Command {
     let about = Resettable::from(command.get_about().cloned());
     let long_about = Resettable::from(command.get_long_about().cloned());
-    (T::augment_args(command).about(about)).long_about(long_about)
+    let command = T::augment_args(command.arg(json_argument()));
+    command.about(about).long_about(long_about)
 }
 
 impl<T: FromArgMatches> FromArgMatches for Lazy<T> {
@@ -105,22 +121,26 @@ pub fn main() -> ExitCode {
 /// Runs a command line; its first item is the program's name.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
-    let cli = match parse(&args) {
-        Ok(cli) => cli,
+    let (command, json) = match parse(&args) {
+        Ok(parsed) => parsed,
         Err(error) => return usage(&error, args.iter().any(|arg| arg == "--json")),
     };
-    let output = Output::new(cli.json);
-    dispatch(cli.command, &output).unwrap_or_else(|failure| {
+    let output = Output::new(json);
+    dispatch(command, &output).unwrap_or_else(|failure| {
         output.failure(&failure);
         ExitCode::from(failure.exit as u8)
     })
 }
 
-/// What [`Parser::try_parse_from`] does, but leaves clap's definitions to the end of the process, which frees them all at once.
-fn parse(args: &[OsString]) -> Result<Cli, clap::Error> {
-    let mut command = ManuallyDrop::new(Cli::command());
+/// The command, and whether its results are to be JSON. What [`Parser::try_parse_from`] does, but leaves clap's definitions to the end of the
+/// process, which frees them all at once.
+fn parse(args: &[OsString]) -> Result<(Command, bool), clap::Error> {
+    let mut command = ManuallyDrop::new(command());
     let mut matches = ManuallyDrop::new(command.try_get_matches_from_mut(args)?);
-    Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
+    let json = wants_json(&matches);
+    let cli = Cli::from_arg_matches_mut(&mut matches);
+    let cli = cli.map_err(|error| error.format(&mut command))?;
+    Ok((cli.command, json))
 }
 
 fn dispatch(command: Command, output: &Output) -> Result<ExitCode, Failure> {
@@ -135,7 +155,7 @@ fn dispatch(command: Command, output: &Output) -> Result<ExitCode, Failure> {
         Command::Reset(args) => cmd::reset::run(args.0, output),
         Command::Factory(args) => cmd::factory::run(&args.0, output).map(done),
         Command::Inspect(args) => cmd::inspect::run(&args.0, output),
-        Command::Profiles(args) => cmd::profiles::run(&args, output).map(done),
+        Command::Profiles(args) => cmd::profiles::run(&args.0, output).map(done),
         Command::Completions(args) => cmd::completions::run(&args.0, output).map(done),
         Command::Man(args) => cmd::completions::man(&args.0, output).map(done),
     }
@@ -143,7 +163,7 @@ fn dispatch(command: Command, output: &Output) -> Result<ExitCode, Failure> {
 
 /// The command definition, for completions and manual pages.
 pub fn command() -> clap::Command {
-    Cli::command()
+    Cli::command().arg(json_argument())
 }
 
 /// Shows what clap has to say: help and version on stdout, everything else as a usage error.

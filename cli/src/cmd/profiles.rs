@@ -11,7 +11,9 @@ use crate::failure::Failure;
 use crate::output::{Human, Output, Paint};
 
 /// Arguments of `iapctl profiles`.
+// --json also behind the command of the command.
 #[derive(clap::Args, Debug)]
+#[command(mut_arg("json", |json| json.global(true)))]
 pub struct ProfilesArgs {
     /// What to do with profiles.
     #[command(subcommand)]

@@ -10,8 +10,8 @@ use iap_protocol::info::{ImageInfo, SECTION_NAME};
 use iap_protocol::memory::{Region, Size};
 use object::LittleEndian as Le;
 use object::elf::{self, FileHeader32, ProgramHeader32, SectionHeader32};
-use object::read::ReadRef;
 use object::read::elf::{FileHeader, ProgramHeader, SectionHeader, SectionTable};
+use object::read::{ReadRef, StringTable};
 
 use super::assemble::{Content, Origin, Part, assemble};
 use super::finding::{Finding, Severity};
@@ -62,8 +62,11 @@ struct File<'a, R: ReadRef<'a>> {
     origin: Origin<'a>,
     header: &'a FileHeader32<Le>,
     segments: &'a [ProgramHeader32<Le>],
-    sections: SectionTable<'a, FileHeader32<Le>, R>,
+    sections: Sections<'a>,
 }
+
+/// Section headers, and their names in memory: asked for one by one, each would be a system call of its own.
+type Sections<'a> = SectionTable<'a, FileHeader32<Le>, &'a [u8]>;
 
 impl<'a, R: ReadRef<'a>> File<'a, R> {
     fn open(data: R, origin: Origin<'a>) -> Result<Self, Failure> {
@@ -79,7 +82,7 @@ impl<'a, R: ReadRef<'a>> File<'a, R> {
             origin,
             header,
             segments: header.program_headers(Le, data).map_err(broken)?,
-            sections: header.sections(Le, data).map_err(broken)?,
+            sections: sections(header, data).map_err(broken)?,
         };
         file.check_linked()?;
         Ok(file)
@@ -273,6 +276,22 @@ impl<'a, R: ReadRef<'a>> File<'a, R> {
             );
         }
     }
+}
+
+fn sections<'a>(
+    header: &FileHeader32<Le>,
+    data: impl ReadRef<'a>,
+) -> Result<Sections<'a>, object::Error> {
+    let sections = header.section_headers(Le, data)?;
+    if sections.is_empty() {
+        return Ok(Sections::default());
+    }
+    let names = header.section_strings_index(Le, data)?;
+    let names = Sections::new(sections, StringTable::default()).section(names)?;
+    // Without them the sections are nameless, and still content.
+    let names = names.data(Le, data).unwrap_or_default();
+    let names = StringTable::new(names, 0, names.len() as u64);
+    Ok(SectionTable::new(sections, names))
 }
 
 fn place(name: String, address: Option<u32>, run_address: u32, len: u32) -> Result<Place, Failure> {
