@@ -4,18 +4,17 @@
 
 mod common;
 
-use common::{APPLICATION, Board, Pushed, iap, payload, real_map};
+use common::{APPLICATION, Board, Pushed, begin_with, iap, in_one_session, payload, real_map};
 use iap_core::boot::Decision;
 use iap_core::flash::{Flash, FlashError, FlashFault};
 use iap_core::intake::{Intake, Outcome};
-use iap_core::update::{Ring, Step, Updater};
+use iap_core::update::Step;
 use iap_protocol::ErrorCode;
 use iap_protocol::error::Refusal;
 use iap_protocol::memory::{Region, Sector};
 use iap_protocol::status::IapReason;
-use iap_sim::bench::{RING, feed, push, source};
+use iap_sim::bench::push;
 use iap_sim::nor::{Cut, Fault, Moment, Nor};
-use smoltcp::time::Instant;
 
 /// Fits the ring.
 const SMALL: usize = 50_001;
@@ -119,32 +118,26 @@ fn a_record_that_cannot_be_written_leaves_the_old_application_alone() {
 #[test]
 fn a_low_supply_pauses_the_update_without_an_operation() {
     let (mut board, file) = with_old(SMALL);
-    let (mut sram, mut ccm) = (vec![0; RING[0]], vec![0; RING[1]]);
-    let ring = Ring::new([&mut sram, &mut ccm]);
-    let mut updater = Updater::new(&mut board.nor, &board.config, ring).unwrap();
-    let (declared, why) = (Some(file.len() as u32), &mut Refusal::unsaid());
-    let ticket = updater
-        .begin(Instant::ZERO, source(), declared, why)
-        .unwrap();
-    feed(&mut updater, ticket, &file, why).unwrap();
-    updater.finish(ticket, why).unwrap();
-    let (mut steps, mut low) = (0, 0);
-    while *updater.outcome(ticket) == Outcome::Running {
-        steps += 1;
-        assert!(steps < 100_000, "the update never ends");
-        if steps % 10 == 0 {
-            updater
-                .flash_mut()
-                .inject(Fault::SupplyLow { operations: 3 });
+    in_one_session(&mut board, |updater| {
+        let ticket = begin_with(updater, Some(file.len() as u32), &file);
+        updater.finish(ticket, &mut Refusal::unsaid()).unwrap();
+        let (mut steps, mut low) = (0, 0);
+        while *updater.outcome(ticket) == Outcome::Running {
+            steps += 1;
+            assert!(steps < 100_000, "the update never ends");
+            if steps % 10 == 0 {
+                let fault = Fault::SupplyLow { operations: 3 };
+                updater.flash_mut().inject(fault);
+            }
+            let before = updater.flash().counters().operations();
+            if updater.step() == Step::SupplyLow {
+                low += 1;
+                assert_eq!(updater.flash().counters().operations(), before);
+            }
         }
-        let before = updater.flash().counters().operations();
-        if updater.step() == Step::SupplyLow {
-            low += 1;
-            assert_eq!(updater.flash().counters().operations(), before);
-        }
-    }
-    assert!(low > 9, "{low} steps found the supply low");
-    assert_eq!(updater.outcome(ticket), &Outcome::Committed);
+        assert!(low > 9, "{low} steps found the supply low");
+        assert_eq!(updater.outcome(ticket), &Outcome::Committed);
+    });
     assert!(starts(&mut board, "2.0.0"));
 }
 
@@ -206,17 +199,12 @@ fn a_client_that_vanishes_before_the_ring_was_full_costs_nothing() {
         let (mut board, file) = with_old(len);
         let before = board.nor.counters().operations();
         for sent in (0..file.len().min(72 * 1024)).step_by(1428) {
-            let (mut sram, mut ccm) = (vec![0; RING[0]], vec![0; RING[1]]);
-            let ring = Ring::new([&mut sram, &mut ccm]);
-            let mut updater = Updater::new(&mut board.nor, &board.config, ring).unwrap();
-            let (declared, why) = (Some(file.len() as u32), &mut Refusal::unsaid());
-            let ticket = updater
-                .begin(Instant::ZERO, source(), declared, why)
-                .unwrap();
-            feed(&mut updater, ticket, &file[..sent], why).unwrap();
-            assert_eq!(updater.step(), Step::Idle);
-            updater.abort(ticket, &Refusal::from(ErrorCode::ClientSilent));
-            assert_eq!(updater.step(), Step::Idle);
+            in_one_session(&mut board, |updater| {
+                let ticket = begin_with(updater, Some(file.len() as u32), &file[..sent]);
+                assert_eq!(updater.step(), Step::Idle);
+                updater.abort(ticket, &Refusal::from(ErrorCode::ClientSilent));
+                assert_eq!(updater.step(), Step::Idle);
+            });
         }
         assert_eq!(board.nor.counters().operations(), before);
         assert!(starts(&mut board, "1.0.0"));

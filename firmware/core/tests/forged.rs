@@ -4,21 +4,22 @@
 
 mod common;
 
-use common::{Board, Pushed, header, payload, real_map, scaled_map};
+use common::{
+    Board, Pushed, begin_with, header, in_one_session, major, payload, real_map, refusal,
+    scaled_map, state,
+};
 use iap_core::boot::Decision;
 use iap_core::intake::Intake;
-use iap_core::record::{Last, Record, RecordState};
-use iap_core::update::{Ring, Updater};
+use iap_core::record::Last;
 use iap_protocol::ErrorCode;
 use iap_protocol::error::Refusal;
 use iap_protocol::header::{HEADER_LEN, ImageHeader, PayloadDigest, Prefix};
 use iap_protocol::memory::{MemoryMap, SectorSet};
 use iap_protocol::status::IapReason;
 use iap_protocol::version::Version;
-use iap_sim::bench::{RING, feed, push_with_ring, source, transfer};
+use iap_sim::bench::{push_with_ring, transfer};
 use iap_sim::nor::{Cut, Moment};
 use iap_sim::signer::{forge, require_signatures, signed_file};
-use smoltcp::time::Instant;
 
 /// Three sectors of the real map, and more than the ring of 96 KiB.
 const LARGE: usize = 290_003;
@@ -34,6 +35,13 @@ fn board(map: MemoryMap) -> Board {
     let file = image(&board, &payload(SMALL, 1), 1);
     assert_eq!(board.push(&file), Pushed::Committed);
     board
+}
+
+/// The same, and a genuine image of version 2.0.0: its payload and its file.
+fn board_and_image(map: MemoryMap, len: usize) -> (Board, Vec<u8>, Vec<u8>) {
+    let (board, bytes) = (board(map), payload(len, 2));
+    let file = image(&board, &bytes, 2);
+    (board, bytes, file)
 }
 
 /// Version `major`.0.0, signed.
@@ -58,18 +66,6 @@ fn forged(board: &Board, file: &[u8], at: usize) -> Vec<u8> {
     forged
 }
 
-fn state(board: &mut Board) -> RecordState {
-    let record = Record::load(&mut board.nor, &board.config.map).unwrap();
-    record.state().clone()
-}
-
-fn major(decision: Option<Decision>) -> Option<u16> {
-    match decision {
-        Some(Decision::Start(start)) => start.image.map(|image| image.version().numbers[0]),
-        _ => None,
-    }
-}
-
 /// Version 2.0.0 starts, byte for byte.
 fn runs(board: &mut Board, payload: &[u8], at: &str) {
     assert_eq!(major(board.boot()), Some(2), "{at}");
@@ -90,9 +86,7 @@ const PLACES: [usize; 4] = [64, 128 * 1024, 256 * 1024, LARGE - 5];
 
 #[test]
 fn a_forged_image_costs_the_genuine_one_nothing_after_a_reset() {
-    let original = board(real_map());
-    let bytes = payload(LARGE, 2);
-    let file = image(&original, &bytes, 2);
+    let (original, bytes, file) = board_and_image(real_map(), LARGE);
     for at in PLACES {
         let mut board = original.clone();
         for _ in 0..2 {
@@ -111,52 +105,35 @@ fn a_forged_image_costs_the_genuine_one_nothing_after_a_reset() {
 
 #[test]
 fn a_forged_image_costs_the_genuine_one_nothing_in_the_same_session() {
-    let mut board = board(real_map());
-    let bytes = payload(LARGE, 2);
-    let file = image(&board, &bytes, 2);
+    let (mut board, bytes, file) = board_and_image(real_map(), LARGE);
     let wrong = forged(&board, &file, 128 * 1024);
-    let [mut sram, mut ccm] = RING.map(|len| vec![0; len]);
-    let ring = Ring::new([&mut sram, &mut ccm]);
-    let mut updater = Updater::new(&mut board.nor, &board.config, ring).unwrap();
     let declared = Some(file.len() as u32);
-    for _ in 0..2 {
-        is_refused_in_flash(&transfer(&mut updater, &wrong, declared));
-    }
-    assert_eq!(transfer(&mut updater, &file, declared), Pushed::Committed);
-    drop(updater);
+    in_one_session(&mut board, |updater| {
+        for _ in 0..2 {
+            is_refused_in_flash(&transfer(updater, &wrong, declared));
+        }
+        assert_eq!(transfer(updater, &file, declared), Pushed::Committed);
+    });
     runs(&mut board, &bytes, "in one session");
 }
 
 #[test]
 fn a_forged_transfer_that_never_ends_costs_the_genuine_one_nothing() {
     // Its first sector is DONE, and no digest was looked at.
-    let original = board(real_map());
-    let bytes = payload(LARGE, 2);
-    let file = image(&original, &bytes, 2);
+    let (original, bytes, file) = board_and_image(real_map(), LARGE);
     let wrong = forged(&original, &file, 64);
     for same_session in [false, true] {
         let mut board = original.clone();
-        let [mut sram, mut ccm] = RING.map(|len| vec![0; len]);
-        let ring = Ring::new([&mut sram, &mut ccm]);
-        let mut updater = Updater::new(&mut board.nor, &board.config, ring).unwrap();
-        let mut why = Refusal::unsaid();
-        let now = Instant::ZERO;
-        let ticket = updater.begin(now, source(), None, &mut why).unwrap();
-        feed(
-            &mut updater,
-            ticket,
-            &wrong[..HEADER_LEN + 270_000],
-            &mut why,
-        )
-        .unwrap();
-        assert!(updater.record().done.contains(5));
-        why = Refusal::new(ErrorCode::ClientSilent);
-        updater.abort(ticket, &why);
-        if same_session {
-            let pushed = transfer(&mut updater, &file, Some(file.len() as u32));
-            assert_eq!(pushed, Pushed::Committed);
-        } else {
-            drop(updater);
+        in_one_session(&mut board, |updater| {
+            let ticket = begin_with(updater, None, &wrong[..HEADER_LEN + 270_000]);
+            assert!(updater.record().done.contains(5));
+            updater.abort(ticket, &Refusal::new(ErrorCode::ClientSilent));
+            if same_session {
+                let pushed = transfer(updater, &file, Some(file.len() as u32));
+                assert_eq!(pushed, Pushed::Committed);
+            }
+        });
+        if !same_session {
             assert_eq!(board.push(&file), Pushed::Committed);
         }
         runs(&mut board, &bytes, "after a client that vanished");
@@ -165,36 +142,24 @@ fn a_forged_transfer_that_never_ends_costs_the_genuine_one_nothing() {
 
 #[test]
 fn nothing_of_an_unfinished_update_may_be_left_out_of_a_transfer() {
-    let mut board = board(real_map());
-    let file = image(&board, &payload(LARGE, 2), 2);
-    let pushed = board.push(&forged(&board, &file, 64));
-    is_refused_in_flash(&pushed);
+    let (mut board, _, file) = board_and_image(real_map(), LARGE);
+    is_refused_in_flash(&board.push(&forged(&board, &file, 64)));
     let sectors = [6, 7].into_iter().collect();
     let rest = &file[HEADER_LEN + 128 * 1024..];
     let partial = [&Prefix { sectors }.encode()[..], &file[..HEADER_LEN], rest].concat();
-    let before = board.nor.counters().operations();
-    let Pushed::Refused(why) = board.push(&partial) else {
-        panic!("the forged sector is believed");
-    };
+    let why = refusal(&mut board, &partial);
     assert_eq!(why.code, ErrorCode::PartialTransfer);
-    assert_eq!(board.nor.counters().operations(), before);
 }
 
 #[test]
 fn an_image_that_fits_the_ring_is_judged_by_its_digest_behind_a_prefix_too() {
-    let mut board = board(real_map());
-    let bytes = payload(SMALL, 2);
-    let file = image(&board, &bytes, 2);
+    let (mut board, bytes, file) = board_and_image(real_map(), SMALL);
     let wrong = forged(&board, &file, 64);
     let sectors = [5].into_iter().collect();
     let behind = |file: &[u8]| [&Prefix { sectors }.encode()[..], file].concat();
     for file in [wrong.clone(), behind(&wrong)] {
-        let before = board.nor.counters().operations();
-        let Pushed::Refused(why) = board.push(&file) else {
-            panic!("the board took it");
-        };
+        let why = refusal(&mut board, &file);
         assert_eq!(why.code, ErrorCode::PayloadDigest);
-        assert_eq!(board.nor.counters().operations(), before);
         assert_eq!(major(board.boot()), Some(1), "the old application runs");
     }
     assert_eq!(board.push(&behind(&file)), Pushed::Committed);
@@ -203,28 +168,22 @@ fn an_image_that_fits_the_ring_is_judged_by_its_digest_behind_a_prefix_too() {
 
 #[test]
 fn without_signatures_too_a_wrong_digest_in_flash_is_mended_by_the_next_push() {
-    let mut board = board(real_map());
+    let (mut board, bytes, file) = board_and_image(real_map(), LARGE);
     board.config = Board::new(real_map(), 1).config;
-    let bytes = payload(LARGE, 2);
-    let file = image(&board, &bytes, 2);
     is_refused_in_flash(&board.push(&forged(&board, &file, 64)));
     // What a session has learnt it forgets with the power: here one more push is refused.
-    let [mut sram, mut ccm] = RING.map(|len| vec![0; len]);
-    let ring = Ring::new([&mut sram, &mut ccm]);
-    let mut updater = Updater::new(&mut board.nor, &board.config, ring).unwrap();
-    let declared = Some(file.len() as u32);
-    is_refused_in_flash(&transfer(&mut updater, &file, declared));
-    assert_eq!(transfer(&mut updater, &file, declared), Pushed::Committed);
-    drop(updater);
+    in_one_session(&mut board, |updater| {
+        let declared = Some(file.len() as u32);
+        is_refused_in_flash(&transfer(updater, &file, declared));
+        assert_eq!(transfer(updater, &file, declared), Pushed::Committed);
+    });
     runs(&mut board, &bytes, "policy open");
 }
 
 #[test]
 fn the_genuine_image_follows_a_forged_one_whatever_power_cuts_do_between() {
     // The forged push is cut, and in some cases the genuine one after it as well. The sweep cuts that one at every operation.
-    let original = board(scaled_map());
-    let bytes = payload(2_300, 2);
-    let file = image(&original, &bytes, 2);
+    let (original, bytes, file) = board_and_image(scaled_map(), 2_300);
     let mut wrong = forged(&original, &file, 64);
     forge(&mut wrong[HEADER_LEN..], 2_100);
     let push_forged = |board: &mut Board| {

@@ -3,18 +3,16 @@
 
 mod common;
 
-use common::{Board, Pushed, header, iap, payload, real_map};
+use common::{Board, Pushed, begin_with, header, iap, in_one_session, payload, real_map, refusal};
 use iap_core::boot::Decision;
 use iap_core::intake::{Intake, Outcome};
-use iap_core::update::{Ring, Updater};
 use iap_protocol::ErrorCode;
 use iap_protocol::error::Refusal;
 use iap_protocol::header::{HEADER_LEN, ImageHeader, PREFIX_LEN, Prefix};
 use iap_protocol::memory::SectorSet;
 use iap_protocol::version::Version;
-use iap_sim::bench::{RING, feed, source};
+use iap_sim::bench::feed;
 use iap_sim::nor::{Cut, Moment};
-use smoltcp::time::Instant;
 
 const SECTOR: usize = 128 * 1024;
 /// Sectors 5, 6 and a part of 7.
@@ -66,16 +64,8 @@ fn starts(board: &mut Board, version: u16) -> bool {
 
 #[track_caller]
 fn is_refused(board: &mut Board, file: &[u8], code: ErrorCode) {
-    let before = board.nor.counters().operations();
-    match board.push(file) {
-        Pushed::Refused(refusal) => assert_eq!(refusal.code, code, "{refusal}"),
-        other => panic!("{other:?}"),
-    }
-    assert_eq!(
-        board.nor.counters().operations(),
-        before,
-        "it cost something"
-    );
+    let refusal = refusal(board, file);
+    assert_eq!(refusal.code, code, "{refusal}");
 }
 
 #[test]
@@ -267,27 +257,24 @@ fn a_sector_that_changes_behind_the_board_s_back_is_noticed_before_the_commit() 
         ),
     ] {
         let mut board = board();
-        let (mut sram, mut ccm) = (vec![0; RING[0]], vec![0; RING[1]]);
-        let ring = Ring::new([&mut sram, &mut ccm]);
-        let mut updater = Updater::new(&mut board.nor, &board.config, ring).unwrap();
-        let (declared, why) = (Some(file.len() as u32), &mut Refusal::unsaid());
-        let ticket = updater.begin(Instant::ZERO, source(), declared, why);
-        let ticket = ticket.unwrap();
-        feed(&mut updater, ticket, &file[..fed], why).unwrap();
-        // Sector 7, which comes last.
-        updater.flash_mut().load(0x0806_0000, &[0; 64]);
-        let verdict = feed(&mut updater, ticket, &file[fed..], why)
-            .and_then(|()| updater.finish(ticket, why));
-        for _ in 0..100_000 {
-            if *updater.outcome(ticket) != Outcome::Running {
-                break;
+        in_one_session(&mut board, |updater| {
+            let ticket = begin_with(updater, Some(file.len() as u32), &file[..fed]);
+            // Sector 7, which comes last.
+            updater.flash_mut().load(0x0806_0000, &[0; 64]);
+            let why = &mut Refusal::unsaid();
+            let verdict =
+                feed(updater, ticket, &file[fed..], why).and_then(|()| updater.finish(ticket, why));
+            for _ in 0..100_000 {
+                if *updater.outcome(ticket) != Outcome::Running {
+                    break;
+                }
+                updater.step();
             }
-            updater.step();
-        }
-        let Outcome::Failed(refusal) = updater.outcome(ticket) else {
-            panic!("{verdict:?}, {:?}", updater.outcome(ticket));
-        };
-        assert_eq!(refusal.code, code, "{refusal}");
+            let Outcome::Failed(refusal) = updater.outcome(ticket) else {
+                panic!("{verdict:?}, {:?}", updater.outcome(ticket));
+            };
+            assert_eq!(refusal.code, code, "{refusal}");
+        });
         assert!(matches!(board.boot(), Some(Decision::Stay(_))));
     }
 }

@@ -3,23 +3,20 @@
 
 mod common;
 
-use common::{Board, Pushed, header, payload, real_map, scaled_map};
+use common::{Board, Pushed, header, major, payload, real_map, refusal, scaled_map, state};
 use iap_core::boot::Decision;
-use iap_core::intake::{Intake, Outcome};
-use iap_core::record::{Last, Record, RecordState};
-use iap_core::update::{Ring, Updater};
+use iap_core::record::Last;
 use iap_protocol::ErrorCode;
 use iap_protocol::crc::crc32;
-use iap_protocol::error::{Refusal, Refused};
+use iap_protocol::error::Refusal;
 use iap_protocol::header::{Flags, HEADER_LEN, ImageHeader, PayloadDigest, Prefix, SIGNED_LEN};
 use iap_protocol::memory::SectorSet;
 use iap_protocol::status::{IapReason, Policy};
 use iap_protocol::version::Version;
-use iap_sim::bench::source;
+use iap_sim::bench::push_with_ring;
 use iap_sim::nor::{Cut, Moment};
 use iap_sim::rng::Rng;
 use iap_sim::signer::{require_signatures, sign, signed_file};
-use smoltcp::time::Instant;
 
 /// Fits the ring of 96 KiB.
 const SMALL: usize = 5_001;
@@ -56,28 +53,6 @@ fn image(
         id,
         change,
     )
-}
-
-fn state(board: &mut Board) -> RecordState {
-    let record = Record::load(&mut board.nor, &board.config.map).unwrap();
-    record.state().clone()
-}
-
-fn major(decision: Option<Decision>) -> Option<u16> {
-    match decision {
-        Some(Decision::Start(start)) => start.image.map(|image| image.version().numbers[0]),
-        _ => None,
-    }
-}
-
-/// What the board says to `file`, which must not cost a flash operation.
-fn refusal(board: &mut Board, file: &[u8]) -> Refusal {
-    let before = board.nor.counters().operations();
-    let Pushed::Refused(refusal) = board.push(file) else {
-        panic!("the board took it");
-    };
-    assert_eq!(board.nor.counters().operations(), before, "{refusal}");
-    refusal
 }
 
 /// The header's CRC made right again: only the signature can notice the change.
@@ -133,38 +108,12 @@ fn five_thousand_damaged_payloads_that_fit_the_ring_cost_nothing() {
 
 /// A push to a board with a ring of 26 KiB, of which [`iap_core::update::RING_RESERVE`] are spare: the first erase comes early.
 fn push_with_small_ring(board: &mut Board, file: &[u8]) -> Result<(), Refusal> {
-    let mut why = Refusal::unsaid();
-    hand_over_with_small_ring(board, file, &mut why).map_err(|_| why)
-}
-
-fn hand_over_with_small_ring(
-    board: &mut Board,
-    file: &[u8],
-    why: &mut Refusal,
-) -> Result<(), Refused> {
-    let (mut sram, mut ccm) = (vec![0; 16 * 1024], vec![0; 10 * 1024]);
-    let ring = Ring::new([&mut sram, &mut ccm]);
-    let mut updater = Updater::new(&mut board.nor, &board.config, ring).unwrap();
-    let ticket = updater.begin(Instant::ZERO, source(), Some(file.len() as u32), why)?;
-    for block in file.chunks(1024) {
-        for _ in 0..1_000_000 {
-            if updater.room() >= block.len() {
-                break;
-            }
-            updater.step();
-        }
-        updater.accept(ticket, block, why)?;
+    let (ring, declared) = ([16 * 1024, 10 * 1024], Some(file.len() as u32));
+    match push_with_ring(ring, &mut board.nor, &board.config, file, declared).unwrap() {
+        Pushed::Committed => Ok(()),
+        Pushed::Refused(why) => Err(why),
+        Pushed::PowerLost => panic!("nobody cut it"),
     }
-    updater.finish(ticket, why)?;
-    for _ in 0..1_000_000 {
-        match updater.outcome(ticket) {
-            Outcome::Committed => return Ok(()),
-            Outcome::Failed(refusal) => return Err(why.refuse_as(refusal)),
-            Outcome::TakenOver => panic!("by whom"),
-            Outcome::Running => updater.step(),
-        };
-    }
-    panic!("the update never ends");
 }
 
 #[test]
