@@ -11,30 +11,32 @@ use iap_sim::sweep::rules::Rules;
 use iap_sim::sweep::served::{self, Plan};
 use iap_sim::sweep::start::{Kind, Sizes};
 
-/// What a small sweep from these states finds with `defect` switched on. In this thread only: a defect is the thread's own.
-fn found(defect: Option<Defect>, kinds: &[Kind]) -> Vec<String> {
-    let part = Part {
-        depth: Depth::Some {
-            second: 2,
-            third: 0,
-        },
-        ..part(kinds, 3)
-    };
+/// Bytes of the application before and after the update, on the scaled map.
+const SIZES: Sizes = Sizes {
+    old: 2_200,
+    new: 2_116,
+};
+
+/// What `run` gives with `defect` switched on. In this thread only: a defect is the thread's own.
+fn under<T>(defect: Option<Defect>, run: impl FnOnce() -> T) -> T {
     defect::select(defect);
-    let tally = part.run(1);
+    let result = run();
     defect::select(None);
+    result
+}
+
+/// What a sweep finds with `defect` switched on.
+fn found(defect: Option<Defect>, part: &Part) -> Vec<String> {
+    let tally = under(defect, || part.run(1));
     assert_eq!(tally.planned, tally.fired);
     tally.first
 }
 
-fn part(kinds: &[Kind], seed: u64) -> Part {
+fn part(kind: Kind, seed: u64) -> Part {
     Part {
         map: scaled_map(),
-        sizes: Sizes {
-            old: 2_200,
-            new: 2_116,
-        },
-        kinds: kinds.to_vec(),
+        sizes: SIZES,
+        kinds: vec![kind],
         rules: vec![Rules::Open],
         first: First::All,
         depth: Depth::One,
@@ -43,8 +45,15 @@ fn part(kinds: &[Kind], seed: u64) -> Part {
 }
 
 fn is_found(defect: Defect, kind: Kind) {
-    assert_eq!(found(None, &[kind]), [""; 0], "without a defect");
-    let found = found(Some(defect), &[kind]);
+    let part = Part {
+        depth: Depth::Some {
+            second: 2,
+            third: 0,
+        },
+        ..part(kind, 3)
+    };
+    assert_eq!(found(None, &part), [""; 0], "without a defect");
+    let found = found(Some(defect), &part);
     assert!(!found.is_empty(), "{defect:?} is not found from {kind:?}");
     println!("{defect:?}: {}", found[0]);
     let by_cut = found.iter().any(|what| what.contains(", cut "));
@@ -54,14 +63,9 @@ fn is_found(defect: Defect, kind: Kind) {
 #[test]
 fn an_entry_without_its_check_is_found() {
     // Under a sudden cut the seal alone is enough: the check is for brown-outs, in which a seal follows a torn body.
-    let found = |defect| {
-        defect::select(defect);
-        let tally = brown_out::run(1, (&brown_out::KINDS, Rules::Open), &[4, 8], 3, 2, 1);
-        defect::select(None);
-        tally.violations
-    };
-    assert_eq!(found(None), 0);
-    assert!(found(Some(Defect::EntryWithoutCheck)) > 0);
+    let run = || brown_out::run(1, (&brown_out::KINDS, Rules::Open), &[4, 8], 3, 2, 1);
+    assert_eq!(under(None, run).violations, 0);
+    assert!(under(Some(Defect::EntryWithoutCheck), run).violations > 0);
 }
 
 #[test]
@@ -92,13 +96,10 @@ fn a_touched_sector_left_out_of_a_transfer_for_its_crc_is_found() {
 fn draws(defect: Option<Defect>, kind: Kind, count: u64) -> u64 {
     let part = |seed| Part {
         first: First::Chosen(1),
-        ..part(&[kind], seed)
+        ..part(kind, seed)
     };
-    defect::select(defect);
-    let violations = (0..count).map(|seed| part(seed).run(1).violations);
-    let violations = violations.sum();
-    defect::select(None);
-    violations
+    let violations = |seed| part(seed).run(1).violations;
+    under(defect, || (0..count).map(violations).sum())
 }
 
 #[test]
@@ -123,20 +124,14 @@ fn a_counter_copied_after_the_header_is_found() {
 
 #[test]
 fn a_counter_recorded_after_the_commit_is_found() {
-    let found = |defect| {
-        let part = Part {
-            rules: vec![Rules::Signed],
-            // A third of the operations: each cut costs seven real signatures.
-            first: First::Some(300),
-            ..part(&[Kind::Application], 3)
-        };
-        defect::select(defect);
-        let tally = part.run(1);
-        defect::select(None);
-        tally.first
+    let part = Part {
+        rules: vec![Rules::Signed],
+        // A third of the operations: each cut costs seven real signatures.
+        first: First::Some(300),
+        ..part(Kind::Application, 3)
     };
-    assert_eq!(found(None), [""; 0], "without a defect");
-    let found = found(Some(Defect::CounterAfterCommit));
+    assert_eq!(found(None, &part), [""; 0], "without a defect");
+    let found = found(Some(Defect::CounterAfterCommit), &part);
     let told = |what: &String| what.contains(", cut ") && what.contains("is committed, counter");
     assert!(found.iter().any(told), "{found:#?}");
 }
@@ -144,20 +139,13 @@ fn a_counter_recorded_after_the_commit_is_found() {
 #[test]
 fn an_earlier_transfer_s_done_that_is_believed_is_found() {
     // Not by a cut: the genuine image itself is refused.
-    let found = |defect| {
-        let part = Part {
-            rules: vec![Rules::Signed],
-            first: First::Some(60),
-            ..part(&[Kind::Forged], 3)
-        };
-        defect::select(defect);
-        let tally = part.run(1);
-        defect::select(None);
-        assert_eq!(tally.planned, tally.fired);
-        tally.first
+    let part = Part {
+        rules: vec![Rules::Signed],
+        first: First::Some(60),
+        ..part(Kind::Forged, 3)
     };
-    assert_eq!(found(None), [""; 0], "without a defect");
-    let found = found(Some(Defect::DoneBelieved));
+    assert_eq!(found(None, &part), [""; 0], "without a defect");
+    let found = found(Some(Defect::DoneBelieved), &part);
     let told = |what: &String| what.contains("PayloadDigest") && what.contains("Forged");
     assert!(found.iter().any(told), "{found:#?}");
 }
@@ -175,18 +163,13 @@ fn a_seal_believed_because_it_reads_complete_is_found() {
 #[test]
 fn a_last_block_acknowledged_before_the_commit_is_found_over_both_transports() {
     let found = |defect| {
-        let sizes = Sizes {
-            old: 2_200,
-            new: 2_116,
-        };
         let plan = Plan {
             stride: 201,
             last: 20,
             seed: 3,
         };
-        defect::select(defect);
-        let tally = served::run(1, &[Kind::Application], &[Rules::Open], sizes, plan);
-        defect::select(None);
+        let run = || served::run(1, &[Kind::Application], &[Rules::Open], SIZES, plan);
+        let tally = under(defect, run);
         assert_eq!(tally.planned, tally.fired);
         tally.first
     };
@@ -208,10 +191,7 @@ fn a_commit_before_the_verification_is_found_on_a_flash_that_lies() {
             address: APPLICATION + 0x400,
             bits: 1,
         });
-        defect::select(defect);
-        let pushed = board.push(&file);
-        defect::select(None);
-        pushed
+        under(defect, || board.push(&file))
     };
     assert!(matches!(push(None), Pushed::Refused(_)));
     assert_eq!(push(Some(Defect::CommitBeforeVerify)), Pushed::Committed);
@@ -222,16 +202,16 @@ fn a_window_that_is_not_enforced_is_found() {
     let operations = |defect| {
         let mut board = Bench::new(real_map(), 1);
         let map = board.config.map.clone();
-        defect::select(defect);
         let mut window = Window::new(&mut board.nor, &map.flash, map.application_sectors());
-        for index in map.iap_sectors.iter().chain(map.record_sectors) {
-            let start = map.flash.sector(index).unwrap().region.start;
-            let _ = window.erase(index);
-            let _ = window.program(start, &[0; 4]);
-        }
-        // Across the boundary.
-        let _ = window.program(APPLICATION - 4, &[0; 8]);
-        defect::select(None);
+        under(defect, || {
+            for index in map.iap_sectors.iter().chain(map.record_sectors) {
+                let start = map.flash.sector(index).unwrap().region.start;
+                let _ = window.erase(index);
+                let _ = window.program(start, &[0; 4]);
+            }
+            // Across the boundary.
+            let _ = window.program(APPLICATION - 4, &[0; 8]);
+        });
         board.nor.counters().operations()
     };
     assert_eq!(operations(None), 0);
