@@ -179,3 +179,23 @@ fn the_program_needs_no_library_but_that_of_c() {
         assert!(!libraries.contains(other), "{libraries}");
     }
 }
+
+#[test]
+fn a_password_in_the_name_of_a_board_is_in_no_message() {
+    let folder = Folder::new();
+    let hosts = folder.file("rack.txt", b"10.0.0.1\nhttp://user:geheim@10.0.0.2\n");
+    let hosts = format!("--hosts={}", hosts.to_str().unwrap());
+    for target in [
+        "--http=user:geheim@10.0.0.2",
+        "--tftp=geheim@10.0.0.2",
+        "--http=http://user:geheim@10.0.0.2/",
+        &hosts,
+    ] {
+        for more in [&[][..], &["--json"]] {
+            iapctl(["status", target].iter().chain(more))
+                .exits(2)
+                .says("a board has no user and password in its name")
+                .never_says("geheim");
+        }
+    }
+}

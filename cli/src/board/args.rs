@@ -1,12 +1,15 @@
 //! Options of every command that talks to boards: which boards, how many at once and how long, and the login of their HTTP servers.
 
+use std::ffi::OsStr;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use clap::builder::TypedValueParser;
+use clap::error::ErrorKind;
 use iap_protocol::http::DEFAULT_USER;
 
-use super::hosts::{self, Named};
+use super::hosts::{self, NO_LOGIN, Named};
 use super::prompt;
 use super::{Login, Target, Transport};
 use crate::failure::{Exit, Failure};
@@ -19,10 +22,10 @@ const PASSWORD_VARIABLE: &str = "IAPCTL_PASSWORD";
 #[group(required = true, multiple = true)]
 pub struct TargetArgs {
     /// A board's TFTP server (port 69); can be given several times
-    #[arg(long, value_name = "HOST[:PORT]", value_parser = tftp)]
+    #[arg(long, value_name = "HOST[:PORT]", value_parser = BoardName(Transport::Tftp))]
     pub tftp: Vec<Target>,
     /// A board's HTTP server (port 80); can be given several times
-    #[arg(long, value_name = "HOST[:PORT]", value_parser = http)]
+    #[arg(long, value_name = "HOST[:PORT]", value_parser = BoardName(Transport::Http))]
     pub http: Vec<Target>,
     /// File of boards, one per line: HOST or HOST:PORT, with http:// in front where HTTP is meant; # begins a comment
     #[arg(long, value_name = "FILE")]
@@ -81,12 +84,27 @@ const MIN_TIMEOUT: Duration = Duration::from_millis(100);
 /// A day.
 const MAX_TIMEOUT: Duration = Duration::from_secs(86_400);
 
-fn tftp(text: &str) -> Result<Target, String> {
-    Target::parse(Transport::Tftp, text)
-}
+/// A board by one of its servers. clap shows a value that is wrong, but not one with a password in it.
+#[derive(Clone)]
+struct BoardName(Transport);
 
-fn http(text: &str) -> Result<Target, String> {
-    Target::parse(Transport::Http, text)
+impl TypedValueParser for BoardName {
+    type Value = Target;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        arg: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<Target, clap::Error> {
+        if hosts::may_hold_password(&value.to_string_lossy()) {
+            let transport = self.0;
+            let message = format!("--{transport}: {NO_LOGIN}");
+            return Err(command.clone().error(ErrorKind::ValueValidation, message));
+        }
+        let transport = self.0;
+        (move |text: &str| Target::parse(transport, text)).parse_ref(command, arg, value)
+    }
 }
 
 /// The login of HTTP servers.

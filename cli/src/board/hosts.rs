@@ -60,12 +60,25 @@ fn parse(text: &str, file: &str) -> Result<Vec<Named>, Failure> {
             continue;
         }
         let origin = format!("{file}:{number}");
+        if may_hold_password(line) {
+            let failure = Failure::new(Exit::Usage, format!("{origin}: {NO_LOGIN}"));
+            return Err(failure.help(LOGIN));
+        }
         let target = target(line)
             .map_err(|what| Failure::new(Exit::Usage, format!("{origin}: {line:?}: {what}")))?;
         boards.push(Named { target, origin });
     }
     Ok(boards)
 }
+
+/// Whether a URL's user and password may be in a text: then it is not shown, for logs keep what is.
+pub(super) fn may_hold_password(text: &str) -> bool {
+    text.contains('@')
+}
+
+pub(super) const NO_LOGIN: &str =
+    "a board has no user and password in its name: HOST or HOST:PORT expected";
+const LOGIN: &str = "the login of HTTP servers: --user, and IAPCTL_PASSWORD or --password-file";
 
 /// `HOST[:PORT]` is TFTP, as is `tftp://HOST[:PORT]`; `http://HOST[:PORT]` is HTTP.
 fn target(text: &str) -> Result<Target, String> {
@@ -141,6 +154,15 @@ mod tests {
         ] {
             let message = shown(text).unwrap_err();
             assert!(message.starts_with(expected), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_password_in_a_file_is_not_shown() {
+        for text in ["http://admin:geheim@a", "admin:geheim@a:80", "geheim@a"] {
+            let message = shown(text).unwrap_err();
+            assert!(message.starts_with("boards.txt:1: "), "{message}");
+            assert!(!message.contains("geheim"), "{message}");
         }
     }
 

@@ -73,6 +73,9 @@ impl Target {
                 "HOST or HOST:PORT expected, such as 192.168.0.10 (IPv4 or a name, no URL)".into(),
             );
         }
+        if ends_in_number(host) && host.parse::<Ipv4Addr>().is_err() {
+            return Err(format!("{host:?} {NO_ADDRESS}"));
+        }
         let port = match port {
             None => transport.port(),
             Some(port) => (port.parse().ok())
@@ -109,7 +112,20 @@ impl Target {
 
 /// No part of a name or an address: there would be a typing error or a URL.
 fn is_foreign(character: char) -> bool {
-    character == '/' || character.is_whitespace() || character.is_control()
+    matches!(character, '/' | '@') || character.is_whitespace() || character.is_control()
+}
+
+const NO_ADDRESS: &str =
+    "is no IPv4 address: four numbers from 0 to 255 expected, without leading zeros";
+
+/// Whether a host is meant to be an address (WHATWG URL, "ends in a number"). No name ends so, but resolvers take 192.168.0.010 for
+/// 192.168.0.8, and 192.168.1 for 192.168.0.1 (inet_aton): it would be another board.
+fn ends_in_number(host: &str) -> bool {
+    let host = host.strip_suffix('.').unwrap_or(host);
+    let last = host.rsplit('.').next().unwrap_or_default();
+    let is_decimal = !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit());
+    let hexadecimal = last.strip_prefix("0x").or_else(|| last.strip_prefix("0X"));
+    is_decimal || hexadecimal.is_some_and(|text| text.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 impl fmt::Display for Target {
@@ -155,8 +171,29 @@ mod tests {
             "a:1:2",
             "a b",
             "a\t",
+            "user@a",
         ] {
             assert!(shown(Transport::Tftp, wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_a_resolver_would_take_for_another_one_is_none() {
+        for wrong in [
+            "192.168.0.010",
+            "192.168.000.001",
+            "192.168.1",
+            "192.168.0.256",
+            "3232235530",
+            "192.168.0.0xa",
+            "192.168.0.0X",
+            "192.168.0.10.",
+        ] {
+            let what = Target::parse(Transport::Tftp, wrong).unwrap_err();
+            assert!(what.contains("is no IPv4 address"), "{wrong}: {what}");
+        }
+        for name in ["10.board", "board-7", "0x7.example", "board.0xg", "b10"] {
+            assert!(Target::parse(Transport::Tftp, name).is_ok(), "{name}");
         }
     }
 }
