@@ -1,7 +1,8 @@
 //! The TCP sockets of the HTTP server: listening, served, closed, and listening again.
 //!
 //! smoltcp has no backlog: a client that finds no socket listening is refused by a RST. So one socket is always kept free if
-//! that can be done without hurting anybody: when all are taken, the connection that has been idle longest is closed.
+//! that can be done without hurting anybody: when all are taken, the connection that has been idle longest is closed, or one given up
+//! whose client has not completed it.
 
 use iap_protocol::status::View;
 use smoltcp::iface::{SocketHandle, SocketSet};
@@ -22,6 +23,9 @@ use crate::update::Updater;
 const PORT: u16 = 80;
 /// How long a connection may be idle before it gives way to a new one: a request follows its SYN sooner than that.
 const SPARE_AFTER: Duration = Duration::from_millis(500);
+/// How long a connection may wait for the last segment of its handshake before it gives way: longer than the board is deaf in an erase, and
+/// than a lost SYN takes to be repeated.
+const ASKED_SPARE_AFTER: Duration = Duration::from_secs(3);
 /// How long a peer may take to read the rest and to close its half after the board has closed.
 const MAX_CLOSING: Duration = Duration::from_secs(10);
 /// How long a closed socket waits for its RST to be sent.
@@ -48,9 +52,11 @@ struct Slot<'a> {
     handle: SocketHandle,
     connection: &'a mut Connection,
     is_open: bool,
+    /// A SYN has come and was answered.
+    is_asked: bool,
     /// Since when the board's half is closed.
     closing_since: Option<Instant>,
-    /// When something was last received.
+    /// When something was last received, the SYN included.
     last_heard: Instant,
 }
 
@@ -90,6 +96,7 @@ impl<'a> Web<'a> {
                 handle: sockets.add(socket),
                 connection,
                 is_open: false,
+                is_asked: false,
                 closing_since: None,
                 last_heard: Instant::ZERO,
             }
@@ -144,7 +151,13 @@ impl<'a> Web<'a> {
             .filter(|slot| slot.is_spare(now))
             .min_by_key(|slot| slot.last_heard);
         if let Some(slot) = spare {
-            sockets.get_mut::<tcp::Socket<'_>>(slot.handle).close();
+            let socket = sockets.get_mut::<tcp::Socket<'_>>(slot.handle);
+            if slot.is_open {
+                socket.close();
+            } else {
+                // Who is not there does not answer a FIN either.
+                socket.abort();
+            }
             slot.closing_since.get_or_insert(now);
         }
     }
@@ -190,7 +203,9 @@ impl Slot<'_> {
     ) {
         match socket.state() {
             tcp::State::Closed | tcp::State::TimeWait => self.listen(socket, context),
-            tcp::State::Listen | tcp::State::SynReceived | tcp::State::SynSent => {}
+            tcp::State::Listen | tcp::State::SynSent => self.is_asked = false,
+            tcp::State::SynReceived if self.is_asked => {}
+            tcp::State::SynReceived => (self.is_asked, self.last_heard) = (true, context.now),
             _ => {
                 self.open(socket, context.now);
                 self.exchange(socket, server, context);
@@ -212,7 +227,7 @@ impl Slot<'_> {
         if is_resetting && context.now < since + MAX_RESETTING {
             return;
         }
-        self.closing_since = None;
+        (self.closing_since, self.is_asked) = (None, false);
         // The socket is closed, and the port is not 0.
         let _ = socket.listen(PORT);
     }
@@ -224,7 +239,7 @@ impl Slot<'_> {
         let peer = socket.remote_endpoint().map(|endpoint| endpoint.addr);
         let IpAddress::Ipv4(peer) = peer.unwrap_or(Ipv4Address::UNSPECIFIED.into());
         self.connection.open(now, peer);
-        self.is_open = true;
+        (self.is_open, self.is_asked) = (true, false);
         self.closing_since = None;
         self.last_heard = now;
     }
@@ -276,11 +291,19 @@ impl Slot<'_> {
 
     /// Whether the socket is taken and will not be free soon.
     fn is_held(&self) -> bool {
-        self.is_open && self.closing_since.is_none()
+        (self.is_open || self.is_asked) && self.closing_since.is_none()
     }
 
     fn is_spare(&self, now: Instant) -> bool {
-        self.connection.is_idle() && now >= self.last_heard + SPARE_AFTER
+        self.spare_at().is_some_and(|at| at <= now)
+    }
+
+    /// When it may give way to others.
+    fn spare_at(&self) -> Option<Instant> {
+        match self.is_asked {
+            true => Some(self.last_heard + ASKED_SPARE_AFTER),
+            false => (self.connection.is_idle()).then(|| self.last_heard + SPARE_AFTER),
+        }
     }
 
     fn poll_at(&self, none_free: bool, earliest: &mut Earliest) {
@@ -291,9 +314,7 @@ impl Slot<'_> {
             MAX_RESETTING
         };
         earliest.note(self.closing_since.map(|since| since + patience));
-        if none_free && self.connection.is_idle() {
-            earliest.note(Some(self.last_heard + SPARE_AFTER));
-        }
+        earliest.note(self.spare_at().filter(|_| none_free));
     }
 }
 

@@ -9,7 +9,7 @@
 //!   of silence free the board. What the board did not listen is not counted.
 //! - When the update has no room for another window the ACK waits: TFTP has no other brake. Then both limits are six times as long: a low
 //!   supply makes it wait without end, and only the client's repetitions tell that it is still there. Once all of an image has come
-//!   there is no limit, and it is installed when the supply is good again, whether its client is there or not.
+//!   there is no limit, and it is installed when the supply is good again, whether its client is there or not, and whether it gives up or not.
 //! - After a failure the ERROR is repeated while the client goes on sending.
 //!
 //! It does not fetch or store anything else: other names in a read request are refused, names in a write request do not matter.
@@ -310,6 +310,8 @@ impl<'a> Server<'a> {
         }
         match packet {
             Ok(Packet::Data { block, payload }) => write.data(now, block, payload, intake),
+            // All of the image is here, and its sectors may be erased: it is installed, with its client or without.
+            Ok(Packet::Error { .. }) if write.is_committing() => {}
             Ok(Packet::Error { message, .. }) => {
                 let (code, form) = (ErrorCode::ClientAborted, packed!("it says: {t}"));
                 let refused = write.why.refuse_quoting(code, form, &[message]);

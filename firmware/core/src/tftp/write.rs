@@ -186,6 +186,10 @@ impl Write {
         matches!(self.state, State::Receiving | State::Committing)
     }
 
+    pub(super) fn is_committing(&self) -> bool {
+        matches!(self.state, State::Committing)
+    }
+
     pub(super) fn is_committed(&self) -> bool {
         matches!(self.state, State::Committed)
     }

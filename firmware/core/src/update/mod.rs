@@ -307,7 +307,7 @@ impl<F: Flash> Intake for Updater<'_, F> {
         declared: Option<u32>,
         why: &mut Refusal,
     ) -> Result<Ticket, Refused> {
-        if let Some(upload) = self.upload.as_ref().filter(|upload| upload.is_running()) {
+        if let Some(upload) = self.upload.as_ref().filter(|upload| upload.holds(now)) {
             return Err(upload.busy(why));
         }
         // A header may stand in front of the image, so a declared size is judged with that much to spare; the exact verdict follows.

@@ -8,7 +8,7 @@ use iap_protocol::header::HeaderBytes;
 use iap_protocol::memory::{Region, SectorSet};
 use iap_protocol::packed;
 use iap_protocol::vectors::SYSTEM_VECTORS_LEN;
-use smoltcp::time::Instant;
+use smoltcp::time::{Duration, Instant};
 
 use super::Progress;
 use super::judge::{self, Kind};
@@ -19,6 +19,9 @@ use crate::flash::Flash;
 use crate::intake::{Outcome, Source, Ticket, Transport};
 use crate::record::RecordState;
 use crate::sha::Sha256;
+
+/// How long an upload of which nothing comes keeps others out.
+const MAX_HOLD: Duration = Duration::from_secs(2);
 
 /// What was expected and what came.
 const PAYLOAD_BYTES: &[u8] = packed!("expected {d} bytes of payload, {d} came");
@@ -100,6 +103,12 @@ impl Upload {
 
     pub(super) fn is_running(&self) -> bool {
         matches!(self.outcome, Outcome::Running)
+    }
+
+    /// Whether it keeps others out. A client that sends nothing may never have got the answer to its request, behind a firewall for
+    /// example, and then begins again and again.
+    pub(super) fn holds(&self, now: Instant) -> bool {
+        self.is_running() && (self.received > 0 || now < self.begun_at + MAX_HOLD)
     }
 
     pub(super) fn is_writing(&self) -> bool {

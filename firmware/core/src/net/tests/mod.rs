@@ -7,6 +7,7 @@ mod hostile;
 mod lan;
 mod loss;
 mod transfer;
+mod unlucky;
 mod web;
 
 use std::boxed::Box;

@@ -1,0 +1,186 @@
+//! Clients that have no luck, or mean no good: what they leave behind must not cost the board its application, nor keep others out.
+
+use super::*;
+use crate::mode::ResetReason;
+use crate::testing::application;
+use iap_protocol::status::Phase;
+use smoltcp::phy::ChecksumCapabilities;
+use smoltcp::socket::tcp;
+use smoltcp::wire::{
+    EthernetFrame, EthernetProtocol, EthernetRepr, IpProtocol, Ipv4Packet, Ipv4Repr, TcpControl,
+    TcpPacket, TcpRepr, TcpSeqNumber,
+};
+
+const NOBODY: Ipv4Address = Ipv4Address::new(192, 168, 0, 99);
+
+const FAST: Options = Options {
+    block_size: Some(1468),
+    transfer_size: Some(0),
+    timeout_s: None,
+    window_size: Some(8),
+};
+
+/// What a client says that gives up.
+const GIVES_UP: Packet<'_> = Packet::Error {
+    code: 0,
+    message: b"interrupted",
+};
+
+/// All of an image, but for the answer to its last block.
+fn send_all(bench: &mut Bench, image: &[u8]) -> u16 {
+    let (port, _) = bench.begin(Options::default()).unwrap();
+    let blocks = image.len() / 512 + 1;
+    for n in 1..=blocks {
+        let start = 512 * (n - 1);
+        let payload = &image[start..image.len().min(start + 512)];
+        let block = n as u16;
+        bench.send(port, &Packet::Data { block, payload });
+        if n < blocks {
+            assert_eq!(bench.answer(5000), Ok((port, block)));
+        }
+    }
+    port
+}
+
+/// Its sectors are erased already: only the image that is here can put something that runs into them.
+#[test]
+fn a_client_that_gives_up_after_its_last_block_costs_nothing() {
+    for len in [700, 300_100] {
+        let mut bench = Bench::new();
+        bench.push(&application(5000), FAST).unwrap();
+        let mut image = application(len);
+        image[600] ^= 0xFF;
+        let port = send_all(&mut bench, &image);
+        bench.run(50, |bench| {
+            (bench.board.updater().phase() != Phase::Receiving).then_some(())
+        });
+        assert_ne!(bench.board.updater().phase(), Phase::Committed);
+        bench.send(port, &GIVES_UP);
+        bench.wait(10_000);
+        assert_eq!(bench.board.updater().phase(), Phase::Committed, "{len}");
+        let flash = &bench.board.updater().flash().bytes;
+        assert!(flash[0x2_0000..0x2_0000 + len] == image);
+        // Nobody is left over.
+        bench.wait(20_000);
+        while bench.client.receive().is_some() {}
+        assert_eq!(bench.push(&application(3000), FAST), Ok(()));
+    }
+}
+
+/// A SYN from a host that does not exist.
+fn syn(port: u16) -> Vec<u8> {
+    let checksum = ChecksumCapabilities::default();
+    let tcp = TcpRepr {
+        src_port: port,
+        dst_port: 80,
+        control: TcpControl::Syn,
+        seq_number: TcpSeqNumber(1),
+        ack_number: None,
+        window_len: 1000,
+        window_scale: None,
+        max_seg_size: Some(1460),
+        sack_permitted: false,
+        sack_ranges: [None; 3],
+        timestamp: None,
+        payload: &[],
+    };
+    let ip = Ipv4Repr {
+        src_addr: NOBODY,
+        dst_addr: BOARD,
+        next_header: IpProtocol::Tcp,
+        payload_len: tcp.buffer_len(),
+        hop_limit: 64,
+    };
+    let ethernet = EthernetRepr {
+        src_addr: EthernetAddress([2, 0, 0, 0, 0, 9]),
+        dst_addr: EthernetAddress([2, 1, 0, 0, 0, 0]),
+        ethertype: EthernetProtocol::Ipv4,
+    };
+    let mut bytes = vec![0; 14 + 20 + tcp.buffer_len()];
+    ethernet.emit(&mut EthernetFrame::new_unchecked(&mut bytes[..]));
+    ip.emit(&mut Ipv4Packet::new_unchecked(&mut bytes[14..]), &checksum);
+    tcp.emit(
+        &mut TcpPacket::new_unchecked(&mut bytes[34..]),
+        &NOBODY.into(),
+        &BOARD.into(),
+        &checksum,
+    );
+    bytes
+}
+
+/// As of a host whose firewall lets no answer in, or that is not there.
+#[test]
+fn connections_that_nobody_completes_keep_nobody_out() {
+    let mut bench = Bench::new();
+    // Makes the board ask for the client's hardware address first.
+    bench.status();
+    for port in 1000..1008 {
+        bench.lan.to_board.borrow_mut().push_back(syn(port));
+        bench.wait(20);
+    }
+    bench.wait(3000);
+    bench.client.connect(0, BOARD);
+    bench.wait(1000);
+    assert_eq!(bench.client.stream(0).state(), tcp::State::Established);
+    bench.wait(180_000);
+    assert_eq!(bench.turn.poll_at, None, "and the board sleeps at last");
+}
+
+/// A firewall between this host and the board lets requests through and no answers: its client begins again and again.
+#[test]
+fn a_host_that_never_gets_an_answer_does_not_keep_others_out() {
+    let mut bench = Bench::new();
+    bench.status();
+    let mut taken = 0;
+    for attempt in 0..12u16 {
+        bench.client.send(BOARD, PORT, b"\0\x02app.bin\0octet\0");
+        bench.client.poll(bench.clock.now());
+        forge(
+            bench.lan.to_board.borrow_mut().back_mut().unwrap(),
+            NOBODY,
+            20_000 + attempt,
+        );
+        bench.wait(3000);
+        let begun = bench.begin(Options::default());
+        if let Ok((port, _)) = begun {
+            taken += 1;
+            bench.send(port, &GIVES_UP);
+            bench.wait(10);
+        }
+        bench.wait(2000);
+    }
+    assert!(taken >= 10, "{taken}");
+}
+
+/// Turns a datagram of the client into one of another host.
+fn forge(frame: &mut [u8], source: Ipv4Address, port: u16) {
+    use smoltcp::wire::UdpPacket;
+    let mut packet = Ipv4Packet::new_unchecked(&mut frame[14..]);
+    packet.set_src_addr(source);
+    packet.fill_checksum();
+    let mut datagram = UdpPacket::new_unchecked(packet.payload_mut());
+    datagram.set_src_port(port);
+    datagram.set_checksum(0);
+}
+
+/// Boards wait for months. 49.7 days are 2^32 ms, 71.6 minutes 2^32 us.
+#[test]
+fn no_time_that_a_board_waits_wears_it_out() {
+    for s in [4294, 2_147_483, 4_294_967, 400_000_000] {
+        let mut config = config();
+        config.iap_idle_s = 300;
+        config.auto_start_s = 5;
+        let mut bench = Bench::with(config, IapReason::NoApplication);
+        bench.wait(100);
+        bench.clock.advance_to(Instant::from_secs(s));
+        bench.wait(100);
+        bench.client.connect(0, BOARD);
+        bench.wait(100);
+        assert_eq!(bench.client.stream(0).state(), tcp::State::Established);
+        let (uptime, most) = (bench.status().uptime_ms, s as u64 * 1000 + 1000);
+        assert!(u64::from(uptime) <= most, "{uptime}");
+        assert_eq!(bench.push(&application(300_000), FAST), Ok(()), "{s}");
+        let reset = bench.run(20_000, |bench| bench.turn.reset);
+        assert_eq!(reset, Some(ResetReason::AutoStart), "{s}");
+    }
+}
