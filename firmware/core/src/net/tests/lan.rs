@@ -1,4 +1,4 @@
-//! A wire with a board and a client on it, and the client's stack.
+//! A wire with a board and a client on it, the client's stack, and frames that no stack would send.
 
 extern crate std;
 
@@ -10,11 +10,20 @@ use std::vec;
 use std::vec::Vec;
 
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet, SocketStorage};
-use smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
+use smoltcp::phy::{ChecksumCapabilities, Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::socket::{tcp, udp};
 use smoltcp::time::Instant;
-use smoltcp::wire::{EthernetAddress, HardwareAddress, IpAddress, IpCidr, IpEndpoint, Ipv4Address};
+use smoltcp::wire::{
+    EthernetAddress, EthernetFrame, EthernetProtocol, EthernetRepr, HardwareAddress, Icmpv4Packet,
+    Icmpv4Repr, IpAddress, IpCidr, IpEndpoint, IpProtocol, Ipv4Address, Ipv4Packet, Ipv4Repr,
+    UdpPacket,
+};
 
+/// The client's hardware address, and the board's.
+const CLIENT_MAC: EthernetAddress = EthernetAddress([2, 0, 0, 0, 0, 1]);
+pub(super) const BOARD_MAC: EthernetAddress = EthernetAddress([2, 1, 0, 0, 0, 0]);
+/// What an echo request says.
+pub(super) const ECHO: &[u8] = b"are you there";
 /// Descriptors of the board's receive ring: more frames are lost.
 pub(super) const RECEIVE_RING: usize = 10;
 
@@ -86,6 +95,57 @@ impl Lan {
 
     pub(super) fn is_quiet(&self) -> bool {
         self.to_board.borrow().is_empty() && self.to_client.borrow().is_empty()
+    }
+
+    /// Sends the board an echo request, in a frame of the client.
+    pub(super) fn ping(&self, from: Ipv4Address, to: Ipv4Address) {
+        let echo = Icmpv4Repr::EchoRequest {
+            ident: 7,
+            seq_no: 1,
+            data: ECHO,
+        };
+        let ip = Ipv4Repr {
+            src_addr: from,
+            dst_addr: to,
+            next_header: IpProtocol::Icmp,
+            payload_len: echo.buffer_len(),
+            hop_limit: 64,
+        };
+        self.send_as(CLIENT_MAC, &ip, |bytes| {
+            let mut packet = Icmpv4Packet::new_unchecked(bytes);
+            echo.emit(&mut packet, &ChecksumCapabilities::default());
+        });
+    }
+
+    /// Sends the board a frame from this hardware address; `emit` writes what the IP packet carries.
+    pub(super) fn send_as(
+        &self,
+        source: EthernetAddress,
+        ip: &Ipv4Repr,
+        emit: impl FnOnce(&mut [u8]),
+    ) {
+        let ethernet = EthernetRepr {
+            src_addr: source,
+            dst_addr: BOARD_MAC,
+            ethertype: EthernetProtocol::Ipv4,
+        };
+        let mut bytes = vec![0; 14 + 20 + ip.payload_len];
+        ethernet.emit(&mut EthernetFrame::new_unchecked(&mut bytes[..]));
+        let mut packet = Ipv4Packet::new_unchecked(&mut bytes[14..]);
+        ip.emit(&mut packet, &ChecksumCapabilities::default());
+        emit(&mut bytes[34..]);
+        self.to_board.borrow_mut().push_back(bytes);
+    }
+
+    /// Turns the last datagram on its way to the board into one of a host that does not exist: same bytes, another source, no checksum.
+    pub(super) fn forge_source(&self, source: Ipv4Address, port: u16) {
+        let mut frames = self.to_board.borrow_mut();
+        let mut packet = Ipv4Packet::new_unchecked(&mut frames.back_mut().unwrap()[14..]);
+        packet.set_src_addr(source);
+        packet.fill_checksum();
+        let mut datagram = UdpPacket::new_unchecked(packet.payload_mut());
+        datagram.set_src_port(port);
+        datagram.set_checksum(0);
     }
 }
 
@@ -161,7 +221,7 @@ pub(super) struct Client {
 impl Client {
     pub(super) fn new(lan: &Lan, address: Ipv4Address, now: Instant) -> Self {
         let mut port = lan.client();
-        let mac = HardwareAddress::Ethernet(EthernetAddress([2, 0, 0, 0, 0, 1]));
+        let mac = HardwareAddress::Ethernet(CLIENT_MAC);
         let mut interface = Interface::new(Config::new(mac), &mut port, now);
         interface.update_ip_addrs(|addresses| {
             addresses.push(IpCidr::new(address.into(), 24)).unwrap();

@@ -3,6 +3,7 @@
 extern crate std;
 
 mod address;
+mod dhcp;
 mod hostile;
 mod lan;
 mod loss;
@@ -18,13 +19,13 @@ use std::vec::Vec;
 use iap_protocol::status::{IapReason, Status};
 use iap_protocol::tftp::{Mode, Options, PORT, Packet, Request};
 use smoltcp::time::{Duration, Instant};
-use smoltcp::wire::{EthernetAddress, Ipv4Address};
+use smoltcp::wire::Ipv4Address;
 
 use super::{Iap, Indication, Platform, Storage, Turn};
 use crate::config::Config;
 use crate::testing::{Clock, Nor, config};
 use crate::update::{Ring, Updater};
-use lan::{Client, Lan, Port};
+use lan::{BOARD_MAC, Client, Lan, Port};
 
 const CLIENT: Ipv4Address = Ipv4Address::new(192, 168, 0, 1);
 const BOARD: Ipv4Address = Ipv4Address::new(192, 168, 0, 10);
@@ -88,7 +89,7 @@ impl Bench {
             config,
             updater,
             reason,
-            EthernetAddress([2, 1, 0, 0, 0, 0]),
+            BOARD_MAC,
             storage.memory(),
             &mut port,
             &mut platform,

@@ -7,8 +7,7 @@ use iap_protocol::status::Phase;
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::socket::tcp;
 use smoltcp::wire::{
-    EthernetFrame, EthernetProtocol, EthernetRepr, IpProtocol, Ipv4Packet, Ipv4Repr, TcpControl,
-    TcpPacket, TcpRepr, TcpSeqNumber,
+    EthernetAddress, IpProtocol, Ipv4Repr, TcpControl, TcpPacket, TcpRepr, TcpSeqNumber,
 };
 
 const NOBODY: Ipv4Address = Ipv4Address::new(192, 168, 0, 99);
@@ -68,8 +67,7 @@ fn a_client_that_gives_up_after_its_last_block_costs_nothing() {
 }
 
 /// A SYN from a host that does not exist.
-fn syn(port: u16) -> Vec<u8> {
-    let checksum = ChecksumCapabilities::default();
+fn send_syn(lan: &Lan, port: u16) {
     let tcp = TcpRepr {
         src_port: port,
         dst_port: 80,
@@ -91,21 +89,11 @@ fn syn(port: u16) -> Vec<u8> {
         payload_len: tcp.buffer_len(),
         hop_limit: 64,
     };
-    let ethernet = EthernetRepr {
-        src_addr: EthernetAddress([2, 0, 0, 0, 0, 9]),
-        dst_addr: EthernetAddress([2, 1, 0, 0, 0, 0]),
-        ethertype: EthernetProtocol::Ipv4,
-    };
-    let mut bytes = vec![0; 14 + 20 + tcp.buffer_len()];
-    ethernet.emit(&mut EthernetFrame::new_unchecked(&mut bytes[..]));
-    ip.emit(&mut Ipv4Packet::new_unchecked(&mut bytes[14..]), &checksum);
-    tcp.emit(
-        &mut TcpPacket::new_unchecked(&mut bytes[34..]),
-        &NOBODY.into(),
-        &BOARD.into(),
-        &checksum,
-    );
-    bytes
+    lan.send_as(EthernetAddress([2, 0, 0, 0, 0, 9]), &ip, |bytes| {
+        let mut packet = TcpPacket::new_unchecked(bytes);
+        let (from, to) = (NOBODY.into(), BOARD.into());
+        tcp.emit(&mut packet, &from, &to, &ChecksumCapabilities::default());
+    });
 }
 
 /// As of a host whose firewall lets no answer in, or that is not there.
@@ -115,7 +103,7 @@ fn connections_that_nobody_completes_keep_nobody_out() {
     // Makes the board ask for the client's hardware address first.
     bench.status();
     for port in 1000..1008 {
-        bench.lan.to_board.borrow_mut().push_back(syn(port));
+        send_syn(&bench.lan, port);
         bench.wait(20);
     }
     bench.wait(3000);
@@ -135,11 +123,7 @@ fn a_host_that_never_gets_an_answer_does_not_keep_others_out() {
     for attempt in 0..12u16 {
         bench.client.send(BOARD, PORT, b"\0\x02app.bin\0octet\0");
         bench.client.poll(bench.clock.now());
-        forge(
-            bench.lan.to_board.borrow_mut().back_mut().unwrap(),
-            NOBODY,
-            20_000 + attempt,
-        );
+        bench.lan.forge_source(NOBODY, 20_000 + attempt);
         bench.wait(3000);
         let begun = bench.begin(Options::default());
         if let Ok((port, _)) = begun {
@@ -150,17 +134,6 @@ fn a_host_that_never_gets_an_answer_does_not_keep_others_out() {
         bench.wait(2000);
     }
     assert!(taken >= 10, "{taken}");
-}
-
-/// Turns a datagram of the client into one of another host.
-fn forge(frame: &mut [u8], source: Ipv4Address, port: u16) {
-    use smoltcp::wire::UdpPacket;
-    let mut packet = Ipv4Packet::new_unchecked(&mut frame[14..]);
-    packet.set_src_addr(source);
-    packet.fill_checksum();
-    let mut datagram = UdpPacket::new_unchecked(packet.payload_mut());
-    datagram.set_src_port(port);
-    datagram.set_checksum(0);
 }
 
 /// Boards wait for months. 49.7 days are 2^32 ms, 71.6 minutes 2^32 us.
