@@ -2,6 +2,7 @@
 
 extern crate std;
 
+mod ends;
 mod read;
 mod reset;
 mod write;
@@ -18,6 +19,13 @@ use smoltcp::time::{Duration, Instant};
 use super::{Datagram, FILE_LEN, Limits, MAX_REPLY_LEN, Reply, Server};
 use crate::intake::{Intake, Outcome, Source, Ticket};
 
+/// The options of a client that asks for none: blocks of 512 bytes in lock-step.
+const PLAIN: Options = Options {
+    block_size: None,
+    transfer_size: None,
+    timeout_s: None,
+    window_size: None,
+};
 const CLIENT: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(192, 168, 0, 1), 4000);
 const SAME_HOST: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(192, 168, 0, 1), 4001);
 const OTHER_HOST: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(192, 168, 0, 2), 4000);
@@ -169,6 +177,23 @@ impl Bench {
         }
     }
 
+    /// A write of [`CLIENT`] has begun.
+    fn writing(options: Options) -> Self {
+        let mut bench = Self::new();
+        bench.wrq(CLIENT, options);
+        bench
+    }
+
+    /// The same when its client waits for an ACK, and the server for room.
+    fn waiting_for_room() -> Self {
+        let mut bench = Self::writing(windows(512, 4));
+        bench.fake.room = 4 * 512 - 1;
+        for block in 1..5 {
+            assert_eq!(bench.data(block, &[1; 512]), None);
+        }
+        bench
+    }
+
     /// Sends raw bytes to a port of the board.
     fn raw(&mut self, port: u16, peer: SocketAddrV4, datagram: &[u8]) -> Option<Sent> {
         let mut out = [0; MAX_REPLY_LEN];
@@ -293,6 +318,6 @@ fn windows(block_size: u16, window_size: u16) -> Options {
     Options {
         block_size: Some(block_size),
         window_size: Some(window_size),
-        ..Options::default()
+        ..PLAIN
     }
 }

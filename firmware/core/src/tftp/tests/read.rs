@@ -42,7 +42,7 @@ fn the_status_is_read_in_blocks_of_any_size() {
             bench.status = (0..len).map(|i| i as u8).collect();
             let options = Options {
                 block_size,
-                ..Options::default()
+                ..PLAIN
             };
             let got = read_all(&mut bench, options);
             assert_eq!(got, bench.status, "{len} bytes, {block_size:?}");
@@ -72,10 +72,10 @@ fn tsize_tells_the_size_and_windowsize_is_not_granted() {
 #[test]
 fn other_names_are_not_found_and_a_leading_slash_does_not_matter() {
     let mut bench = Bench::new();
-    let (port, _, said) = rrq(&mut bench, CLIENT, "app.bin", Options::default()).unwrap();
+    let (port, _, said) = rrq(&mut bench, CLIENT, "app.bin", PLAIN).unwrap();
     assert_eq!(port, PORT);
     assert_eq!(Some(said), error(ErrorCode::UnknownFile, ""));
-    let (_, _, said) = rrq(&mut bench, CLIENT, "/status.json", Options::default()).unwrap();
+    let (_, _, said) = rrq(&mut bench, CLIENT, "/status.json", PLAIN).unwrap();
     assert!(matches!(said, Said::Data(1, _)), "{said:?}");
 }
 
@@ -83,10 +83,7 @@ fn other_names_are_not_found_and_a_leading_slash_does_not_matter() {
 fn a_lost_block_is_sent_again_after_the_agreed_time_and_five_times_in_all() {
     for (timeout_s, wait) in [(None, 1000), (Some(4), 4000)] {
         let mut bench = Bench::new();
-        let options = Options {
-            timeout_s,
-            ..Options::default()
-        };
+        let options = Options { timeout_s, ..PLAIN };
         let first = rrq(&mut bench, CLIENT, "status.json", options).unwrap().2;
         assert_eq!(bench.wait_ms(wait - 1), []);
         assert_eq!(bench.wait_ms(1), [first]);
@@ -99,7 +96,7 @@ fn a_lost_block_is_sent_again_after_the_agreed_time_and_five_times_in_all() {
 fn a_repeated_ack_does_not_repeat_data() {
     let mut bench = Bench::new();
     bench.status = [7; 1500].to_vec();
-    let (port, _, _) = rrq(&mut bench, CLIENT, "status.json", Options::default()).unwrap();
+    let (port, _, _) = rrq(&mut bench, CLIENT, "status.json", PLAIN).unwrap();
     let ack = Packet::Ack { block: 1 };
     let (_, _, said) = bench.send(port, CLIENT, &ack).unwrap();
     assert!(matches!(said, Said::Data(2, _)));
@@ -109,9 +106,9 @@ fn a_repeated_ack_does_not_repeat_data() {
 #[test]
 fn the_status_can_be_read_during_an_update() {
     let mut bench = Bench::new();
-    bench.wrq(CLIENT, Options::default());
+    bench.wrq(CLIENT, PLAIN);
     bench.data(1, &[1; 512]);
-    let got = read_all(&mut bench, Options::default());
+    let got = read_all(&mut bench, PLAIN);
     assert_eq!(got, bench.status);
     assert_eq!(bench.data(2, &[1; 512]), Some(Said::Ack(2)));
 }
@@ -119,12 +116,12 @@ fn the_status_can_be_read_during_an_update() {
 #[test]
 fn a_second_reader_waits_and_replaces_one_that_is_gone() {
     let mut bench = Bench::new();
-    rrq(&mut bench, CLIENT, "status.json", Options::default()).unwrap();
+    rrq(&mut bench, CLIENT, "status.json", PLAIN).unwrap();
     let port = bench.server.read_port();
-    let other = rrq(&mut bench, OTHER_HOST, "status.json", Options::default());
+    let other = rrq(&mut bench, OTHER_HOST, "status.json", PLAIN);
     assert_eq!((other, bench.server.read_port()), (None, port));
     bench.now += Duration::from_millis(1000);
-    let (_, to, said) = rrq(&mut bench, OTHER_HOST, "status.json", Options::default()).unwrap();
+    let (_, to, said) = rrq(&mut bench, OTHER_HOST, "status.json", PLAIN).unwrap();
     assert_eq!(to, OTHER_HOST);
     assert!(matches!(said, Said::Data(1, _)));
     assert_ne!(bench.server.read_port(), port);
@@ -133,17 +130,14 @@ fn a_second_reader_waits_and_replaces_one_that_is_gone() {
 #[test]
 fn a_repeated_rrq_repeats_the_first_block_from_the_same_port() {
     let mut bench = Bench::new();
-    let first = rrq(&mut bench, CLIENT, "status.json", Options::default());
-    assert_eq!(
-        rrq(&mut bench, CLIENT, "status.json", Options::default()),
-        first
-    );
+    let first = rrq(&mut bench, CLIENT, "status.json", PLAIN);
+    assert_eq!(rrq(&mut bench, CLIENT, "status.json", PLAIN), first);
 }
 
 #[test]
 fn a_reader_s_error_ends_the_read() {
     let mut bench = Bench::new();
-    let (port, _, _) = rrq(&mut bench, CLIENT, "status.json", Options::default()).unwrap();
+    let (port, _, _) = rrq(&mut bench, CLIENT, "status.json", PLAIN).unwrap();
     let gone = Packet::Error {
         code: 0,
         message: b"",

@@ -4,7 +4,7 @@ use super::*;
 use crate::tftp::RESET_DELAY;
 
 fn begin(bench: &mut Bench) -> Option<Said> {
-    bench.request(CLIENT, "iap-reset", Mode::Octet, Options::default())
+    bench.request(CLIENT, "iap-reset", Mode::Octet, PLAIN)
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn a_reset_request_at_work_keeps_other_writers_away() {
     let mut bench = Bench::new();
     begin(&mut bench);
     let busy = error(ErrorCode::Busy, "tftp from 192.168.0.1");
-    assert_eq!(bench.wrq(OTHER_HOST, Options::default()), busy);
+    assert_eq!(bench.wrq(OTHER_HOST, PLAIN), busy);
 }
 
 #[test]
@@ -73,8 +73,8 @@ fn a_reset_that_was_acknowledged_happens_whoever_comes_before_it() {
     let mut bench = Bench::new();
     begin(&mut bench);
     bench.data(1, b"reset");
-    assert_eq!(bench.wrq(OTHER_HOST, Options::default()), None);
-    assert_eq!(bench.wrq(CLIENT, Options::default()), None);
+    assert_eq!(bench.wrq(OTHER_HOST, PLAIN), None);
+    assert_eq!(bench.wrq(CLIENT, PLAIN), None);
     bench.now += RESET_DELAY;
     assert!(bench.server.is_reset_due(bench.now));
 }
