@@ -8,14 +8,17 @@ use iap_protocol::status::{IapReason, Status};
 use serde::Serialize;
 use tokio::time::sleep;
 
-use super::{Board, state};
+use super::{Board, state, trouble};
 use crate::failure::{BoardAfter, Exit, Failure};
 
 /// How long a reset may take to be seen.
 const LIMIT: Duration = Duration::from_secs(3);
 /// How long a board that has nothing to start may be away: the link comes up again, and it may ask for an address.
 const RETURN_LIMIT: Duration = Duration::from_secs(10);
-/// How long a question may take; no answer is an answer.
+/// How long a board with an application must be silent to have started it: one that comes back into IAP mode is away while its link
+/// comes up, and datagrams get lost.
+const SILENCE: Duration = Duration::from_secs(3);
+/// How long a question may take.
 const PATIENCE: Duration = Duration::from_millis(700);
 const PAUSE: Duration = Duration::from_millis(100);
 /// What a board's clock may be behind without having been reset.
@@ -43,32 +46,50 @@ pub enum AfterReset {
 pub async fn reset(board: &mut Board, before: &Status) -> Result<AfterReset, Failure> {
     let asked_at = Instant::now();
     board.reset().await.map_err(unanswered)?;
-    let mut left = false;
-    while asked_at.elapsed() < if left { RETURN_LIMIT } else { LIMIT } {
+    let mut silent_since = None;
+    while asked_at.elapsed() < silent_since.map_or(LIMIT, |_| RETURN_LIMIT) {
+        let question_at = Instant::now();
         match board.status(PATIENCE).await {
             Ok(now) if was_reset(before, &now, asked_at.elapsed()) => {
                 return Ok(AfterReset::IapMode {
                     reason: now.iap_reason,
                 });
             }
-            Ok(_) => {
-                left = false;
-                sleep(PAUSE).await;
-            }
-            Err(_) => match &before.application {
-                Some(application) => {
-                    let version = application.version.to_string();
-                    return Ok(AfterReset::Started { version });
-                }
-                // It has nothing to start, and must come back.
-                None => {
-                    left = true;
-                    sleep(PAUSE).await;
+            Ok(_) => silent_since = None,
+            Err(failure) => match heard(failure)? {
+                Heard::Board => silent_since = None,
+                Heard::Nobody => {
+                    silent_since.get_or_insert(question_at);
                 }
             },
         }
+        // A board that has nothing to start must come back.
+        let is_gone = silent_since.is_some_and(|since| since.elapsed() >= SILENCE);
+        if let (true, Some(application)) = (is_gone, &before.application) {
+            let version = application.version.to_string();
+            return Ok(AfterReset::Started { version });
+        }
+        sleep(PAUSE).await;
     }
-    Err(not_seen(board, left))
+    Err(not_seen(board, silent_since.is_some()))
+}
+
+/// Who it was that did not tell a status.
+enum Heard {
+    /// A board in IAP mode that has no time for it.
+    Board,
+    /// Nobody, or the server of an application.
+    Nobody,
+}
+
+fn heard(failure: Failure) -> Result<Heard, Failure> {
+    match failure.exit {
+        Exit::Unreachable => Ok(Heard::Nobody),
+        Exit::Refused if trouble::is_other_server(&failure) => Ok(Heard::Nobody),
+        Exit::Refused => Ok(Heard::Board),
+        // Nothing was asked.
+        _ => Err(failure.board(BoardAfter::NotReset("it could not be asked".to_owned()))),
+    }
 }
 
 /// The request may have arrived, and its answer not.
@@ -96,7 +117,9 @@ fn not_seen(board: &Board, left: bool) -> Failure {
 /// Whether a board was reset in between; `elapsed` is the time since the status `before`, or less.
 pub(super) fn was_reset(before: &Status, now: &Status, elapsed: Duration) -> bool {
     let uptime = Duration::from_millis(before.uptime_ms.into()) + elapsed;
-    let is_younger = Duration::from_millis(now.uptime_ms.into()) + CLOCK_ERROR < uptime;
+    // The very same time is no reset: something on the way answers with what it has kept.
+    let is_younger = now.uptime_ms != before.uptime_ms
+        && Duration::from_millis(now.uptime_ms.into()) + CLOCK_ERROR < uptime;
     is_younger || (before.update.is_some() && now.update.is_none())
 }
 
@@ -139,5 +162,6 @@ mod tests {
         assert!(!was_reset(&up(5000), &up(9000), second), "asked late");
         assert!(was_reset(&up(5000), &up(400), second));
         assert!(was_reset(&up(300), &up(500), second), "reset 500 ms ago");
+        assert!(!was_reset(&up(5000), &up(5000), second), "not asked anew");
     }
 }

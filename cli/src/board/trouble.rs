@@ -102,6 +102,11 @@ pub(super) fn http(target: &Target, error: &HttpError) -> Failure {
     }
 }
 
+/// Whether it was no IAP firmware that answered.
+pub(super) fn is_other_server(failure: &Failure) -> bool {
+    failure.help.iter().any(|help| help == OTHER_SERVER)
+}
+
 /// A status that cannot be read.
 pub(super) fn status(target: &Target, error: &serde_json::Error) -> Failure {
     Failure::new(

@@ -22,6 +22,9 @@ const WAIT_PAUSE: Duration = Duration::from_millis(200);
 /// After Ctrl-C nobody wants to wait long.
 const LAST_QUESTION: Duration = Duration::from_secs(3);
 
+const OF_BEFORE: &str = "the transfer ended, but the status is still that from before, to the millisecond: something else than the board \
+     answers, with what it has kept";
+
 /// How long the last acknowledgement may be missing before the board is asked: after a commit it starts its application in some seconds,
 /// and cannot be asked any more.
 const LAST_ACK_PATIENCE: Duration = Duration::from_secs(2);
@@ -129,11 +132,14 @@ impl Update {
             None => failure,
         });
         match sent {
-            Ok(sent) => self.proven(board, interrupt).await.map(|status| Done {
-                status,
-                sent: Some(sent),
-                time,
-            }),
+            Ok(sent) => self
+                .proven(board, before, interrupt)
+                .await
+                .map(|status| Done {
+                    status,
+                    sent: Some(sent),
+                    time,
+                }),
             Err(failure) => {
                 let status = self.after_failure(board, &known, failure).await;
                 status.map(|status| Done {
@@ -172,7 +178,12 @@ impl Update {
     }
 
     /// The transfer ended well: what does the board hold?
-    async fn proven(&self, board: &Board, interrupt: &Interrupt) -> Result<Status, Failure> {
+    async fn proven(
+        &self,
+        board: &Board,
+        before: &Status,
+        interrupt: &Interrupt,
+    ) -> Result<Status, Failure> {
         let target = board.target();
         let unproven = |what: String, after: BoardAfter| {
             Failure::new(Exit::Verification, format!("{target}: {what}"))
@@ -183,12 +194,13 @@ impl Update {
         };
         let answer = tokio::select! {
             biased;
-            answer = self.patient_status(board) => answer,
+            answer = self.new_status(board, before) => answer,
             () = waited_enough(interrupt) => {
                 Err(Failure::new(Exit::Unreachable, "no answer, and the time was over"))
             }
         };
         match answer {
+            Ok(status) if status == *before => Err(unproven(OF_BEFORE.into(), BoardAfter::Unknown)),
             Ok(status) => match self.expected.is_met_by(&status) {
                 Ok(()) => Ok(status),
                 Err(held) => Err(unproven(
@@ -207,6 +219,16 @@ impl Update {
                 BoardAfter::Unknown,
             )),
         }
+    }
+
+    /// A status in which not even the time is that of `before`, unless there is none.
+    async fn new_status(&self, board: &Board, before: &Status) -> Result<Status, Failure> {
+        let status = self.patient_status(board).await?;
+        if status != *before {
+            return Ok(status);
+        }
+        sleep(WAIT_PAUSE).await;
+        self.patient_status(board).await
     }
 
     /// A board may still be closing the transfer, and be too busy to answer.

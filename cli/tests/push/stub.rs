@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::request::{read_body, read_head};
 
 /// What goes wrong.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Debug)]
 pub(crate) enum Fault {
     Nothing,
     /// Refuses with this sentence after the first bytes.
@@ -33,10 +33,20 @@ pub(crate) enum Fault {
     BreaksOff,
     /// Takes the first bytes, then says nothing more.
     Stalls,
-    /// Takes the request to reset, and goes on.
-    TakesResetOnly,
     /// No transfer arrives, or nothing of one over HTTP but its connection; the status does.
     HearsNoTransfer,
+    /// Takes the request to reset, and goes on.
+    TakesResetOnly,
+    /// The same, and the next question gets lost.
+    TakesResetAndMissesAQuestion,
+    /// The same, and has no time for questions any more.
+    TakesResetAndIsBusy,
+    /// The same, and its clock stands still: something on the way answers.
+    AnswersFromACache,
+    /// Takes the request to reset, and is never heard of again.
+    LeavesAtReset,
+    /// Takes the request to reset; its application has an HTTP server, too.
+    StartsAnotherServer,
 }
 
 /// What the board was asked and told.
@@ -48,14 +58,28 @@ pub(crate) struct State {
     /// Last blocks that came again.
     pub(crate) repetitions: u32,
     pub(crate) fault: Fault,
+    /// Questions that were not answered as a board does after it took a request to reset.
+    pub(crate) missed: u32,
+    took_reset: bool,
     started_at: Instant,
+}
+
+/// What comes instead of the status after a request to reset.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Instead {
+    Nothing,
+    Busy,
+    Page,
 }
 
 impl State {
     fn status(&self) -> String {
         let mut status = self.status.clone();
         let uptime_ms = status["uptime_ms"].as_u64().unwrap();
-        let elapsed = self.started_at.elapsed().as_millis() as u64;
+        let elapsed = match self.fault {
+            Fault::AnswersFromACache => 0,
+            _ => self.started_at.elapsed().as_millis() as u64,
+        };
         status["uptime_ms"] = json!(uptime_ms + elapsed);
         status.to_string()
     }
@@ -65,13 +89,28 @@ impl State {
     }
 
     fn reset(&mut self) {
-        if self.fault == Fault::TakesResetOnly {
+        self.took_reset = true;
+        if self.fault >= Fault::TakesResetOnly {
             return;
         }
         self.resets += 1;
         self.started_at = Instant::now();
         self.status["uptime_ms"] = json!(1);
         self.status["update"] = Value::Null;
+    }
+
+    /// What a question is answered with, if not with the status.
+    fn instead(&mut self) -> Option<Instead> {
+        let instead = match self.fault {
+            _ if !self.took_reset => None,
+            Fault::TakesResetAndMissesAQuestion if self.missed == 0 => Some(Instead::Nothing),
+            Fault::TakesResetAndIsBusy => Some(Instead::Busy),
+            Fault::LeavesAtReset => Some(Instead::Nothing),
+            Fault::StartsAnotherServer => Some(Instead::Page),
+            _ => None,
+        };
+        self.missed += u32::from(instead.is_some());
+        instead
     }
 }
 
@@ -98,6 +137,8 @@ impl Stub {
                 errors: Vec::new(),
                 repetitions: 0,
                 fault,
+                missed: 0,
+                took_reset: false,
                 started_at: Instant::now(),
             })),
             tftp_port: udp.local_addr().unwrap().port(),
@@ -124,6 +165,10 @@ impl Stub {
 
     pub(crate) fn files(&self) -> Vec<(String, Vec<u8>)> {
         self.state.lock().unwrap().files.clone()
+    }
+
+    fn instead(&self) -> Option<Instead> {
+        self.state.lock().unwrap().instead()
     }
 
     fn fault(&self) -> Fault {
@@ -172,7 +217,14 @@ impl Stub {
                 .set_read_timeout(Some(Duration::from_secs(5)))
                 .unwrap();
             match Packet::decode(&buffer[..len]).unwrap() {
-                Packet::ReadRequest(_) => self.send_status(&session),
+                Packet::ReadRequest(_) => match self.instead() {
+                    None => self.send_status(&session),
+                    Some(Instead::Busy) => {
+                        let message = ErrorCode::Busy.sentence().as_bytes();
+                        send(&session, &Packet::Error { code: 2, message });
+                    }
+                    Some(_) => {}
+                },
                 Packet::WriteRequest(_) if self.fault() == Fault::HearsNoTransfer => {}
                 Packet::WriteRequest(request) => {
                     let name = str::from_utf8(request.file_name).unwrap();
@@ -279,7 +331,12 @@ impl Stub {
         let path = head.split(' ').nth(1).unwrap_or_default();
         let answer = |code: u16, text: &str| json!({"code": code, "text": text}).to_string();
         let (status, cookie, body) = match path {
-            "/status.json" => (200, "", self.state.lock().unwrap().status()),
+            "/status.json" => match self.instead() {
+                None => (200, "", self.state.lock().unwrap().status()),
+                Some(Instead::Busy) => (503, "", answer(30, ErrorCode::Busy.sentence())),
+                Some(Instead::Page) => (404, "", "<h1>Pump 7</h1>".to_owned()),
+                Some(Instead::Nothing) => return,
+            },
             "/checklogin.cgi" => match read_body(&head, &mut stream).as_slice() {
                 b"username=user&password=secret" => (
                     200,

@@ -187,3 +187,76 @@ fn a_reset_that_is_not_seen_is_no_success() {
     assert_eq!(result["after"], "the update itself is committed");
     assert!(result["text"].as_str().unwrap().contains(unseen));
 }
+
+/// What `iapctl reset` says of a board with an application.
+fn reset_of(fault: Fault, transport: fn(&Stub) -> String) -> (Output, Stub) {
+    let (folder, board) = (Folder::new(), Stub::start(Fault::Nothing));
+    let run = |args: &[&str]| {
+        let mut command = iapctl(args);
+        command.env("IAPCTL_PASSWORD", "secret").output().unwrap()
+    };
+    let pushed = run(&["push", &transport(&board), folder.app().to_str().unwrap()]);
+    assert_exit(&pushed, 0);
+    board.state.lock().unwrap().fault = fault;
+    (run(&["reset", &transport(&board)]), board)
+}
+
+#[track_caller]
+fn goes_on(fault: Fault, transport: fn(&Stub) -> String) {
+    let (output, board) = reset_of(fault, transport);
+    assert_exit(&output, 7);
+    let text = stderr(&output);
+    assert!(text.contains("it goes on in IAP mode"), "{text}");
+    assert!(board.state.lock().unwrap().missed > 0, "{fault:?}");
+}
+
+#[test]
+fn a_board_that_did_not_answer_one_question_has_not_started_its_application() {
+    goes_on(Fault::TakesResetAndMissesAQuestion, Stub::tftp);
+}
+
+#[test]
+fn a_board_that_only_refuses_questions_has_not_started_its_application() {
+    for transport in [Stub::tftp, Stub::http] {
+        goes_on(Fault::TakesResetAndIsBusy, transport);
+    }
+}
+
+#[test]
+fn an_answer_from_before_the_reset_does_not_prove_it() {
+    let (output, _board) = reset_of(Fault::AnswersFromACache, Stub::http);
+    assert_exit(&output, 7);
+}
+
+#[test]
+fn a_status_from_before_the_push_does_not_prove_it() {
+    let (folder, board) = (Folder::new(), Stub::start(Fault::Nothing));
+    let app = folder.app();
+    let push = || {
+        let mut command = iapctl(&["push", &board.tftp(), app.to_str().unwrap()]);
+        command.output().unwrap()
+    };
+    assert_exit(&push(), 0);
+    assert_exit(&push(), 0);
+    board.state.lock().unwrap().fault = Fault::AnswersFromACache;
+    // As a TFTP server that keeps what it is sent, status.json and all.
+    let output = push();
+    assert_exit(&output, 7);
+    let text = stderr(&output);
+    assert!(text.contains("still that from before"), "{text}");
+}
+
+#[test]
+fn a_board_that_stays_silent_or_has_another_server_now_started_its_application() {
+    for (fault, transport) in [
+        (Fault::LeavesAtReset, Stub::tftp as fn(&Stub) -> String),
+        (Fault::StartsAnotherServer, Stub::http),
+    ] {
+        let (output, board) = reset_of(fault, transport);
+        assert_exit(&output, 0);
+        let text = stdout(&output);
+        assert!(text.contains("it starts version"), "{text}");
+        let missed = board.state.lock().unwrap().missed;
+        assert!(missed > 2, "{missed} questions");
+    }
+}
