@@ -9,4 +9,5 @@ pub mod http;
 pub mod image;
 pub mod output;
 pub mod signing;
+mod status;
 pub mod tftp;

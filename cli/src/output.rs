@@ -3,9 +3,10 @@
 //! Colour only on a terminal, and not with NO_COLOR set (no-color.org). Progress bars are not here.
 
 use std::io::{self, BufWriter, IsTerminal, Write};
+use std::path::Path;
 use std::sync::OnceLock;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::failure::{Exit, Failure};
 
@@ -48,11 +49,7 @@ impl Output {
     /// A line for scripts, one JSON document of its own. What cannot be written is told by [`Output::all_written`].
     pub fn line(&self, value: &impl Serialize) {
         let mut stdout = io::stdout().lock();
-        let written = serde_json::to_writer(&mut stdout, value)
-            .map_err(io::Error::from)
-            .and_then(|()| writeln!(stdout))
-            .and_then(|()| stdout.flush());
-        if let Err(error) = written {
+        if let Err(error) = write_line(&mut stdout, value) {
             // The first one says why.
             let _ = UNWRITTEN.set(error);
         }
@@ -81,8 +78,8 @@ impl Output {
         // Nobody is left to tell when the stream is closed; the exit code still says it.
         let written = self.json && {
             let mut stdout = io::stdout().lock();
-            let document = Document { error: failure };
-            (write_json(&mut stdout, &document).and_then(|()| stdout.flush())).is_ok()
+            // In one line: where several boards are worked on, scripts read lines.
+            (write_line(&mut stdout, &Document { error: failure })).is_ok()
         };
         if !written {
             let mut stderr = io::stderr().lock();
@@ -106,6 +103,13 @@ fn on_stdout(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(),
 
 fn unwritten(error: &io::Error) -> Failure {
     Failure::new(Exit::Local, format!("cannot write to stdout: {error}"))
+}
+
+/// Through to whoever reads.
+fn write_line(f: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer(&mut *f, value)?;
+    writeln!(f)?;
+    f.flush()
 }
 
 fn write_json(f: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
@@ -160,6 +164,11 @@ impl Paint {
             text.to_owned()
         }
     }
+}
+
+/// A path in JSON, which has no place for bytes that are no UTF-8: as people see it.
+pub fn path<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&path.display())
 }
 
 /// What a board says, for a line of its own: nothing in it moves the cursor, changes colours or begins a line.

@@ -199,3 +199,17 @@ fn a_password_in_the_name_of_a_board_is_in_no_message() {
         }
     }
 }
+
+#[test]
+fn what_fails_before_any_board_has_its_turn_is_one_line_of_json() {
+    for args in [
+        &["push", "--hosts=nowhere.txt", "app.elf"][..],
+        &["status", "--tftp=10.0.0.1", "--tftp=10.0.0.1"],
+        &["reset", "--tftp=10.0.0.1", "--timeout=never"],
+    ] {
+        let said = iapctl(args.iter().chain(&["--json"]));
+        let lines: Vec<&str> = said.stdout.lines().collect();
+        assert_eq!(lines.len(), 1, "{args:?}: {}", said.stdout);
+        assert_eq!(said.json()["error"]["exit"], said.code);
+    }
+}

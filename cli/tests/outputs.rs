@@ -249,3 +249,45 @@ fn a_signed_image_is_an_iap_file() {
     ])
     .exits(0);
 }
+
+/// A name that Linux takes and JSON does not.
+#[cfg(target_os = "linux")]
+fn no_utf_8(folder: &Folder, extension: &str) -> PathBuf {
+    use std::os::unix::ffi::OsStringExt;
+    let name = [b"r\xE9sum\xE9.", extension.as_bytes()].concat();
+    folder.0.path().join(std::ffi::OsString::from_vec(name))
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_name_that_is_no_utf_8_is_shown_in_json_and_is_no_failure() {
+    let (folder, app) = folder();
+    let (bin, key, iap) = (
+        no_utf_8(&folder, "bin"),
+        no_utf_8(&folder, "pem"),
+        no_utf_8(&folder, "iap"),
+    );
+    let man = no_utf_8(&folder, "d");
+    std::fs::create_dir(&man).unwrap();
+    let run = |args: &[&std::ffi::OsStr]| {
+        let json = iapctl(args).exits(0).json();
+        json["output"].as_str().unwrap_or_default().to_owned()
+    };
+    let [json, output] = ["--json".as_ref(), "-o".as_ref()];
+    let shown = run(&["convert".as_ref(), json, app.as_ref(), output, bin.as_ref()]);
+    assert!(shown.ends_with("r\u{FFFD}sum\u{FFFD}.bin"), "{shown}");
+    run(&["keygen".as_ref(), json, output, key.as_ref()]);
+    let key_option = "--key".as_ref();
+    let sign = [
+        "sign".as_ref(),
+        json,
+        app.as_ref(),
+        key_option,
+        key.as_ref(),
+    ];
+    run(&[&sign[..], &[output, iap.as_ref()]].concat());
+    run(&["man".as_ref(), json, man.as_ref()]);
+    for path in [bin, key, iap] {
+        assert!(path.is_file());
+    }
+}

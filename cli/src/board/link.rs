@@ -14,6 +14,7 @@ use crate::failure::{Exit, Failure};
 use crate::http::client::UploadEvent;
 use crate::http::upload::{Shape, UploadRequest};
 use crate::http::{self, HttpClient, Session};
+use crate::status;
 use crate::tftp::run::{Thread, run_on};
 use crate::tftp::{self, Client, Machine, Progress, Reader};
 
@@ -136,7 +137,7 @@ impl Board {
         let json = self
             .tftp("status", reader, std::future::pending(), |_| ())
             .await?;
-        serde_json::from_slice(&json).map_err(|error| trouble::status(&self.target, &error))
+        status::read(&json).map_err(|what| trouble::status(&self.target, &what))
     }
 
     /// Logs in, over HTTP; over TFTP there is nothing to do.

@@ -108,10 +108,10 @@ pub(super) fn is_other_server(failure: &Failure) -> bool {
 }
 
 /// A status that cannot be read.
-pub(super) fn status(target: &Target, error: &serde_json::Error) -> Failure {
+pub(super) fn status(target: &Target, what: &str) -> Failure {
     Failure::new(
         Exit::Refused,
-        format!("{target}: the status it sends is none of an IAP firmware: {error}"),
+        format!("{target}: the status it sends is none of an IAP firmware: {what}"),
     )
     .help(OTHER_SERVER)
 }

@@ -39,14 +39,12 @@ impl Human for Script {
 
 #[derive(Serialize)]
 struct Pages {
-    pages: Vec<PathBuf>,
+    pages: Vec<String>,
 }
 
 impl Human for Pages {
     fn human(&self, f: &mut dyn io::Write, _paint: Paint) -> io::Result<()> {
-        self.pages
-            .iter()
-            .try_for_each(|page| writeln!(f, "{}", page.display()))
+        self.pages.iter().try_for_each(|page| writeln!(f, "{page}"))
     }
 }
 
@@ -72,7 +70,7 @@ pub fn man(args: &ManArgs, output: &Output) -> Result<(), Failure> {
     })
 }
 
-fn pages_in(folder: &PathBuf) -> Result<Vec<PathBuf>, Failure> {
+fn pages_in(folder: &PathBuf) -> Result<Vec<String>, Failure> {
     let unreadable =
         |error: io::Error| Failure::new(Exit::Local, format!("{}: {error}", folder.display()));
     let mut pages = Vec::new();
@@ -80,7 +78,7 @@ fn pages_in(folder: &PathBuf) -> Result<Vec<PathBuf>, Failure> {
         let path = entry.map_err(unreadable)?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         if name.starts_with("iapctl") && name.ends_with(".1") {
-            pages.push(path);
+            pages.push(path.display().to_string());
         }
     }
     pages.sort();

@@ -11,7 +11,7 @@ use crate::failure::{Exit, Failure};
 use crate::image::finding::{Finding, Severity};
 use crate::image::report::{Report, Summary};
 use crate::image::{self, DEFAULT_FILL, HeaderOverrides, LoadOptions, check};
-use crate::output::{Human, Output, Paint};
+use crate::output::{Human, Output, Paint, path};
 
 /// Arguments of `iapctl convert`.
 #[derive(clap::Args, Debug)]
@@ -74,6 +74,7 @@ impl Target {
 
 #[derive(Serialize)]
 struct Converted {
+    #[serde(serialize_with = "path")]
     output: PathBuf,
     output_size: usize,
     profile: String,

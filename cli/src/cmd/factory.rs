@@ -16,7 +16,7 @@ use crate::failure::{Exit, Failure};
 use crate::image::check::{Target, require_good};
 use crate::image::report::{Summary, ready_to_send, sector_list};
 use crate::image::{self, HeaderOverrides, LoadOptions, Piece, ihex};
-use crate::output::{Human, Output, Paint};
+use crate::output::{Human, Output, Paint, path};
 
 /// Arguments of `iapctl factory`.
 #[derive(clap::Args, Debug)]
@@ -65,6 +65,7 @@ impl Format {
 
 #[derive(Serialize)]
 struct Made {
+    #[serde(serialize_with = "path")]
     output: PathBuf,
     output_size: usize,
     profile: String,

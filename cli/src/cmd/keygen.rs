@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::draft::require_file_name;
 use super::profile_args::ProfileArgs;
 use crate::failure::{Exit, Failure};
-use crate::output::{Human, Output, Paint};
+use crate::output::{Human, Output, Paint, path};
 use crate::signing::{PrivateKey, read_public};
 
 /// Arguments of `iapctl keygen`.
@@ -29,6 +29,7 @@ pub struct KeygenArgs {
 
 #[derive(Serialize)]
 struct Key {
+    #[serde(serialize_with = "path")]
     file: PathBuf,
     /// Made just now.
     new: bool,

@@ -12,7 +12,7 @@ use super::profile_args::{Chosen, ProfileArgs};
 use crate::failure::{Exit, Failure};
 use crate::image::report::{Summary, ready_to_send};
 use crate::image::{self, HeaderOverrides, Image, LoadOptions};
-use crate::output::{Human, Output, Paint};
+use crate::output::{Human, Output, Paint, path};
 use crate::signing::{self, KeyArgs, read_public};
 
 /// Arguments of `iapctl sign`.
@@ -55,6 +55,7 @@ pub struct SignArgs {
 
 #[derive(Serialize)]
 struct Signed {
+    #[serde(serialize_with = "path")]
     output: PathBuf,
     output_size: usize,
     profile: String,

@@ -113,11 +113,9 @@ impl HttpClient {
         if !answer.is_success() {
             answer.judge(Step::Status)?;
         }
-        serde_json::from_slice(&answer.body).map_err(|error| {
-            HttpError::Malformed(
-                Step::Status,
-                format!("no status of an IAP firmware: {error}"),
-            )
+        crate::status::read(&answer.body).map_err(|what| {
+            let what = format!("no status of an IAP firmware: {what}");
+            HttpError::Malformed(Step::Status, what)
         })
     }
 

@@ -485,3 +485,25 @@ fn status_and_reset_work_over_both_transports() {
         assert_eq!(board.state.lock().unwrap().resets, 1);
     }
 }
+
+#[test]
+fn no_text_of_a_status_reaches_the_terminal_with_control_characters() {
+    for (field, hostile) in [
+        ("board", "sim\x1b[2J"),
+        ("iap_version", "1.0.0\ncommitted: version 9.9.9"),
+        ("policy", "\x1b[32mopen\n"),
+    ] {
+        let board = Stub::start(Fault::Nothing);
+        board.state.lock().unwrap().status[field] = hostile.into();
+        for transport in [board.tftp(), board.http()] {
+            let output = iapctl(&["status", &transport]).output().unwrap();
+            assert_exit(&output, 5);
+            let text = stdout(&output) + &stderr(&output);
+            assert!(text.contains("an IAP firmware"), "{text}");
+            assert!(
+                !text.contains('\x1b') && !text.contains("\ncommitted"),
+                "{text:?}"
+            );
+        }
+    }
+}
