@@ -27,17 +27,13 @@ use iap_protocol::ErrorCode;
 use iap_protocol::error::{Refusal, Refused};
 use iap_protocol::packed;
 use iap_protocol::status;
-use iap_protocol::tftp::{
-    DATA_HEADER_LEN, MAX_BLOCK_SIZE, Mode, PORT, Packet, RESET_FILE_NAME, Request,
-};
+use iap_protocol::tftp::{DATA_HEADER_LEN, MAX_BLOCK_SIZE, PORT, Packet, RESET_FILE_NAME, Request};
 use smoltcp::time::{Duration, Instant};
 
 use crate::earliest::Earliest;
 use crate::intake::{Intake, Source, Transport};
 use read::Read;
-use say::{
-    Say, busy, check_write_mode, expected_octet, malformed, reply, stranger, unknown_transfer,
-};
+use say::{Say, busy, check_write_mode, malformed, reply, stranger, unknown_transfer};
 use write::{Target, Write};
 
 /// Bytes of the longest datagram the server sends.
@@ -347,74 +343,6 @@ impl<'a> Server<'a> {
             }
         }
         reply(port, peer, &write.answer(now), out)
-    }
-
-    fn read_request(
-        &mut self,
-        now: Instant,
-        peer: SocketAddrV4,
-        request: &Request<'_>,
-        status: impl FnOnce(&mut [u8]) -> usize,
-        why: &mut Refusal,
-    ) -> Result<(), Refused> {
-        let mut file_name = request.file_name;
-        // curl and others send the path of the URL.
-        while let Some(name) = file_name.strip_prefix(b"/") {
-            file_name = name;
-        }
-        if file_name != status::FILE_NAME.as_bytes() {
-            return Err(why.refuse(ErrorCode::UnknownFile));
-        }
-        // The status holds no line ends, so netascii changes nothing in it.
-        if request.mode == Mode::Other {
-            return Err(expected_octet(why));
-        }
-        if let Some(read) = &mut self.read {
-            if read.peer == peer && read.is_at_start() {
-                read.due = now;
-                return Ok(());
-            } else if read.peer != peer && !read.is_stale(now) {
-                // Busy for a few milliseconds: the client's own repetition finds the server free.
-                return Ok(());
-            }
-        }
-        let port = self.fresh_port();
-        let len = status(self.file).min(self.file.len());
-        self.read = Some(Read::new(now, port, peer, &request.options, len));
-        Ok(())
-    }
-
-    fn on_read_port(
-        &mut self,
-        now: Instant,
-        datagram: &Datagram<'_>,
-        out: &mut [u8],
-    ) -> Option<Reply> {
-        let read = self.read.as_mut()?;
-        let packet = Packet::decode(datagram.bytes);
-        if read.peer != datagram.peer {
-            return stranger(datagram, &packet, out);
-        }
-        match packet {
-            Ok(Packet::Ack { block }) => read.ack(now, block),
-            Ok(Packet::Error { .. }) => read.give_up(),
-            _ => {}
-        }
-        self.poll_read(now, out)
-    }
-
-    fn poll_read(&mut self, now: Instant, out: &mut [u8]) -> Option<Reply> {
-        let read = self.read.as_mut()?;
-        if read.is_over(now) {
-            self.read = None;
-            return None;
-        }
-        let len = read.poll(now, self.file, out)?;
-        Some(Reply {
-            local_port: read.port,
-            peer: read.peer,
-            len,
-        })
     }
 
     fn fresh_port(&mut self) -> u16 {

@@ -1,16 +1,22 @@
-//! One read transfer of `status.json`: taken down when the request comes, sent block by block, repeated when the client is silent.
+//! Reads of `status.json`: taken down when the request comes, sent block by block, repeated when the client is silent. One at a time.
 //! The text stays with the server: a transfer is made on the stack, which has no room for it.
 
 use core::net::SocketAddrV4;
 use core::ops::Range;
 
-use iap_protocol::tftp::{DEFAULT_BLOCK_SIZE, MAX_BLOCK_SIZE, Options, Packet};
+use iap_protocol::ErrorCode;
+use iap_protocol::error::{Refusal, Refused};
+use iap_protocol::status;
+use iap_protocol::tftp::{DEFAULT_BLOCK_SIZE, MAX_BLOCK_SIZE, Mode, Options, Packet, Request};
 use smoltcp::time::{Duration, Instant};
 
+use super::say::{expected_octet, stranger};
+use super::{Datagram, Reply, Server};
+
 /// How often a packet is sent before the server gives up.
-pub(super) const MAX_TRIES: u8 = 5;
+const MAX_TRIES: u8 = 5;
 /// Time between two tries without the option `timeout`.
-pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1);
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Silence after which another client may read.
 const STALE: Duration = Duration::from_secs(1);
 
@@ -18,7 +24,7 @@ const STALE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Read {
     pub(super) port: u16,
-    pub(super) peer: SocketAddrV4,
+    peer: SocketAddrV4,
     /// When the packet at hand is sent, for the first time or again.
     pub(super) due: Instant,
     /// Bytes of the file.
@@ -34,13 +40,7 @@ pub(super) struct Read {
 }
 
 impl Read {
-    pub(super) fn new(
-        now: Instant,
-        port: u16,
-        peer: SocketAddrV4,
-        requested: &Options,
-        len: usize,
-    ) -> Self {
+    fn new(now: Instant, port: u16, peer: SocketAddrV4, requested: &Options, len: usize) -> Self {
         let options = Options {
             block_size: requested.block_size.map(|size| size.min(MAX_BLOCK_SIZE)),
             transfer_size: requested.transfer_size.map(|_| len as u64),
@@ -64,24 +64,24 @@ impl Read {
         }
     }
 
-    pub(super) fn is_at_start(&self) -> bool {
+    fn is_at_start(&self) -> bool {
         self.block == first_block(&self.options)
     }
 
-    pub(super) fn is_stale(&self, now: Instant) -> bool {
+    fn is_stale(&self, now: Instant) -> bool {
         now >= self.heard + STALE
     }
 
-    pub(super) fn is_over(&self, now: Instant) -> bool {
+    fn is_over(&self, now: Instant) -> bool {
         self.is_done || (self.tries >= MAX_TRIES && now >= self.due)
     }
 
-    pub(super) fn give_up(&mut self) {
+    fn give_up(&mut self) {
         self.is_done = true;
     }
 
     /// Takes an ACK; one of another block is late and means nothing.
-    pub(super) fn ack(&mut self, now: Instant, block: u16) {
+    fn ack(&mut self, now: Instant, block: u16) {
         if block != self.block {
             return;
         }
@@ -96,7 +96,7 @@ impl Read {
     }
 
     /// Writes the packet at hand, with its part of `file`, if it is due.
-    pub(super) fn poll(&mut self, now: Instant, file: &[u8], out: &mut [u8]) -> Option<usize> {
+    fn poll(&mut self, now: Instant, file: &[u8], out: &mut [u8]) -> Option<usize> {
         if now < self.due {
             return None;
         }
@@ -123,4 +123,78 @@ impl Read {
 
 fn first_block(options: &Options) -> u16 {
     if options.is_empty() { 1 } else { 0 }
+}
+
+/// The server's part in it.
+impl Server<'_> {
+    /// Takes a request; [`Server::poll_read`] gives the answer.
+    pub(super) fn read_request(
+        &mut self,
+        now: Instant,
+        peer: SocketAddrV4,
+        request: &Request<'_>,
+        status: impl FnOnce(&mut [u8]) -> usize,
+        why: &mut Refusal,
+    ) -> Result<(), Refused> {
+        let mut file_name = request.file_name;
+        // curl and others send the path of the URL.
+        while let Some(name) = file_name.strip_prefix(b"/") {
+            file_name = name;
+        }
+        if file_name != status::FILE_NAME.as_bytes() {
+            return Err(why.refuse(ErrorCode::UnknownFile));
+        }
+        // The status holds no line ends, so netascii changes nothing in it.
+        if request.mode == Mode::Other {
+            return Err(expected_octet(why));
+        }
+        if let Some(read) = &mut self.read {
+            if read.peer == peer && read.is_at_start() {
+                read.due = now;
+                return Ok(());
+            } else if read.peer != peer && !read.is_stale(now) {
+                // Busy for a few milliseconds: the client's own repetition finds the server free.
+                return Ok(());
+            }
+        }
+        let port = self.fresh_port();
+        let len = status(self.file).min(self.file.len());
+        self.read = Some(Read::new(now, port, peer, &request.options, len));
+        Ok(())
+    }
+
+    /// Takes a datagram that came to the transfer's port.
+    pub(super) fn on_read_port(
+        &mut self,
+        now: Instant,
+        datagram: &Datagram<'_>,
+        out: &mut [u8],
+    ) -> Option<Reply> {
+        let read = self.read.as_mut()?;
+        let packet = Packet::decode(datagram.bytes);
+        if read.peer != datagram.peer {
+            return stranger(datagram, &packet, out);
+        }
+        match packet {
+            Ok(Packet::Ack { block }) => read.ack(now, block),
+            Ok(Packet::Error { .. }) => read.give_up(),
+            _ => {}
+        }
+        self.poll_read(now, out)
+    }
+
+    /// The packet at hand, if it is due.
+    pub(super) fn poll_read(&mut self, now: Instant, out: &mut [u8]) -> Option<Reply> {
+        let read = self.read.as_mut()?;
+        if read.is_over(now) {
+            self.read = None;
+            return None;
+        }
+        let len = read.poll(now, self.file, out)?;
+        Some(Reply {
+            local_port: read.port,
+            peer: read.peer,
+            len,
+        })
+    }
 }
