@@ -212,6 +212,8 @@ fn start_driver(kind: Kind, program: &Path, home: &Path) -> (Child, SocketAddr) 
     };
     let mut child = command
         .env("HOME", home)
+        // chromedriver answers first and removes its folder afterwards, if it is not killed by then.
+        .env("TMPDIR", home)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
