@@ -271,7 +271,7 @@ fn hex_and_bin_hold_the_same_and_objcopy_agrees() {
     program_hex(&mut nor, &line.folder.path("factory.hex"), &map);
     let bin = line.read("factory.bin");
     assert!(nor.content() == bin);
-    let Some(mut objcopy) = peer("arm-none-eabi-objcopy", "binutils-arm-none-eabi") else {
+    let Some(mut objcopy) = peer("arm-none-eabi-objcopy") else {
         return;
     };
     let theirs = line.folder.path("theirs.bin");

@@ -22,7 +22,7 @@ const CASES: [&str; 10] = [
 ];
 
 fn objcopy(args: &[&str], input: &Path, output: &Path) -> Option<()> {
-    let mut command = peer("arm-none-eabi-objcopy", "binutils-arm-none-eabi")?;
+    let mut command = peer("arm-none-eabi-objcopy")?;
     let done = command.args(args).arg(input).arg(output).status().unwrap();
     assert!(done.success(), "objcopy {args:?} {}", input.display());
     Some(())

@@ -26,14 +26,14 @@ fn run(command: &mut Command) {
 }
 
 fn openssl(args: &[&str]) -> Option<()> {
-    let mut command = peer("openssl", "openssl")?;
+    let mut command = peer("openssl")?;
     run(command.args(args));
     Some(())
 }
 
 /// Python with the package `cryptography`, where it happens to be: openssl is the peer that `cargo xtask setup` installs.
 fn python(script: &str, args: &[&Path]) -> Option<()> {
-    let mut command = peer("python3", "python3")?;
+    let mut command = peer("python3")?;
     let mut probe = Command::new("python3");
     probe.args(["-c", "import cryptography"]);
     if !probe.output().is_ok_and(|output| output.status.success()) {

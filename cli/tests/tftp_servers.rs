@@ -60,9 +60,7 @@ impl Server {
     /// `None`, with a word about it, where tftp-hpa is not installed; under CI that is a failure.
     fn start(extra: &[&str]) -> Option<Self> {
         if !is_installed() {
-            println!("SKIPPED: tftpd-hpa (apt-get install tftpd-hpa)");
-            let ci = std::env::var_os("CI").is_some_and(|value| value == "true");
-            assert!(!ci, "tftpd-hpa is missing and CI=true allows no skips");
+            iap_peers::skip("tftp-hpa's in.tftpd (apt-get install tftpd-hpa)");
             return None;
         }
         let folder = tempfile::tempdir().unwrap();

@@ -6,7 +6,6 @@ mod common;
 
 use std::fmt::{Display, Write as _};
 use std::fs;
-use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -313,22 +312,9 @@ fn compare(directory: &Path) {
 /// Output of the Python decoder; `None` without Python, which is a failure on CI.
 fn run_python(directory: &Path) -> Option<String> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/decode.py");
-    let output = match Command::new("python3").arg(script).arg(directory).output() {
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            // Past the test harness, which swallows what a passing test prints.
-            let _ = writeln!(
-                std::io::stderr(),
-                "SKIPPED: python3 (apt-get install python3)"
-            );
-            assert_ne!(
-                std::env::var("CI").as_deref(),
-                Ok("true"),
-                "python3 is missing"
-            );
-            return None;
-        }
-        output => output.unwrap(),
-    };
+    let python = iap_peers::find_or_skip("python3")?;
+    let output = Command::new(python).arg(script).arg(directory).output();
+    let output = output.unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "decode.py failed: {errors}");
     Some(String::from_utf8(output.stdout).unwrap())

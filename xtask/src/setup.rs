@@ -4,55 +4,17 @@
 //! and HTTP clients, servers and browsers from Debian (browsers: 700 MB). Only what is missing is installed; where that needs a right that
 //! this user does not have, the command to type is shown instead. Never starts a service.
 
-use std::env;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
+use iap_peers::{PEERS, Peer};
 
 use crate::command::{self, cargo, in_root, output};
 use crate::sample_app;
 
 /// Targets that `cargo xtask test` checks `iapctl` for, beside the host.
 pub(crate) const OTHER_HOSTS: [&str; 2] = ["x86_64-pc-windows-gnu", "aarch64-apple-darwin"];
-
-/// A program that tests talk to or compare with.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Peer {
-    /// The program.
-    pub(crate) program: &'static str,
-    /// Debian's package that contains it.
-    pub(crate) package: &'static str,
-}
-
-const PEERS: [Peer; 17] = [
-    peer("in.tftpd", "tftpd-hpa"),
-    peer("tftp", "tftp-hpa"),
-    peer("atftp", "atftp"),
-    peer("busybox", "busybox"),
-    peer("curl", "curl"),
-    peer("arm-none-eabi-objcopy", "binutils-arm-none-eabi"),
-    peer("clang", "clang"), // compiles iap_app.h for the chip; gcc-arm-none-eabi would be 436 MB
-    peer("python3", "python3"),
-    peer("openssl", "openssl"),
-    // At the other end of the emulated board's wire, in a network namespace.
-    peer("ip", "iproute2"),
-    peer("dnsmasq", "dnsmasq-base"),
-    peer("ping", "iputils-ping"),
-    peer("wget", "wget"),
-    // The module itself: a machine with python3 need not have it.
-    peer(
-        "/usr/lib/python3/dist-packages/requests/__init__.py",
-        "python3-requests",
-    ),
-    peer("chromium", "chromium"), // 350 MB
-    peer("chromedriver", "chromium-driver"),
-    peer("firefox-esr", "firefox-esr"), // 300 MB
-];
-
-const fn peer(program: &'static str, package: &'static str) -> Peer {
-    Peer { program, package }
-}
 
 /// The check of licences, bans and sources; `deny.toml` says what may be.
 const CARGO_DENY: [&str; 5] = ["install", "cargo-deny", "--locked", "--version", "0.20.2"];
@@ -65,7 +27,7 @@ pub(crate) fn run() -> Result<()> {
         println!("setup: cargo-deny is missing: it is compiled once, which takes a minute");
         command::run(&mut unoptimised(&CARGO_DENY))?;
     }
-    if find_program("geckodriver").is_none() {
+    if iap_peers::find("geckodriver").is_none() {
         println!("setup: geckodriver is missing: it is compiled once, which takes a minute");
         command::run(&mut unoptimised(&GECKODRIVER))?;
     }
@@ -120,26 +82,8 @@ fn has_rust_target(target: &str) -> Result<bool> {
 
 /// The peers that are not on this machine.
 pub(crate) fn missing_peers() -> Vec<Peer> {
-    let absent = |peer: &Peer| find_program(peer.program).is_none();
+    let absent = |peer: &Peer| iap_peers::find(peer.program).is_none();
     PEERS.into_iter().filter(absent).collect()
-}
-
-/// Looks in PATH and in the folders of servers and of cargo's programs, which are not in everybody's PATH.
-pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&path)
-        .chain(["/usr/sbin".into(), "/sbin".into()])
-        .chain(cargo_home().map(|home| home.join("bin")))
-        .map(|folder| folder.join(name))
-        .find(|file| file.is_file())
-}
-
-/// Where cargo installs programs.
-fn cargo_home() -> Option<PathBuf> {
-    let by_default = || Some(env::home_dir()?.join(".cargo"));
-    env::var_os("CARGO_HOME")
-        .map(PathBuf::from)
-        .or_else(by_default)
 }
 
 /// The command that installs `peers`.
@@ -201,7 +145,7 @@ esac
 
 /// A shell with root's rights, if there is apt-get and a way to them without a question.
 fn root_shell() -> Result<Option<Command>> {
-    if find_program("apt-get").is_none() {
+    if iap_peers::find("apt-get").is_none() {
         return Ok(None);
     }
     let id = output(in_root("id").arg("-u"))?;

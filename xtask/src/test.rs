@@ -4,12 +4,13 @@ use std::process::Command;
 use std::{env, fs, thread};
 
 use anyhow::{Result, bail};
+use iap_peers::Peer;
 use iap_profile::Profile;
 
 use crate::command::{cargo, in_root, output, run as execute, target_folder};
 use crate::firmware;
 use crate::sample_app::{self, TARGET};
-use crate::setup::{self, Peer};
+use crate::setup;
 
 const OBJCOPY: &str = "arm-none-eabi-objcopy";
 

@@ -300,17 +300,6 @@ pub(crate) fn case(name: &str) -> PathBuf {
 }
 
 /// A tool of another project to compare with, or `None` after saying so; without it a run under CI=true fails.
-pub(crate) fn peer(program: &str, package: &str) -> Option<std::process::Command> {
-    use std::io::Write;
-    let mut probe = std::process::Command::new(program);
-    if probe.arg("--version").output().is_ok() {
-        return Some(std::process::Command::new(program));
-    }
-    // Not through println!, which the test harness keeps to itself.
-    let line = format!("SKIPPED: {program} (apt-get install {package})");
-    // Past the test harness, which keeps what eprintln! prints for itself when a test passes.
-    #[allow(clippy::explicit_write)]
-    writeln!(std::io::stderr(), "\n{line}").unwrap();
-    assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "{line}");
-    None
+pub(crate) fn peer(program: &str) -> Option<std::process::Command> {
+    iap_peers::find_or_skip(program).map(std::process::Command::new)
 }

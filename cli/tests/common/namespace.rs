@@ -21,12 +21,8 @@ pub(crate) fn unshare(namespaces: &[&str], probe: &[&str]) -> Option<Command> {
             Err(error) => why = format!("unshare: {error}"),
         }
     }
-    let line = format!(
-        "SKIPPED: this machine allows no namespaces ({}; {})",
-        namespaces.join(" "),
-        why.trim()
-    );
-    println!("{line}");
-    assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "{line}");
+    let all = namespaces.join(" ");
+    let why = why.trim();
+    iap_peers::skip(&format!("this machine allows no namespaces ({all}; {why})"));
     None
 }

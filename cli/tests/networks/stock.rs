@@ -14,7 +14,7 @@ use iap_sim::image;
 use iap_sim::sim::{Sim, SimOptions};
 use iap_sim::wire::Conditions;
 
-/// A client, by its program and Debian's package.
+/// A client.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Stock {
     TftpHpa,
@@ -33,25 +33,17 @@ impl Stock {
         Self::CurlHttp,
     ];
 
-    /// Program and package.
-    pub(crate) fn program(self) -> [&'static str; 2] {
+    pub(crate) fn program(self) -> &'static str {
         match self {
-            Self::TftpHpa => ["tftp", "tftp-hpa"],
-            Self::Atftp => ["atftp", "atftp"],
-            Self::Busybox => ["busybox", "busybox"],
-            Self::CurlTftp | Self::CurlHttp => ["curl", "curl"],
+            Self::TftpHpa => "tftp",
+            Self::Atftp => "atftp",
+            Self::Busybox => "busybox",
+            Self::CurlTftp | Self::CurlHttp => "curl",
         }
     }
 
-    pub(crate) fn is_installed(self) -> bool {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let [program, _] = self.program();
-        std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
-    }
-
     fn command(self, sim: &Sim, file: &Path) -> Command {
-        let [program, _] = self.program();
-        let mut command = Command::new(program);
+        let mut command = Command::new(self.program());
         let port = sim.tftp().port().to_string();
         match self {
             Self::TftpHpa => command

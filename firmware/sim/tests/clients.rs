@@ -5,13 +5,13 @@
 
 #![allow(clippy::unwrap_used)] // tests
 
-use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use iap_peers::is_here;
 use iap_protocol::http::{DEFAULT_PASSWORD, DEFAULT_USER, FIELD_FILE, PATH_LOGIN, PATH_UPLOAD};
 use iap_sim::event::Event;
 use iap_sim::image;
@@ -87,25 +87,6 @@ impl Bench {
     }
 }
 
-/// Whether `program` is here. If not, says how to get it; under CI=true that is a failure.
-fn is_here(program: &str, package: &str) -> bool {
-    let folders = env::var_os("PATH").unwrap_or_default();
-    let sbin = [PathBuf::from("/usr/sbin"), PathBuf::from("/sbin")];
-    if env::split_paths(&folders)
-        .chain(sbin)
-        .any(|folder| folder.join(program).is_file())
-    {
-        return true;
-    }
-    println!("SKIPPED: {program} (apt-get install {package})");
-    assert_ne!(
-        env::var("CI").as_deref(),
-        Ok("true"),
-        "{program} is missing"
-    );
-    false
-}
-
 /// Runs a client to its end, or kills it when it takes too long.
 fn run(command: &mut Command) -> Output {
     let mut child = command
@@ -145,7 +126,7 @@ fn tftp_port(sim: &Sim) -> String {
 
 #[test]
 fn tftp_hpa_pushes_in_binary_mode() {
-    if is_here("tftp", "tftp-hpa") {
+    if is_here("tftp") {
         Bench::fast().push_everything(|sim, file| {
             let mut tftp = Command::new("tftp");
             tftp.args(["-m", "binary", "127.0.0.1", &tftp_port(sim), "-c", "put"]);
@@ -156,7 +137,7 @@ fn tftp_hpa_pushes_in_binary_mode() {
 
 #[test]
 fn tftp_hpa_s_default_mode_is_refused_with_the_word_to_type() {
-    if !is_here("tftp", "tftp-hpa") {
+    if !is_here("tftp") {
         return;
     }
     let bench = Bench::fast();
@@ -170,7 +151,7 @@ fn tftp_hpa_s_default_mode_is_refused_with_the_word_to_type() {
 
 #[test]
 fn atftp_pushes_with_and_without_options() {
-    if !is_here("atftp", "atftp") {
+    if !is_here("atftp") {
         return;
     }
     for options in [
@@ -190,7 +171,7 @@ fn atftp_pushes_with_and_without_options() {
 
 #[test]
 fn busybox_pushes_with_and_without_a_block_size() {
-    if !is_here("busybox", "busybox") {
+    if !is_here("busybox") {
         return;
     }
     for options in [vec![], vec!["-b", "1024"]] {
@@ -208,7 +189,7 @@ fn busybox_pushes_with_and_without_a_block_size() {
 
 #[test]
 fn curl_pushes_over_tftp_with_and_without_options() {
-    if !is_here("curl", "curl") {
+    if !is_here("curl") {
         return;
     }
     for options in [
@@ -226,7 +207,7 @@ fn curl_pushes_over_tftp_with_and_without_options() {
 
 #[test]
 fn curl_waits_while_the_flash_takes_its_time() {
-    if is_here("curl", "curl") {
+    if is_here("curl") {
         let mut bench = Bench::new(SimOptions::new("sim").unwrap());
         let payload = bench.payload((1, 0, 0), SIZES[2]);
         let file = bench.file("app.iap", &bench.iap(&payload));
@@ -261,7 +242,7 @@ fn log_in(bench: &Bench) -> PathBuf {
 
 #[test]
 fn curl_pushes_a_form_over_http() {
-    if is_here("curl", "curl") {
+    if is_here("curl") {
         let mut bench = Bench::fast();
         let cookies = log_in(&bench);
         bench.push_everything(|sim, file| {
@@ -276,7 +257,7 @@ fn curl_pushes_a_form_over_http() {
 
 #[test]
 fn curl_puts_a_file_over_http() {
-    if is_here("curl", "curl") {
+    if is_here("curl") {
         let mut bench = Bench::fast();
         let cookies = log_in(&bench);
         bench.push_everything(|sim, file| {
@@ -293,7 +274,7 @@ fn curl_puts_a_file_over_http() {
 
 #[test]
 fn wget_posts_a_file_over_http() {
-    if is_here("wget", "wget") {
+    if is_here("wget") {
         Bench::fast().push_everything(|sim, file| {
             let mut wget = Command::new("wget");
             wget.args(["--quiet", "--tries=1", "--output-document=/dev/null"]);
@@ -323,10 +304,7 @@ sys.exit(None if answer.ok else answer.text)
 fn python_requests_logs_in_and_posts_a_form() {
     // Debian's own: another python3 may come first, without the module.
     let python = "/usr/bin/python3";
-    if is_here(
-        "/usr/lib/python3/dist-packages/requests/__init__.py",
-        "python3-requests",
-    ) {
+    if is_here(iap_peers::REQUESTS) {
         Bench::fast().push_everything(|sim, file| {
             let mut requests = Command::new(python);
             requests.args(["-c", REQUESTS, &format!("http://{}", sim.http())]);
@@ -337,7 +315,7 @@ fn python_requests_logs_in_and_posts_a_form() {
 
 #[test]
 fn curl_shows_the_sentence_of_a_refusal_though_most_of_the_body_was_still_to_come() {
-    if is_here("curl", "curl") {
+    if is_here("curl") {
         let bench = Bench::fast();
         let cookies = log_in(&bench);
         let mut misplaced = bench.payload((1, 0, 0), SIZES[2]);

@@ -7,8 +7,8 @@ use std::process::Command;
 use crate::common::capture::Capture;
 use crate::common::guest_errors;
 use crate::common::iap::{Bench, MII, Setup};
-use crate::common::netns::is_here;
 use iap_emulator::{Time, Wear};
+use iap_peers::is_here;
 use iap_sim::clock::Pace;
 
 /// Two sectors, and more than the ring: the board erases while the client waits, in the middle and at the end.
@@ -19,13 +19,12 @@ const LONGEST_ERASE: Time = Time::from_millis(2000);
 /// A client and the time after which it repeats a packet.
 struct Client {
     program: &'static str,
-    package: &'static str,
     repeats_after: Time,
     command: fn(&Path, &str) -> Command,
 }
 
 fn ends_right(client: &Client) {
-    if !is_here(client.program, client.package) {
+    if !is_here(client.program) {
         return;
     }
     let mut setup = Setup::default();
@@ -61,7 +60,6 @@ fn ends_right(client: &Client) {
 fn tftp_hpa_waits_for_the_slowest_flash() {
     ends_right(&Client {
         program: "tftp",
-        package: "tftp-hpa",
         repeats_after: Time::from_millis(5000),
         command: |file, port| {
             let mut tftp = Command::new("tftp");
@@ -76,7 +74,6 @@ fn tftp_hpa_waits_for_the_slowest_flash() {
 fn atftp_waits_for_the_slowest_flash() {
     ends_right(&Client {
         program: "atftp",
-        package: "atftp",
         repeats_after: Time::from_millis(5000),
         command: |file, port| {
             let mut atftp = Command::new("atftp");
@@ -92,7 +89,6 @@ fn atftp_waits_for_the_slowest_flash() {
 fn busybox_repeats_itself_while_the_slowest_flash_erases() {
     ends_right(&Client {
         program: "busybox",
-        package: "busybox",
         repeats_after: Time::from_millis(100),
         command: |file, port| {
             let mut busybox = Command::new("busybox");
@@ -107,7 +103,6 @@ fn busybox_repeats_itself_while_the_slowest_flash_erases() {
 fn curl_without_options_waits_for_the_slowest_flash() {
     ends_right(&Client {
         program: "curl",
-        package: "curl",
         repeats_after: Time::from_millis(6000),
         command: |file, port| {
             let mut curl = Command::new("curl");

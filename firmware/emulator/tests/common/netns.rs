@@ -1,12 +1,12 @@
 //! A network namespace of our own, with a TAP device in it: no interface, route or server of this machine is touched, and all of it goes with
 //! the test.
 
-use std::env;
 use std::fs;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use iap_peers::{is_here, skip};
 
 /// The device's name, the host's address on it, and what DHCP gives away.
 pub(crate) const DEVICE: &str = "iap0";
@@ -32,36 +32,12 @@ pub(crate) struct Namespace {
     of_user: bool,
 }
 
-/// Whether `program` is here. If not, says how to get it; under CI=true that is a failure.
-pub(crate) fn is_here(program: &str, package: &str) -> bool {
-    let folders = env::var_os("PATH").unwrap_or_default();
-    let sbin = [PathBuf::from("/usr/sbin"), PathBuf::from("/sbin")];
-    let here = env::split_paths(&folders)
-        .chain(sbin)
-        .any(|folder| folder.join(program).is_file());
-    if !here {
-        skip(&format!("{program} (apt-get install {package})"));
-    }
-    here
-}
-
-fn skip(what: &str) {
-    println!("SKIPPED: {what}");
-    assert_ne!(env::var("CI").as_deref(), Ok("true"), "missing: {what}");
-}
-
 impl Namespace {
     /// Makes one; `None`, after saying so, where this user may not or something is missing.
     pub(crate) fn new() -> Option<Self> {
-        let programs = [
-            ("dnsmasq", "dnsmasq-base"),
-            ("ip", "iproute2"),
-            ("ping", "iputils-ping"),
-            ("nsenter", "util-linux"),
-        ];
-        if !programs
-            .iter()
-            .all(|(name, package)| is_here(name, package))
+        if !["dnsmasq", "ip", "ping", "nsenter"]
+            .into_iter()
+            .all(is_here)
         {
             return None;
         }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use fantoccini::elements::Element;
 use fantoccini::wd::Capabilities;
 use fantoccini::{Client, ClientBuilder, Locator};
+use iap_peers::find_or_skip;
 use serde_json::{Value, json};
 
 /// For everything that a page or the board does; a machine with other work to do is slow.
@@ -38,26 +39,9 @@ impl Kind {
             Self::Chromium => ("chromium", "chromedriver"),
             Self::Firefox => ("firefox-esr", "geckodriver"),
         };
-        let (browser, driver) = (find(browser)?, find(driver)?);
+        let (browser, driver) = (find_or_skip(browser)?, find_or_skip(driver)?);
         Some((browser, driver))
     }
-}
-
-/// Looks in PATH and where cargo installs programs.
-fn find(program: &str) -> Option<PathBuf> {
-    let by_default = || Some(env::home_dir()?.join(".cargo"));
-    let cargo = env::var_os("CARGO_HOME").map(PathBuf::from);
-    let cargo = cargo.or_else(by_default).map(|home| home.join("bin"));
-    let found = env::split_paths(&env::var_os("PATH").unwrap_or_default())
-        .chain(cargo)
-        .map(|folder| folder.join(program))
-        .find(|file| file.is_file());
-    if found.is_none() {
-        println!("SKIPPED: tests with {program} (cargo xtask setup)");
-        let ci = env::var("CI");
-        assert_ne!(ci.as_deref(), Ok("true"), "{program} is missing");
-    }
-    found
 }
 
 fn target_folder() -> PathBuf {

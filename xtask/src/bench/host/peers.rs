@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 
 use super::measure::Program;
 use crate::command::{cargo, run as execute};
-use crate::setup::{find_program, install_line_unless_here};
+use crate::setup::install_line_unless_here;
 
 /// A TFTP client in Rust with windows, the strongest there is; from the crates registry, because Debian does not have it.
 const TFTPC: [&str; 6] = [
@@ -80,7 +80,7 @@ impl Peers {
 
     /// A program of Debian's, if it is here.
     pub(super) fn program(&self, name: &str) -> Option<Program> {
-        Some(Program::new(name, find_program(name)?))
+        Some(Program::new(name, iap_peers::find(name)?))
     }
 
     /// The TFTP clients that are here and can do what is asked for, with their command lines.
@@ -129,10 +129,10 @@ impl TftpClient {
     fn program(self, peers: &Peers, file: &Path, port: &str, mode: Mode) -> Option<Program> {
         let path = match self {
             Self::Tftpc | Self::TftpcQuick => peers.tftpc.clone(),
-            Self::Atftp => find_program("atftp"),
-            Self::Busybox => find_program("busybox"),
-            Self::Curl => find_program("curl"),
-            Self::TftpHpa => find_program("tftp"),
+            Self::Atftp => iap_peers::find("atftp"),
+            Self::Busybox => iap_peers::find("busybox"),
+            Self::Curl => iap_peers::find("curl"),
+            Self::TftpHpa => iap_peers::find("tftp"),
         };
         Some(Program::new(self.name(), path?).args(self.line(
             &file.display().to_string(),
