@@ -2,7 +2,7 @@
 
 use iap_protocol::error::Refusal;
 use iap_protocol::header::{Flags, HeaderBytes};
-use iap_protocol::memory::{MemoryMap, Region};
+use iap_protocol::memory::{MemoryMap, Region, SectorSet};
 use iap_protocol::status::IapReason;
 use iap_protocol::vectors::{self, SYSTEM_VECTORS_LEN};
 
@@ -11,6 +11,7 @@ use crate::digest;
 use crate::flash::{Flash, FlashError};
 use crate::record::{Last, Record, RecordState};
 use crate::signature;
+use crate::update::holds_already;
 
 /// Starts in a row that an image with the CONFIRM flag gets.
 pub const MAX_UNCONFIRMED_STARTS: u8 = 3;
@@ -114,7 +115,7 @@ pub fn startable(
     }
 }
 
-/// The committed image, if the flash holds exactly it.
+/// The committed image, if the flash holds exactly it, but for data sectors: what it brought there is the application's to change.
 pub fn committed_application<'s>(
     state: &'s RecordState,
     flash: &mut dyn Flash,
@@ -127,8 +128,20 @@ pub fn committed_application<'s>(
     let payload = image.payload_region();
     let inside =
         map.application.contains_region(&payload) && payload.start == map.application.start;
-    let intact = inside && flash.crc32(0, payload) == Ok(image.payload_crc32());
-    intact.then_some(image)
+    (inside && is_intact(image, flash, map)).then_some(image)
+}
+
+fn is_intact(image: &HeaderBytes, flash: &mut dyn Flash, map: &MemoryMap) -> bool {
+    let covered = image.sectors(&map.flash);
+    let firm = SectorSet(covered.0 & !map.data_sectors.0);
+    if firm == covered {
+        return flash.crc32(0, image.payload_region()) == Ok(image.payload_crc32());
+    }
+    let size = Some(image.payload_size());
+    firm.iter().all(|index| {
+        let sector = map.flash.sector(index);
+        sector.is_some_and(|sector| holds_already(flash, image, sector, size) == Ok(true))
+    })
 }
 
 /// Whether one of the board's keys has signed exactly what is in flash. Revoked keys count here: an image is started under the rules it was

@@ -104,7 +104,7 @@ pub(super) fn header(
     }
     check_region(payload, &config.map, why)?;
     check_counter(image.security_counter(), config, state, why)?;
-    check_data_sectors(image, &config.map, why)?;
+    check_data_sectors(image, config, why)?;
     match config.policy() {
         Policy::Signed => signature::check(image, config, state.revoked, why),
         Policy::Open | Policy::Login => Ok(()),
@@ -175,14 +175,20 @@ fn check_counter(
     ))
 }
 
-/// Whether the image stays out of the application's own data, or says that it brings some.
+/// Whether the image stays out of the application's own data, or says that it brings some. Where a reset checks the digest nobody may: it is
+/// wrong from the application's first change on.
 pub(super) fn check_data_sectors(
     image: &HeaderBytes,
-    map: &MemoryMap,
+    config: &Config,
     why: &mut Refusal,
 ) -> Result<(), Refused> {
+    let map = &config.map;
     let covered = image.sectors(&map.flash).intersection(map.data_sectors);
     match covered.iter().next() {
+        Some(index) if config.boot_signature => {
+            let form = packed!("sector {d}, and a reset checks signatures");
+            Err(why.refuse_with(ErrorCode::DataSectors, form, &[index.into()]))
+        }
         Some(index) if !image.flags().contains(Flags::DATA) => {
             Err(sector(ErrorCode::DataSectors, index, why))
         }

@@ -27,6 +27,7 @@ use iap_protocol::status::{IapReason, Phase, Policy};
 use smoltcp::time::Instant;
 
 pub use ring::Ring;
+pub(crate) use writer::holds_already;
 
 use crate::boot::{self, Start};
 use crate::config::Config;

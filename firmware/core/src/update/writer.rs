@@ -362,7 +362,7 @@ fn sector_end(sector: Sector, image: &HeaderBytes, end: Option<u32>) -> u32 {
 }
 
 /// Whether the sector's content is what the image wants there.
-pub(super) fn holds_already(
+pub(crate) fn holds_already(
     flash: &mut dyn Flash,
     image: &HeaderBytes,
     sector: Sector,

@@ -118,7 +118,7 @@ impl Upload {
         }
         if is_raw {
             self.header.seal();
-            judge::check_data_sectors(&self.header, &config.map, why)?;
+            judge::check_data_sectors(&self.header, config, why)?;
         }
         Ok(())
     }
