@@ -127,6 +127,37 @@ fn a_file_keeps_its_mode() {
     }
 }
 
+/// `iapctl` as somebody whom modes concern, which they do not if this is root.
+fn without_privilege(file: &Path) -> Command {
+    let program = env!("CARGO_BIN_EXE_iapctl");
+    match std::fs::OpenOptions::new().write(true).open(file) {
+        Err(_) => Command::new(program),
+        Ok(_) => {
+            let mut command = Command::new("setpriv");
+            command.args(["--bounding-set=-dac_override", program]);
+            command
+        }
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_read_only_file_is_not_replaced() {
+    let (folder, app) = folder();
+    let out = folder.file("release.iap", b"precious");
+    std::fs::set_permissions(&out, PermissionsExt::from_mode(0o444)).unwrap();
+    let names = folder.names();
+    let mut command = without_privilege(&out);
+    let output = (command.args(["convert", text(&app), "-o", text(&out)]))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("release.iap: cannot write: "), "{said}");
+    assert_eq!(std::fs::read(&out).unwrap(), b"precious");
+    assert_eq!(folder.names(), names);
+}
+
 /// The command line is refused, and what was there is what is there.
 #[track_caller]
 fn refused(folder: &Folder, kept: &Path, args: &[&str], word: &str) {

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use super::interrupt::Interrupt;
 use super::proof::{Transfer, Verdict};
 use super::state::{self, Expected};
-use super::{Board, Event, Login, Sent};
+use super::{Board, Event, Login, Sent, trouble};
 use crate::failure::{BoardAfter, Exit, Failure};
 use crate::tftp::Phase;
 
@@ -66,7 +66,10 @@ pub async fn status(board: &Board, wait: Option<Duration>) -> Result<Status, Fai
     let begun = Instant::now();
     loop {
         match board.first_status(patience).await {
-            Err(failure) if failure.exit == Exit::Unreachable => {
+            // The application that runs until then may have a server of its own.
+            Err(failure)
+                if failure.exit == Exit::Unreachable || trouble::is_other_server(&failure) =>
+            {
                 if begun.elapsed() >= wait {
                     return Err(Failure {
                         message: format!("{} (waited {} s)", failure.message, wait.as_secs()),

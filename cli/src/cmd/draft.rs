@@ -4,11 +4,13 @@
 //! device) is written to and not replaced. What the command reads is never its output.
 
 use std::fs::{self, File, Metadata, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use crate::failure::{Exit, Failure};
 
+/// Leftovers of killed runs that are stepped over.
+const MAX_LEFTOVERS: u32 = 1000;
 /// As many links as Linux follows.
 const MAX_LINKS: usize = 40;
 
@@ -35,6 +37,7 @@ enum Place {
 struct Beside {
     /// The file itself, behind all links.
     path: PathBuf,
+    /// Known when it is there.
     temporary: PathBuf,
     /// Those of the file that is replaced.
     #[cfg_attr(not(unix), expect(dead_code, reason = "there is only read-only"))]
@@ -73,11 +76,13 @@ impl<'p> Draft<'p> {
             Ok((old, _)) if !old.is_file() => Place::Node(Vec::new()),
             Ok((old, is_link)) => {
                 refuse_source(path, &old, sources)?;
+                // Its folder would let it be replaced, but who made it read-only wants to keep it.
+                error = OpenOptions::new().write(true).open(path).err();
                 Place::File(Beside::new(path, is_link, Some(&old)))
             }
             Err(why) => {
                 // Nothing is there, or a link to nothing; anything else, as links in a circle, can only fail.
-                error = (why.kind() != io::ErrorKind::NotFound).then_some(why);
+                error = (why.kind() != ErrorKind::NotFound).then_some(why);
                 Place::File(Beside::new(path, true, None))
             }
         };
@@ -119,9 +124,8 @@ impl Beside {
         } else {
             path.to_owned()
         };
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
         Self {
-            temporary: path.with_file_name(format!(".{name}.{}.tmp", std::process::id())),
+            temporary: PathBuf::new(),
             permissions: old.map(Metadata::permissions),
             path,
             file: None,
@@ -145,13 +149,32 @@ impl Beside {
             // Until it has the mode of the old file nobody else reads it.
             std::os::unix::fs::OpenOptionsExt::mode(&mut new, 0o600);
         }
-        let file = new.open(&self.temporary)?;
+        let file = self.open_beside(&new)?;
         self.is_there = true;
         #[cfg(unix)] // elsewhere there is no more than "read-only", and such a file is not replaced
         if let Some(permissions) = &self.permissions {
             file.set_permissions(permissions.clone())?;
         }
         Ok(file)
+    }
+
+    /// A killed run leaves its temporary file, and in a container the next process may have the same number.
+    fn open_beside(&mut self, new: &OpenOptions) -> io::Result<File> {
+        let process = std::process::id();
+        let mut number = 0;
+        loop {
+            // Not longer than any file's name may be.
+            let name = format!(".iapctl.{process}.{number}.tmp");
+            self.temporary = self.path.with_file_name(name);
+            match new.open(&self.temporary) {
+                Err(error)
+                    if error.kind() == ErrorKind::AlreadyExists && number < MAX_LEFTOVERS =>
+                {
+                    number += 1;
+                }
+                opened => return opened,
+            }
+        }
     }
 
     fn finish(&mut self) -> io::Result<()> {
@@ -216,4 +239,22 @@ fn is_same(_: &Path, old: &Metadata, source: &Path) -> bool {
 fn is_same(path: &Path, _: &Metadata, source: &Path) -> bool {
     let file = |path| fs::canonicalize(path).ok();
     file(path).is_some_and(|path| Some(path) == file(source))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_killed_run_left_is_stepped_over_and_a_long_name_is_no_obstacle() {
+        let folder = tempfile::tempdir().unwrap();
+        let name = "a".repeat(251) + ".bin";
+        let process = std::process::id();
+        let leftover = folder.path().join(format!(".iapctl.{process}.0.tmp"));
+        fs::write(&leftover, b"left").unwrap();
+        write_whole(&folder.path().join(&name), &[], b"new").unwrap();
+        assert_eq!(fs::read(folder.path().join(&name)).unwrap(), b"new");
+        assert_eq!(fs::read(&leftover).unwrap(), b"left");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
 }

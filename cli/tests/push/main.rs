@@ -193,6 +193,8 @@ fn the_password_comes_from_a_file_and_never_from_nowhere() {
     assert!(stderr(&refused).contains("--password-file"));
     assert!(board.files().is_empty());
     assert_exit(&push(Some(&right)), 0);
+    let of_windows = folder.file("windows", b"\xEF\xBB\xBFsecret\r\n");
+    assert_exit(&push(Some(&of_windows)), 0);
 }
 
 #[test]
@@ -409,6 +411,33 @@ fn wait_catches_a_board_that_comes_later() {
     assert_exit(&output, 4);
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &stderr(&output);
     assert!(!said.contains("waiting for"), "{said}");
+}
+
+#[test]
+fn wait_outlasts_the_http_server_of_an_application() {
+    let (folder, board) = (Folder::new(), Stub::start(Fault::StartsAnotherServer));
+    let app = folder.app();
+    let state = board.state.clone();
+    state.lock().unwrap().runs_its_application();
+    let reset = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_secs(1));
+        state.lock().unwrap().fault = Fault::Nothing;
+    });
+    let mut push = iapctl(&["push", "--wait=20", &board.http(), app.to_str().unwrap()]);
+    let output = push.env("IAPCTL_PASSWORD", "secret").output().unwrap();
+    reset.join().unwrap();
+    assert_exit(&output, 0);
+    assert!(board.state.lock().unwrap().missed > 0);
+    board.state.lock().unwrap().fault = Fault::StartsAnotherServer;
+    let output = run(&[
+        "push",
+        "--wait=1",
+        "--dry-run",
+        &board.http(),
+        app.to_str().unwrap(),
+    ]);
+    assert_exit(&output, 5);
+    assert!(stderr(&output).contains("(waited 1 s)"));
 }
 
 #[test]

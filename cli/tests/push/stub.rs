@@ -99,6 +99,11 @@ impl State {
         self.status["update"] = Value::Null;
     }
 
+    /// Nobody has asked for a reset yet.
+    pub(crate) fn runs_its_application(&mut self) {
+        self.took_reset = true;
+    }
+
     /// What a question is answered with, if not with the status.
     fn instead(&mut self) -> Option<Instead> {
         let instead = match self.fault {
