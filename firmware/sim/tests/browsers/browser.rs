@@ -3,6 +3,7 @@
 use std::env;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -179,7 +180,9 @@ impl Drop for Browser {
             let _ = stream.write_all(request.as_bytes());
             let _ = BufReader::new(stream).read_line(&mut String::new());
         }
-        let _ = self.driver.kill();
+        // A browser that did not end goes with its driver: both are in the group that the driver leads.
+        let group = format!("-{}", self.driver.id());
+        let _ = Command::new("kill").args(["-KILL", "--", &group]).status();
         let _ = self.driver.wait();
     }
 }
@@ -198,6 +201,7 @@ fn start_driver(kind: Kind, program: &Path, home: &Path) -> (Child, SocketAddr) 
         .env("HOME", home)
         // chromedriver answers first and removes its folder afterwards, if it is not killed by then.
         .env("TMPDIR", home)
+        .process_group(0)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
