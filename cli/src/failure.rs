@@ -38,7 +38,7 @@ pub enum BoardAfter {
     Untouched,
     /// In what state it is, as it says itself.
     Told(String),
-    /// It was asked to reset and took that, and was not seen to do it; what else is known.
+    /// It was asked to reset, and was not seen to do it; what else is known.
     NotReset(String),
     /// Something was sent, and it does not say what became of it.
     Unknown,

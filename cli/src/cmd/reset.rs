@@ -1,5 +1,6 @@
 //! `iapctl reset`: resets boards in IAP mode; they start their application if it is valid.
 
+use std::cell::Cell;
 use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -10,10 +11,11 @@ use super::boards::{self, BoardResult, State, Turn};
 use crate::board::Login;
 use crate::board::args::BoardArgs;
 use crate::board::reset::{self, AfterReset};
-use crate::failure::Failure;
+use crate::failure::{BoardAfter, Exit, Failure};
 use crate::output::{Human, Output, Paint};
 
 const PATIENCE: Duration = Duration::from_secs(10);
+const MAY_BE_RESET: &str = "it was asked to reset, and may have done it or not";
 
 /// Resets each board.
 pub fn run(args: BoardArgs, output: &Output) -> Result<ExitCode, Failure> {
@@ -25,15 +27,25 @@ pub fn run(args: BoardArgs, output: &Output) -> Result<ExitCode, Failure> {
 }
 
 async fn reset_one(turn: &Turn, login: Option<&Login>) -> Result<BoardReset, Failure> {
+    let asked = Cell::new(false);
     let work = async {
         let mut board = turn.find().await?;
         let status = board.status(PATIENCE).await?;
         board.log_in(login).await?;
+        asked.set(true);
         let reset = reset::reset(&mut board, &status).await?;
         Ok(BoardReset { reset })
     };
     let during = format!("resetting {}", turn.target);
-    turn.interrupt.guard(&during, work).await
+    let reset = turn.interrupt.guard(&during, work).await;
+    reset.map_err(|failure| match (asked.get(), failure.exit) {
+        (false, _) => failure.board(BoardAfter::Untouched),
+        (true, Exit::Unreachable | Exit::Interrupted) => {
+            failure.board(BoardAfter::NotReset(MAY_BE_RESET.to_owned()))
+        }
+        // It refused, and goes on.
+        (true, _) => failure,
+    })
 }
 
 /// A reset that was done.

@@ -104,6 +104,11 @@ impl State {
         self.took_reset = true;
     }
 
+    /// Back from where it was, with an application or without.
+    pub(crate) fn runs_iap_mode(&mut self) {
+        self.took_reset = false;
+    }
+
     /// What a question is answered with, if not with the status.
     fn instead(&mut self) -> Option<Instead> {
         let instead = match self.fault {

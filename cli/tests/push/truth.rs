@@ -4,7 +4,7 @@ use std::process::Output;
 
 use serde_json::Value;
 
-use super::stub::{Fault, Stub};
+use super::stub::{Fault, Stub, closed_port};
 use super::{Folder, assert_exit, iapctl, stderr, stdout};
 
 /// A board that holds the application, pushed once more with a flag, which changes nothing but the header.
@@ -258,5 +258,44 @@ fn a_board_that_stays_silent_or_has_another_server_now_started_its_application()
         assert!(text.contains("it starts version"), "{text}");
         let missed = board.state.lock().unwrap().missed;
         assert!(missed > 2, "{missed} questions");
+    }
+}
+
+#[test]
+fn a_board_that_was_asked_to_reset_when_the_time_was_over_is_not_told_to_be_untouched() {
+    let (folder, board) = (Folder::new(), Stub::start(Fault::LeavesAtReset));
+    let app = folder.app();
+    let absent = format!("--tftp=127.0.0.1:{}", closed_port());
+    let (tftp, limit) = (board.tftp(), "--timeout=1.5");
+    for (args, after) in [
+        (
+            &["push", "--reset", app.to_str().unwrap()][..],
+            "the update itself is committed",
+        ),
+        (
+            &["reset"],
+            "it was asked to reset, and may have done it or not",
+        ),
+    ] {
+        board.state.lock().unwrap().runs_iap_mode();
+        let more = ["--json", limit, &tftp, &absent];
+        let output = iapctl(&[args, &more[..]].concat()).output().unwrap();
+        assert_exit(&output, 4);
+        let lines: Vec<Value> = (stdout(&output).lines())
+            .map(|line| serde_json::from_str(line).unwrap())
+            .filter(|line: &Value| line["event"] == "result")
+            .collect();
+        let of = |name: &str| {
+            lines
+                .iter()
+                .find(|line| line["target"].as_str().unwrap().contains(name))
+        };
+        let asked = of(&board.tftp_port.to_string()).unwrap();
+        assert_eq!(
+            (&asked["state"], &asked["after"]),
+            (&"not-reset".into(), &after.into())
+        );
+        let silent = lines.iter().find(|line| line["state"] == "silent").unwrap();
+        assert_eq!(silent["after"], "nothing was sent");
     }
 }

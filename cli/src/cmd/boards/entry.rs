@@ -29,7 +29,7 @@ pub(in crate::cmd) enum State {
     BrokenOff,
     /// Everything was sent, and it says that it holds something else.
     Mismatch,
-    /// It took a reset, and was not seen to reset.
+    /// It was asked to reset, and was not seen to do it.
     NotReset,
     /// Something was sent, and it does not say what it holds.
     Unknown,

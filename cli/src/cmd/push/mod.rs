@@ -22,7 +22,7 @@ use crate::board::plan::Plan;
 use crate::board::progress::View;
 use crate::board::update::{self, Update};
 use crate::board::{Board, Login, Target, reset, rules, state};
-use crate::failure::{BoardAfter, Failure};
+use crate::failure::{BoardAfter, Exit, Failure};
 use crate::image::HeaderOverrides;
 use crate::output::{Human, Output, Paint};
 use crate::signing::KeyArgs;
@@ -223,8 +223,10 @@ impl Push {
 /// The reset of a board failed whose update is proven.
 fn committed_but(failure: Failure) -> Failure {
     let committed = "the update itself is committed".to_owned();
-    let board = match &failure.board {
-        Some(BoardAfter::NotReset(_)) => BoardAfter::NotReset(committed),
+    let board = match (failure.exit, &failure.board) {
+        (_, Some(BoardAfter::NotReset(_))) | (Exit::Unreachable | Exit::Interrupted, _) => {
+            BoardAfter::NotReset(committed)
+        }
         _ => BoardAfter::Told(committed),
     };
     let mut failure =
