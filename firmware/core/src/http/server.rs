@@ -242,6 +242,11 @@ impl Connection {
         self.reset && !self.has_output()
     }
 
+    /// Takes the promise of a reset back: something else has begun.
+    pub fn forget_reset(&mut self) {
+        self.reset = false;
+    }
+
     /// The client will send no more, and everything it sent was received. It may still read.
     pub fn peer_closed(&mut self, context: &mut Context<'_>) {
         self.request.keep_alive = false;

@@ -126,6 +126,11 @@ impl<'a> Files<'a> {
         self.server.is_reset_due(now)
     }
 
+    /// Takes the promise of a reset back.
+    pub(super) fn forget_reset(&mut self) {
+        self.server.forget_reset();
+    }
+
     /// When a client was last heard.
     pub(super) fn last_heard(&self) -> Option<Instant> {
         self.server.last_heard()

@@ -302,11 +302,14 @@ impl<'a, F: Flash> Iap<'a, F> {
     }
 
     fn reset(
-        &self,
+        &mut self,
         now: Instant,
         next_reset: Option<(Instant, ResetReason)>,
     ) -> Option<ResetReason> {
         if self.updater.is_busy() {
+            // Whoever was promised a reset has found an idle board. This update has its own end, which its client must hear of.
+            self.files.forget_reset();
+            self.web.forget_reset();
             return None;
         }
         if self.files.is_reset_due(now) {

@@ -56,6 +56,8 @@ impl<'a> Files<'a> {
         false
     }
 
+    pub(super) fn forget_reset(&mut self) {}
+
     pub(super) fn last_heard(&self) -> Option<Instant> {
         None
     }

@@ -47,6 +47,8 @@ impl<'a> Web<'a> {
         false
     }
 
+    pub(super) fn forget_reset(&mut self) {}
+
     pub(super) fn poll_at(&self) -> Option<Instant> {
         None
     }

@@ -179,6 +179,14 @@ impl<'a> Web<'a> {
         self.reset_due || self.slots.iter().any(is_acked)
     }
 
+    /// Takes the promise of a reset back.
+    pub(super) fn forget_reset(&mut self) {
+        self.reset_due = false;
+        for slot in &mut self.slots {
+            slot.connection.forget_reset();
+        }
+    }
+
     /// When [`Web::serve`] is due without a frame or a step of the update.
     pub(super) fn poll_at(&self) -> Option<Instant> {
         let none_free = self.slots.iter().all(Slot::is_held);

@@ -139,6 +139,11 @@ impl<'a> Server<'a> {
         self.reset_at.is_some_and(|at| at <= now)
     }
 
+    /// Takes the promise of a reset back: something else has begun.
+    pub fn forget_reset(&mut self) {
+        self.reset_at = None;
+    }
+
     /// Says that the board did not listen for `duration`, because the flash stalled it: silence in that time is not the client's.
     pub fn stalled(&mut self, now: Instant, duration: Duration) {
         if let Some(write) = &mut self.write {

@@ -157,3 +157,32 @@ fn no_time_that_a_board_waits_wears_it_out() {
         assert_eq!(reset, Some(ResetReason::AutoStart), "{s}");
     }
 }
+
+/// Whoever was promised the reset has gone before it could happen; somebody else has begun an update by then.
+#[test]
+fn a_reset_that_was_promised_before_an_update_does_not_cut_off_its_answer() {
+    let mut bench = Bench::new();
+    bench.push(&application(5000), FAST).unwrap();
+    bench.client.connect(0, BOARD);
+    bench.run(1000, |bench| bench.client.stream(0).can_send().then_some(()));
+    let request = b"POST /resetmcu.cgi HTTP/1.1\r\nHost: b\r\nAuthorization: Basic dXNlcjpzdG0zMg==\r\nContent-Length: 0\r\n\r\n";
+    bench.client.stream(0).send_slice(request).unwrap();
+    bench.client.poll(bench.clock.now());
+    // The board takes the request; nobody hears its answer.
+    bench.turn = bench.board.poll(&mut bench.port, &mut bench.platform);
+    bench.lan.to_client.borrow_mut().clear();
+    bench.client.stream(0).abort();
+    bench.client.poll(bench.clock.now());
+    bench.lan.to_board.borrow_mut().clear();
+    assert_eq!(bench.turn.reset, None, "it was not acknowledged");
+    let image = application(300_000);
+    let port = send_all(&mut bench, &image);
+    let last = (image.len() / 512 + 1) as u16;
+    let mut reset = None;
+    let answered = bench.run(20_000, |bench| {
+        reset = reset.or(bench.turn.reset);
+        let (_, bytes) = bench.client.receive()?;
+        Some(Packet::decode(&bytes) == Ok(Packet::Ack { block: last }))
+    });
+    assert_eq!((answered, reset), (Some(true), None), "port {port}");
+}
