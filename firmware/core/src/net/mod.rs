@@ -26,7 +26,7 @@ mod tests;
 #[cfg(not(any(feature = "tftp", feature = "http")))]
 compile_error!("a board needs a server: feature tftp or http");
 
-use iap_protocol::status::IapReason;
+use iap_protocol::status::{IapReason, Phase};
 use smoltcp::iface::{self, Interface, PollIngressSingleResult, PollResult, SocketSet};
 use smoltcp::phy::Device;
 use smoltcp::time::{Duration, Instant};
@@ -324,15 +324,23 @@ impl<'a, F: Flash> Iap<'a, F> {
     }
 
     fn situation(&self) -> Situation {
-        // An upload over HTTP after the commit over TFTP has its own end: its answer, and the reset button.
+        // An upload over HTTP after the commit over TFTP has its own end: its answer, and the reset button. One that was refused has none.
         let is_tftp_s = |progress: Progress| progress.source.transport == Transport::Tftp;
-        let was_last = self.updater.progress().is_some_and(is_tftp_s);
+        let phase = self.updater.phase();
+        let acked_at = self.files.commit_acked_at();
+        let commit_acked_at = match self.updater.progress().is_some_and(is_tftp_s) {
+            true => acked_at,
+            false if phase == Phase::Failed => {
+                acked_at.and_then(|_| acked_at.max(self.web.last_heard()))
+            }
+            false => None,
+        };
         Situation {
             started_at: self.board.started_at,
             iap_reason: self.board.iap_reason,
             last_heard: self.files.last_heard().max(self.web.last_heard()),
-            commit_acked_at: self.files.commit_acked_at().filter(|_| was_last),
-            phase: self.updater.phase(),
+            commit_acked_at,
+            phase,
             is_busy: self.updater.is_busy(),
             is_startable: self.board.application.is_startable(),
         }

@@ -164,7 +164,9 @@ fn a_reset_that_was_promised_before_an_update_does_not_cut_off_its_answer() {
     let mut bench = Bench::new();
     bench.push(&application(5000), FAST).unwrap();
     bench.client.connect(0, BOARD);
-    bench.run(1000, |bench| bench.client.stream(0).can_send().then_some(()));
+    bench.run(1000, |bench| {
+        bench.client.stream(0).can_send().then_some(())
+    });
     let request = b"POST /resetmcu.cgi HTTP/1.1\r\nHost: b\r\nAuthorization: Basic dXNlcjpzdG0zMg==\r\nContent-Length: 0\r\n\r\n";
     bench.client.stream(0).send_slice(request).unwrap();
     bench.client.poll(bench.clock.now());
@@ -185,4 +187,31 @@ fn a_reset_that_was_promised_before_an_update_does_not_cut_off_its_answer() {
         Some(Packet::decode(&bytes) == Ok(Packet::Ack { block: last }))
     });
     assert_eq!((answered, reset), (Some(true), None), "port {port}");
+}
+
+/// It changed nothing: what was committed before is started as if nobody had come.
+#[test]
+fn an_upload_over_http_that_is_refused_leaves_the_end_of_the_push_over_tftp_before() {
+    let mut config = config();
+    config.auto_start_s = 5;
+    let mut bench = Bench::with(config, IapReason::NoApplication);
+    bench.push(&application(5000), FAST).unwrap();
+    bench.client.connect(0, BOARD);
+    bench.run(1000, |bench| {
+        bench.client.stream(0).can_send().then_some(())
+    });
+    let request = b"POST /upload.cgi HTTP/1.1\r\nHost: b\r\nAuthorization: Basic dXNlcjpzdG0zMg==\r\nContent-Type: application/octet-stream\r\n\
+        Content-Length: 9\r\n\r\n\x7fELF45678";
+    bench.client.stream(0).send_slice(request).unwrap();
+    let mut answer = Vec::new();
+    let reset = bench.run(60_000, |bench| {
+        let stream = bench.client.stream(0);
+        if stream.can_recv() {
+            let received = stream.recv(|bytes| (bytes.len(), bytes.to_vec()));
+            answer.extend(received.unwrap());
+        }
+        bench.turn.reset
+    });
+    assert!(answer.starts_with(b"HTTP/1.1 4"), "the client was told");
+    assert_eq!(reset, Some(ResetReason::AutoStart));
 }
