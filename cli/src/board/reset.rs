@@ -18,7 +18,7 @@ const RETURN_LIMIT: Duration = Duration::from_secs(10);
 /// How long a board with an application must be silent to have started it: one that comes back into IAP mode is away while its link
 /// comes up, and datagrams get lost.
 const SILENCE: Duration = Duration::from_secs(3);
-/// How long a question may take.
+/// How long a question may take, at least.
 const PATIENCE: Duration = Duration::from_millis(700);
 const PAUSE: Duration = Duration::from_millis(100);
 /// What a board's clock may be behind without having been reset.
@@ -46,10 +46,12 @@ pub enum AfterReset {
 pub async fn reset(board: &mut Board, before: &Status) -> Result<AfterReset, Failure> {
     let asked_at = Instant::now();
     board.reset().await.map_err(unanswered)?;
-    let mut silent_since = None;
+    let mut silent_since: Option<Instant> = None;
     while asked_at.elapsed() < silent_since.map_or(LIMIT, |_| RETURN_LIMIT) {
         let question_at = Instant::now();
-        match board.status(PATIENCE).await {
+        // The first one may come while it resets, and an answer from far away may take longer.
+        let left = silent_since.map(|since| SILENCE.saturating_sub(since.elapsed()));
+        match board.status(left.unwrap_or_default().max(PATIENCE)).await {
             Ok(now) if was_reset(before, &now, asked_at.elapsed()) => {
                 return Ok(AfterReset::IapMode {
                     reason: now.iap_reason,

@@ -45,6 +45,8 @@ pub(crate) enum Fault {
     AnswersFromACache,
     /// Takes the request to reset, and is never heard of again.
     LeavesAtReset,
+    /// Resets, and its answers take a second from then on.
+    AnswersLate,
     /// Takes the request to reset; its application has an HTTP server, too.
     StartsAnotherServer,
 }
@@ -70,6 +72,7 @@ enum Instead {
     Nothing,
     Busy,
     Page,
+    Late,
 }
 
 impl State {
@@ -90,7 +93,7 @@ impl State {
 
     fn reset(&mut self) {
         self.took_reset = true;
-        if self.fault >= Fault::TakesResetOnly {
+        if self.fault >= Fault::TakesResetOnly && self.fault != Fault::AnswersLate {
             return;
         }
         self.resets += 1;
@@ -116,6 +119,7 @@ impl State {
             Fault::TakesResetAndMissesAQuestion if self.missed == 0 => Some(Instead::Nothing),
             Fault::TakesResetAndIsBusy => Some(Instead::Busy),
             Fault::LeavesAtReset => Some(Instead::Nothing),
+            Fault::AnswersLate => Some(Instead::Late),
             Fault::StartsAnotherServer => Some(Instead::Page),
             _ => None,
         };
@@ -344,6 +348,10 @@ impl Stub {
             "/status.json" => match self.instead() {
                 None => (200, "", self.state.lock().unwrap().status()),
                 Some(Instead::Busy) => (503, "", answer(30, ErrorCode::Busy.sentence())),
+                Some(Instead::Late) => {
+                    std::thread::sleep(Duration::from_secs(1));
+                    (200, "", self.state.lock().unwrap().status())
+                }
                 Some(Instead::Page) => (404, "", "<h1>Pump 7</h1>".to_owned()),
                 Some(Instead::Nothing) => return,
             },
@@ -387,7 +395,9 @@ impl Stub {
         let head = format!(
             "HTTP/1.1 {status} X\r\n{cookie}Connection: close\r\nContent-Length: {length}\r\n\r\n"
         );
-        stream.write_all((head + &body).as_bytes()).unwrap();
+        let written = stream.write_all((head + &body).as_bytes());
+        let is_heard = self.fault() != Fault::AnswersLate;
+        assert!(written.is_ok() || !is_heard, "{written:?}");
     }
 }
 

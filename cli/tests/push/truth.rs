@@ -299,3 +299,12 @@ fn a_board_that_was_asked_to_reset_when_the_time_was_over_is_not_told_to_be_unto
         assert_eq!(silent["after"], "nothing was sent");
     }
 }
+
+#[test]
+fn a_board_a_long_way_off_is_seen_to_come_back_into_iap_mode() {
+    let (output, board) = reset_of(Fault::AnswersLate, Stub::http);
+    assert_exit(&output, 0);
+    let text = stdout(&output);
+    assert!(text.contains("it is in IAP mode again"), "{text}");
+    assert!(board.state.lock().unwrap().missed > 1);
+}
