@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue, Deserializer};
 use crate::error::ProfileError;
 use crate::fault::{Fault, Wrong};
 use crate::keys;
-use crate::source::{Sources, excerpt};
+use crate::source::{Sources, excerpt_of};
 
 /// A merged profile.
 pub(crate) struct Document<'s> {
@@ -54,9 +54,9 @@ impl<'s> Document<'s> {
             Wrong::Rule(message) => ProfileError::Rule { key, at, message },
             Wrong::Map(error) => ProfileError::Map { key, at, error },
             Wrong::Value(expected) => ProfileError::Value {
+                value: excerpt_of(&key, self.sources.slice(span)),
                 key,
                 at,
-                value: excerpt(self.sources.slice(span)),
                 expected,
             },
         }
@@ -156,9 +156,10 @@ impl<'s> Document<'s> {
             .into_iter()
             .filter(|(_, outer)| outer.start <= span.start && span.end <= outer.end)
             .min_by_key(|(_, outer)| outer.len());
+        let key = innermost.map_or(String::new(), |(key, _)| key);
         ProfileError::Value {
-            key: innermost.map_or(String::new(), |(key, _)| key),
-            value: excerpt(self.sources.slice(span.clone())),
+            value: excerpt_of(&key, self.sources.slice(span.clone())),
+            key,
             expected: expected(error.message()),
             at: self.sources.location(span.start),
         }

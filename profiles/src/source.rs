@@ -91,7 +91,7 @@ impl Source {
         let line = line.unwrap_or_default();
         ProfileError::Syntax {
             message: error.message().to_owned(),
-            line: excerpt(line.trim()),
+            line: excerpt(without_password(line.trim())),
             at,
         }
     }
@@ -164,6 +164,25 @@ impl Source {
             }),
         }
     }
+}
+
+/// What is shown of the value of `key`: of a password nothing, for messages end up in logs.
+pub(crate) fn excerpt_of(key: &str, text: &str) -> String {
+    let is_empty = matches!(text, "" | "\"\"" | "''");
+    match key.ends_with(PASSWORD) && !is_empty {
+        true => "not shown".to_owned(),
+        false => excerpt(text),
+    }
+}
+
+const PASSWORD: &str = "password";
+
+/// A line up to the word, if it may set a password.
+fn without_password(line: &str) -> &str {
+    let end = line
+        .find(PASSWORD)
+        .map(|at| at.saturating_add(PASSWORD.len()));
+    end.and_then(|end| line.get(..end)).unwrap_or(line)
 }
 
 /// The beginning of `text`, fit for one line on a terminal: people do pass ELF files.

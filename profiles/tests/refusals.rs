@@ -550,3 +550,20 @@ fn damaged_profiles_are_refused_or_read_but_never_panic() {
         "{refused} of 2000 were refused"
     );
 }
+
+#[test]
+fn a_password_is_in_no_message() {
+    let long = "geheim".repeat(6);
+    for text in [
+        "[http]\npassword = geheim".to_owned(),
+        "[http]\npassword = [\"geheim\"]".to_owned(),
+        "http = { user = \"a\", password = geheim }".to_owned(),
+        "[http]\npassword = \"geheim".to_owned(),
+        format!("[http]\npassword = \"{long}\""),
+    ] {
+        let message = refused(&text);
+        assert!(!message.contains("geheim"), "{message}");
+        assert!(message.contains("password"), "{message}");
+        assert!(message.contains("boards/x.toml:"), "{message}");
+    }
+}
