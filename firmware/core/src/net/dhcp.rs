@@ -16,9 +16,21 @@ pub(super) type Options<'a> = [DhcpOption<'a>; 1];
 /// None yet.
 pub(super) const NO_OPTIONS: Options<'static> = [DhcpOption { kind: 0, data: &[] }];
 
+/// Where DHCP servers listen, and the board (RFC 2131 section 4.1).
+const SERVER_PORT: u16 = 67;
+const CLIENT_PORT: u16 = 68;
+/// Where nobody listens: what comes there is thrown away (RFC 863).
+const DISCARD_PORT: u16 = 9;
+/// How long the board asks nobody after a lease of no use; less than smoltcp takes to repeat a DISCOVER.
+const PAUSE: Duration = Duration::from_secs(2);
+
 /// The client, if the profile wants one.
 #[derive(Debug)]
-pub(super) struct Dhcp(Option<SocketHandle>);
+pub(super) struct Dhcp {
+    handle: Option<SocketHandle>,
+    /// Until when it asks nobody.
+    paused_until: Option<Instant>,
+}
 
 impl Dhcp {
     /// Makes the socket.
@@ -32,19 +44,24 @@ impl Dhcp {
             data: network.host_name.as_bytes(),
         }];
         let options = &options[..];
-        Self(network.use_dhcp.then(|| sockets.add(socket(options))))
+        Self {
+            handle: network.use_dhcp.then(|| sockets.add(socket(options))),
+            paused_until: None,
+        }
     }
 
     /// Begins anew, as after a reset: what was sent before went nowhere, or what is known may be wrong. It does not cost the address
     /// ([`Addressing::doubted`]).
     pub(super) fn begin(
-        &self,
+        &mut self,
         now: Instant,
         sockets: &mut SocketSet<'_>,
         addressing: &mut Addressing,
     ) {
-        if let Some(handle) = self.0 {
+        if let Some(handle) = self.handle {
             let socket = sockets.get_mut::<dhcpv4::Socket<'_>>(handle);
+            self.paused_until = None;
+            socket.set_ports(SERVER_PORT, CLIENT_PORT);
             socket.reset();
             // That it has no lease now is no news.
             socket.poll();
@@ -54,22 +71,47 @@ impl Dhcp {
 
     /// Hands on what the client has heard. To be called before the client sends again: its renewals trust the lease.
     pub(super) fn news(
-        &self,
+        &mut self,
         now: Instant,
         sockets: &mut SocketSet<'_>,
         addressing: &mut Addressing,
     ) {
-        let Some(handle) = self.0 else {
+        let Some(handle) = self.handle else {
             return;
         };
-        match sockets.get_mut::<dhcpv4::Socket<'_>>(handle).poll() {
+        let socket = sockets.get_mut::<dhcpv4::Socket<'_>>(handle);
+        if self.paused_until.is_some_and(|at| at <= now) {
+            self.paused_until = None;
+            socket.set_ports(SERVER_PORT, CLIENT_PORT);
+        }
+        match socket.poll() {
             Some(dhcpv4::Event::Configured(lease)) => match assignment(&lease) {
                 Some(assignment) => addressing.leased(assignment),
-                None => self.begin(now, sockets, addressing),
+                None => {
+                    self.begin(now, sockets, addressing);
+                    self.pause(now, sockets);
+                }
             },
             Some(dhcpv4::Event::Deconfigured) => addressing.lease_lost(now),
             None => {}
         }
+    }
+}
+
+impl Dhcp {
+    /// Lets the first message after a lease of no use go where nobody answers. smoltcp sends it at once, and the same server would give the same
+    /// lease, as fast as it can and for ever.
+    fn pause(&mut self, now: Instant, sockets: &mut SocketSet<'_>) {
+        if let Some(handle) = self.handle {
+            let socket = sockets.get_mut::<dhcpv4::Socket<'_>>(handle);
+            socket.set_ports(DISCARD_PORT, CLIENT_PORT);
+            self.paused_until = Some(now + PAUSE);
+        }
+    }
+
+    /// When [`Dhcp::news`] is due.
+    pub(super) fn poll_at(&self) -> Option<Instant> {
+        self.paused_until
     }
 }
 

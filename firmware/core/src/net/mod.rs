@@ -297,6 +297,7 @@ impl<'a, F: Flash> Iap<'a, F> {
         earliest.note(self.files.poll_at(now));
         earliest.note(self.web.poll_at());
         earliest.note(self.addressing.poll_at());
+        earliest.note(self.dhcp.poll_at());
         earliest.note(next_reset.map(|(at, _)| at));
         earliest.get().map(|at| at.max(now))
     }

@@ -24,7 +24,11 @@ impl Dhcp {
         Self
     }
 
-    pub(super) fn begin(&self, _: Instant, _: &mut SocketSet<'_>, _: &mut Addressing) {}
+    pub(super) fn begin(&mut self, _: Instant, _: &mut SocketSet<'_>, _: &mut Addressing) {}
 
-    pub(super) fn news(&self, _: Instant, _: &mut SocketSet<'_>, _: &mut Addressing) {}
+    pub(super) fn news(&mut self, _: Instant, _: &mut SocketSet<'_>, _: &mut Addressing) {}
+
+    pub(super) fn poll_at(&self) -> Option<Instant> {
+        None
+    }
 }

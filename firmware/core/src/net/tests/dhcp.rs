@@ -206,3 +206,26 @@ fn a_lease_for_no_time_does_no_harm_and_the_next_is_taken() {
     bench.lease_at_last(5000);
     assert_eq!(bench.board.address(), Some(LEASED));
 }
+
+#[test]
+fn a_server_with_a_lease_of_no_use_is_asked_every_few_seconds_and_not_all_the_time() {
+    let mut bench = Bench::with_dhcp();
+    let (mut discovers, until) = (0, bench.clock.now() + Duration::from_secs(60));
+    for _ in 0..2000 {
+        let asked = bench.serve_dhcp(5000, |answer| {
+            answer.your_ip = Ipv4Address::new(192, 168, 0, 255);
+        });
+        discovers += u32::from(matches!(asked, Some((DhcpMessageType::Discover, _))));
+        // As quick as a server on the same switch.
+        bench.wait(1);
+        if bench.clock.now() >= until {
+            break;
+        }
+    }
+    assert!((15..=45).contains(&discovers), "{discovers}");
+    // A REQUEST that is not answered is given up.
+    bench.wait(120_000);
+    assert_eq!(bench.board.address(), Some(BOARD));
+    bench.lease_at_last(5000);
+    assert_eq!(bench.board.address(), Some(LEASED));
+}
