@@ -213,3 +213,27 @@ fn what_fails_before_any_board_has_its_turn_is_one_line_of_json() {
         assert_eq!(said.json()["error"]["exit"], said.code);
     }
 }
+
+#[test]
+fn no_name_in_a_file_moves_the_cursor() {
+    let folder = Folder::new();
+    let mut sections = App::good().sections();
+    sections[0].name = "x\x1b[2J\nok: forged";
+    let image = folder.file("app.elf", &common::elf(&sections));
+    sections[0].load = 0x2000_0000;
+    let outside = folder.file("outside.elf", &common::elf(&sections));
+    let key = folder.file("key.toml", b"inherits = \"sim\"\n[\"\\u001b[2Jx\"]\n");
+    let parent = folder.file("parent.toml", b"inherits = \"\\u001b[2Jx\"\n");
+    for (args, word) in [
+        (["inspect", image.to_str().unwrap()], "x [2J"),
+        (["verify-image", outside.to_str().unwrap()], "x [2J"),
+        (["profiles check", key.to_str().unwrap()], "unknown key"),
+        (["profiles check", parent.to_str().unwrap()], "names"),
+    ] {
+        let args = args[0].split(' ').chain([args[1]]);
+        iapctl(args)
+            .says(word)
+            .never_says("\x1b")
+            .never_says("\nok: forged");
+    }
+}

@@ -7,6 +7,7 @@ use iap_profile::{Profile, ProfileError};
 use super::draft::Source;
 use crate::failure::{Exit, Failure};
 use crate::image::check::{Target, Trust};
+use crate::output::one_line;
 
 /// AN3968's board. Its memory map is that of every STM32F407xG with the full flash map.
 pub const DEFAULT_PROFILE: &str = "stm324xg-eval";
@@ -69,7 +70,7 @@ impl Chosen {
 /// Reads a profile by name or path.
 pub fn load(name_or_file: &str) -> Result<Profile, Failure> {
     Profile::load(name_or_file).map_err(|error| {
-        let failure = Failure::new(Exit::Usage, error.to_string());
+        let failure = Failure::new(Exit::Usage, one_line(&error.to_string()));
         match error {
             ProfileError::UnknownProfile { .. } => {
                 failure.help("iapctl profiles list shows the shipped ones")

@@ -18,6 +18,7 @@ use super::finding::{Finding, Severity};
 use super::intake::Intake;
 use super::{Format, Image, LoadOptions, Place};
 use crate::failure::{Exit, Failure};
+use crate::output::one_line;
 
 /// The first bytes of an ELF file.
 pub(super) const MAGIC: [u8; 4] = elf::ELFMAG;
@@ -25,6 +26,8 @@ pub(super) const MAGIC: [u8; 4] = elf::ELFMAG;
 /// What tells for which machine it is.
 const IDENTITY_LEN: u64 = 20;
 
+/// So much of a section's name is shown.
+const MAX_NAME_LEN: usize = 80;
 const LINK_AGAIN: &str = "copy the file again, or link it again";
 
 /// Reads an executable for a 32-bit little-endian ARM: its tables from `data`, what is loaded from `origin`.
@@ -107,7 +110,9 @@ impl<'a, R: ReadRef<'a>> File<'a, R> {
 
     fn name(&self, section: &SectionHeader32<Le>) -> String {
         let name = self.sections.section_name(Le, section).unwrap_or_default();
-        String::from_utf8_lossy(name).into_owned()
+        // Whoever made the file chose it.
+        let name = one_line(&String::from_utf8_lossy(name));
+        name.chars().take(MAX_NAME_LEN).collect()
     }
 
     /// Sections that exist in memory, with content or without.
