@@ -322,3 +322,34 @@ fn a_name_that_is_no_utf_8_is_shown_in_json_and_is_no_failure() {
         assert!(path.is_file());
     }
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn bytes_to_sign_that_stdout_does_not_take_are_a_failure() {
+    use std::process::Stdio;
+    let folder = Folder::new();
+    let key = folder.path("key.pem");
+    iapctl(["keygen", "-o", text(&key)]).exits(0);
+    let run = |app: &Path, stdout: Stdio| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_iapctl"));
+        (command.args(["sign", text(app), "--detached", "--public-key"]))
+            .args([text(&key), "-o", "-"])
+            .stdout(stdout)
+            .output()
+            .unwrap()
+    };
+    // Without a line end among them nothing is written before the end.
+    let app = (0..40)
+        .map(|last| folder.file("app.bin", &[&App::good().bin()[..], &[last]].concat()))
+        .find(|app| {
+            let bytes = run(app, Stdio::piped()).stdout;
+            assert_eq!(bytes.len(), 444);
+            !bytes.contains(&b'\n')
+        })
+        .unwrap();
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full");
+    let output = run(&app, full.unwrap().into());
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("cannot write to stdout"), "{said}");
+}

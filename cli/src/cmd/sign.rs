@@ -193,7 +193,10 @@ impl SignArgs {
         let (header, _) = ready_to_send(&self.file, image, header, &target)?;
         let bytes = signing::to_be_signed(&header);
         if self.to_stdout() {
-            return io::stdout().write_all(&bytes).map_err(|error| {
+            let mut stdout = io::stdout().lock();
+            // Bytes behind the last line end are kept back until then.
+            let written = stdout.write_all(&bytes).and_then(|()| stdout.flush());
+            return written.map_err(|error| {
                 Failure::new(Exit::Local, format!("cannot write to stdout: {error}"))
             });
         }
