@@ -17,6 +17,7 @@ pub mod state;
 mod target;
 mod trouble;
 pub mod update;
+pub mod wait;
 
 pub use link::{Board, Event, Login, Sent};
 pub use target::{Target, Transport};

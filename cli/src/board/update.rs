@@ -10,14 +10,12 @@ use tokio::time::sleep;
 use super::interrupt::Interrupt;
 use super::proof::{Transfer, Verdict};
 use super::state::{self, Expected};
-use super::{Board, Event, Login, Sent, trouble};
+use super::{Board, Event, Login, Sent};
 use crate::failure::{BoardAfter, Exit, Failure};
 use crate::tftp::Phase;
 
-/// How long a board may take to answer its status when nothing was said about waiting.
+/// How long a board may take to answer its status.
 const STATUS_PATIENCE: Duration = Duration::from_secs(10);
-/// How long one question may take while a board is waited for that may not be there yet.
-const WAIT_PATIENCE: Duration = Duration::from_millis(1500);
 const WAIT_PAUSE: Duration = Duration::from_millis(200);
 /// After Ctrl-C nobody wants to wait long.
 const LAST_QUESTION: Duration = Duration::from_secs(3);
@@ -51,36 +49,6 @@ pub struct Done {
     pub sent: Option<Sent>,
     /// From the first to the last byte.
     pub time: Duration,
-}
-
-/// The board's status, waited for at most `wait` while the board cannot be reached.
-pub async fn status(board: &Board, wait: Option<Duration>) -> Result<Status, Failure> {
-    let Some(wait) = wait else {
-        return board.first_status(STATUS_PATIENCE).await;
-    };
-    // Who does not want to wait still asks once, and a board that is there has the time to answer.
-    let patience = match wait.is_zero() {
-        true => WAIT_PATIENCE,
-        false => WAIT_PATIENCE.min(wait),
-    };
-    let begun = Instant::now();
-    loop {
-        match board.first_status(patience).await {
-            // The application that runs until then may have a server of its own.
-            Err(failure)
-                if failure.exit == Exit::Unreachable || trouble::is_other_server(&failure) =>
-            {
-                if begun.elapsed() >= wait {
-                    return Err(Failure {
-                        message: format!("{} (waited {} s)", failure.message, wait.as_secs()),
-                        ..failure
-                    });
-                }
-            }
-            answer => return answer,
-        }
-        sleep(WAIT_PAUSE).await;
-    }
 }
 
 impl Update {

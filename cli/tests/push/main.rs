@@ -414,6 +414,22 @@ fn wait_catches_a_board_that_comes_later() {
 }
 
 #[test]
+fn wait_waits_for_a_name_as_well() {
+    let folder = Folder::new();
+    let (app, begun) = (folder.app(), Instant::now());
+    // A label is 63 bytes at most (RFC 1035 section 2.3.4): no name server is asked.
+    let board = format!("--tftp={}", "b".repeat(64));
+    let output = run(&["push", "--wait=1", &board, app.to_str().unwrap()]);
+    assert_exit(&output, 4);
+    let text = stderr(&output);
+    assert!(
+        text.contains("the name cannot be resolved") && text.contains("(waited 1 s)"),
+        "{text}"
+    );
+    assert!(begun.elapsed() >= Duration::from_secs(1));
+}
+
+#[test]
 fn wait_outlasts_the_http_server_of_an_application() {
     let (folder, board) = (Folder::new(), Stub::start(Fault::StartsAnotherServer));
     let app = folder.app();

@@ -6,7 +6,7 @@ mod outcome;
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use iap_profile::Profile;
@@ -20,8 +20,8 @@ use super::profile_args::ProfileArgs;
 use crate::board::args::BoardArgs;
 use crate::board::plan::Plan;
 use crate::board::progress::View;
-use crate::board::update::{self, Update};
-use crate::board::{Board, Login, Target, reset, rules, state};
+use crate::board::update::Update;
+use crate::board::{Board, Login, Target, reset, rules, state, wait};
 use crate::failure::{BoardAfter, Exit, Failure};
 use crate::image::HeaderOverrides;
 use crate::output::{Human, Output, Paint};
@@ -135,10 +135,11 @@ impl Push {
 
     /// A plan is of a board that was asked: what it holds, and what it takes, decides.
     async fn find(&self, turn: &Turn) -> Result<(Board, Status), Failure> {
-        let board = turn.find().await?;
         self.say_that_it_waits(&turn.target);
-        let wait = self.args.wait.map(Duration::from_secs);
-        match update::status(&board, wait).await {
+        let limit = self.args.wait.map(Duration::from_secs);
+        let begun = Instant::now();
+        let board = wait::found(async || turn.find().await, limit).await?;
+        match wait::status(&board, limit, begun).await {
             Ok(status) => Ok((board, status)),
             Err(failure) if self.args.dry_run => {
                 Err(failure.help("without a board: iapctl verify-image judges the image"))
