@@ -6,7 +6,7 @@
 //! - ACK means "accepted in RAM"; the ACK of the last block means "committed", and is repeated while the client repeats that block.
 //! - A repeated WRQ of the same client repeats the answer and never restarts; once DATA has come, a late WRQ is not answered at all.
 //! - A second client gets an ERROR that says who is updating. The same host takes over from a new port after 2 s of silence; 10 s
-//!   of silence free the board. What the board did not listen is not counted.
+//!   of silence free the board, and 60 s in which it only repeats itself. What the board did not listen is not counted.
 //! - When the update has no room for another window the ACK waits: TFTP has no other brake. Then both limits are six times as long: a low
 //!   supply makes it wait without end, and only the client's repetitions tell that it is still there. Once all of an image has come
 //!   there is no limit, and it is installed when the supply is good again, whether its client is there or not, and whether it gives up or not.

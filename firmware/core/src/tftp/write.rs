@@ -41,6 +41,9 @@ pub(super) const WINDOW_QUIET: Duration = Duration::from_millis(100);
 /// How long a gap is not reported again.
 pub(super) const GAP_QUIET: Duration = Duration::from_millis(100);
 
+/// How long a client may repeat itself: with every answer lost on its way, as behind a firewall, it could do so for ever.
+pub(super) const MAX_STUCK: Duration = Duration::from_secs(60);
+
 /// How many times as long as otherwise a client may be silent that waits for an ACK.
 pub(super) const BRAKED_PATIENCE: u32 = 6;
 
@@ -133,6 +136,8 @@ pub(super) struct Write {
     due: Option<Instant>,
     /// When the client was last heard or answered, later by what the board did not listen.
     heard: Instant,
+    /// When a new block was last accepted, or could not be because the board had no room.
+    advanced: Instant,
 }
 
 impl Write {
@@ -166,6 +171,7 @@ impl Write {
             gap_reported: None,
             due: None,
             heard: now,
+            advanced: now,
         }
     }
 
@@ -184,6 +190,10 @@ impl Write {
 
     pub(super) fn is_running(&self) -> bool {
         matches!(self.state, State::Receiving | State::Committing)
+    }
+
+    fn is_receiving(&self) -> bool {
+        matches!(self.state, State::Receiving)
     }
 
     pub(super) fn is_committing(&self) -> bool {
@@ -205,7 +215,7 @@ impl Write {
     /// Whether the client has been silent for `limit`. While all of the image is here it may be: what then takes its time is the board, and
     /// an image that has come completely is installed, as over HTTP.
     pub(super) fn is_silent(&self, now: Instant, limit: Duration) -> bool {
-        matches!(self.state, State::Receiving) && now >= self.heard + self.patience(now, limit)
+        self.is_receiving() && now >= self.heard + self.patience(now, limit)
     }
 
     /// `limit`, or longer while it is the board's turn. The board's own stalls are not counted, so that lasts only where the supply is low, and a
@@ -282,6 +292,7 @@ impl Write {
         }
         self.last = block;
         self.has_data = true;
+        self.advanced = now;
         self.gap_reported = None;
         self.in_window = self.in_window.saturating_add(1);
         if payload.len() < self.block_size {
@@ -331,9 +342,19 @@ impl Write {
         if self.is_running() {
             self.follow_outcome(now, intake);
         }
-        if self.is_silent(now, MAX_SILENCE) {
-            let form = packed!("no DATA for {d} s");
-            let silence_s = self.patience(now, MAX_SILENCE).secs() as u32;
+        if self.is_braked(now) && !self.has_room(intake) {
+            self.advanced = now;
+        }
+        let is_stuck = self.is_receiving() && now >= self.advanced + MAX_STUCK;
+        if is_stuck || self.is_silent(now, MAX_SILENCE) {
+            let (form, silence) = match is_stuck {
+                true => (packed!("nothing new for {d} s"), MAX_STUCK),
+                false => (
+                    packed!("no DATA for {d} s"),
+                    self.patience(now, MAX_SILENCE),
+                ),
+            };
+            let silence_s = silence.secs() as u32;
             let code = ErrorCode::ClientSilent;
             let refused = self.why.refuse_with(code, form, &[silence_s]);
             self.abort(now, intake, refused);

@@ -215,3 +215,59 @@ fn an_upload_over_http_that_is_refused_leaves_the_end_of_the_push_over_tftp_befo
     assert!(answer.starts_with(b"HTTP/1.1 4"), "the client was told");
     assert_eq!(reset, Some(ResetReason::AutoStart));
 }
+
+/// Its way to the board works, and the way back no longer does: it says the same for ever.
+#[test]
+fn a_client_that_only_repeats_itself_is_given_up() {
+    let mut bench = Bench::new();
+    let image = application(300_000);
+    let (port, _) = bench.begin(Options::default()).unwrap();
+    let payload = &image[..512];
+    let mut given_up = None;
+    for s in 0..100 {
+        bench.send(port, &Packet::Data { block: 1, payload });
+        bench.wait(1000);
+        if bench.board.updater().phase() == Phase::Failed {
+            given_up = given_up.or(Some(s));
+        }
+    }
+    assert!(matches!(given_up, Some(58..=62)), "{given_up:?}");
+}
+
+/// With a low supply it has no other way to show that it is there.
+#[test]
+fn a_client_that_repeats_itself_because_the_board_has_no_room_is_waited_for() {
+    let mut bench = Bench::new();
+    bench.board.updater_mut().flash_mut().supply_low = true;
+    let image = application(300_000);
+    let (port, _) = bench.begin(Options::default()).unwrap();
+    let mut block = 0u16;
+    let blocks = (1..).zip(image.chunks(512));
+    for (number, payload) in blocks.clone() {
+        bench.send(
+            port,
+            &Packet::Data {
+                block: number,
+                payload,
+            },
+        );
+        block = number;
+        if bench.receive(1000).is_none() {
+            break;
+        }
+    }
+    let repeated = blocks.clone().nth(usize::from(block) - 1).unwrap().1;
+    for _ in 0..300 {
+        bench.send(
+            port,
+            &Packet::Data {
+                block,
+                payload: repeated,
+            },
+        );
+        bench.wait(2000);
+    }
+    assert_eq!(bench.board.updater().phase(), Phase::SupplyLow);
+    bench.board.updater_mut().flash_mut().supply_low = false;
+    assert_eq!(bench.answer(5000), Ok((port, block)));
+}
