@@ -2,9 +2,9 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
-use std::io::{self, Read};
+use std::io::{self, PipeReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
 use anyhow::{Context, Result, bail};
 
@@ -74,28 +74,40 @@ fn quoted(word: &str) -> String {
 
 /// Runs `command` with this terminal; its failure is an error.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
-    println!("$ {}", line(command));
+    let line = line(command);
+    println!("$ {line}");
     let status = command
         .status()
-        .with_context(|| format!("cannot start {}", line(command)))?;
+        .with_context(|| format!("cannot start {line}"))?;
+    succeeded(&line, status)
+}
+
+/// What ended otherwise is an error.
+pub(crate) fn succeeded(line: &str, status: ExitStatus) -> Result<()> {
     if !status.success() {
-        bail!("{} failed: {status}", line(command));
+        bail!("{line} failed: {status}");
     }
     Ok(())
 }
 
-/// Runs `command` and keeps what it prints, results and messages in the order in which it printed them.
-pub(crate) fn printed(command: &mut Command) -> Result<(ExitStatus, String)> {
+/// Starts `command`; what it prints comes through the pipe, results and messages in the order in which it printed them.
+pub(crate) fn start_heard(command: &mut Command) -> Result<(Child, PipeReader)> {
     let typed = line(command);
     let cannot = || format!("cannot start {typed}");
-    let (mut reader, writer) = io::pipe().with_context(cannot)?;
+    let (reader, writer) = io::pipe().with_context(cannot)?;
     let copy = writer.try_clone().with_context(cannot)?;
     command.stdin(Stdio::null()).stdout(writer).stderr(copy);
-    let mut child = command.spawn().with_context(cannot)?;
+    let child = command.spawn().with_context(cannot)?;
     // The command holds the writing ends too: without them the pipe ends when the child does.
     command.stdout(Stdio::null()).stderr(Stdio::null());
+    Ok((child, reader))
+}
+
+/// Runs `command` and keeps what it prints, as [`start_heard`] orders it.
+pub(crate) fn printed(command: &mut Command) -> Result<(ExitStatus, String)> {
+    let (mut child, mut output) = start_heard(command)?;
     let mut bytes = Vec::new();
-    reader.read_to_end(&mut bytes)?;
+    output.read_to_end(&mut bytes)?;
     Ok((child.wait()?, String::from_utf8_lossy(&bytes).into_owned()))
 }
 

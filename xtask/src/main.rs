@@ -3,6 +3,7 @@
 //! Nothing here is part of the product. What a user needs without a clone of the repository belongs into `iapctl`.
 
 mod bench;
+mod beside;
 mod command;
 mod demo;
 mod firmware;

@@ -23,14 +23,28 @@ const GECKODRIVER: [&str; 5] = ["install", "geckodriver", "--locked", "--version
 
 /// Installs everything that is missing.
 pub(crate) fn run() -> Result<()> {
+    for mut tool in missing_tools()? {
+        command::run(&mut tool)?;
+    }
+    run_without_tools()
+}
+
+/// The commands that compile the tools that are missing, and says so.
+pub(crate) fn missing_tools() -> Result<Vec<Command>> {
+    let mut missing = Vec::new();
     if !has_cargo_deny()? {
         println!("setup: cargo-deny is missing: it is compiled once, which takes a minute");
-        command::run(&mut unoptimised(&CARGO_DENY))?;
+        missing.push(unoptimised(&CARGO_DENY));
     }
     if iap_peers::find("geckodriver").is_none() {
         println!("setup: geckodriver is missing: it is compiled once, which takes a minute");
-        command::run(&mut unoptimised(&GECKODRIVER))?;
+        missing.push(unoptimised(&GECKODRIVER));
     }
+    Ok(missing)
+}
+
+/// Installs Rust targets and test peers.
+pub(crate) fn run_without_tools() -> Result<()> {
     for target in [sample_app::TARGET].into_iter().chain(OTHER_HOSTS) {
         add_rust_target(target)?;
     }

@@ -7,8 +7,8 @@ use anyhow::{Result, bail};
 use iap_peers::Peer;
 use iap_profile::Profile;
 
+use crate::beside::Beside;
 use crate::command::{cargo, in_root, output, run as execute, target_folder};
-use crate::firmware;
 use crate::sample_app::{self, TARGET};
 use crate::setup;
 
@@ -23,25 +23,29 @@ pub(crate) struct Options {
 }
 
 /// Runs all of it; the first failure ends the run. The last step is cargo's or nextest's own, and so is the last line.
+///
+/// What takes one core for a long time, or waits for the network, runs beside the other steps, until something needs it.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    setup::run()?;
+    setup::run_without_tools()?;
     let strict = !options.allow_skips || env::var("CI").is_ok_and(|ci| ci == "true");
     report_skips(&setup::missing_peers(), strict)?;
-    for mut check in checks() {
-        execute(&mut check)?;
-    }
-    firmware::run(&firmware::Options::all())?;
-    for board in Profile::builtins() {
-        for confirm in [false, true] {
-            sample_app::run(&sample_app::Options {
-                profile: board.into(),
-                confirm,
-                ..Default::default()
-            })?;
-        }
+    execute(cargo().args(["fmt", "--all", "--check"]))?;
+    let mut beside = vec![Beside::start(
+        "lints and builds for the chip",
+        for_the_chip()?,
+    )];
+    let tools = setup::missing_tools()?;
+    if !tools.is_empty() {
+        beside.push(Beside::start("tools for the tests", tools));
     }
     let mut tests = tests()?;
-    execute(tests.build.arg("--no-run"))?;
+    tests.build.arg("--no-run");
+    for mut step in checks().into_iter().chain([tests.build]) {
+        execute(&mut step)?;
+        Beside::show_finished(&mut beside)?;
+    }
+    beside.into_iter().try_for_each(Beside::finish)?;
+    execute(cargo().args(["deny", "check", "bans", "licenses", "sources"]))?;
     sample_app_converts_as_objcopy_does()?;
     demo()?;
     for mut tests in tests.runs {
@@ -70,8 +74,8 @@ fn report_skips(missing: &[Peer], strict: bool) -> Result<()> {
     Ok(())
 }
 
-/// Formatting, lints, documentation, what may be among the dependencies, and the targets that only get compiled.
-fn checks() -> Vec<Command> {
+/// Lints, documentation, and the targets that only get compiled.
+fn checks() -> [Command; 3] {
     let with = |arguments: &[&str]| {
         let mut command = cargo();
         command.args(arguments);
@@ -79,29 +83,42 @@ fn checks() -> Vec<Command> {
     };
     let mut documentation = with(&["doc", "--quiet", "--no-deps", "--document-private-items"]);
     documentation.env("RUSTDOCFLAGS", "-D warnings");
-    let on_the_chip = ["iap-sample-app", "iap-stm32f407"].map(|package| ["--package", package]);
-    let mut lint_for_the_chip = with(&["clippy", "--quiet", "--target", TARGET]);
-    lint_for_the_chip
-        .args(on_the_chip.concat())
-        .args(["--", "-D", "warnings"]);
-    let mut checks = vec![
-        with(&["fmt", "--all", "--check"]),
-        with(&["clippy", "--quiet", "--all-targets", "--", "-D", "warnings"]),
-        lint_for_the_chip,
-        documentation,
-        with(&["deny", "check", "bans", "licenses", "sources"]),
-    ];
+    let mut other_hosts = with(&["check", "--quiet", "--package", "iapctl"]);
     for host in setup::OTHER_HOSTS {
-        checks.push(with(&[
-            "check",
-            "--quiet",
-            "--package",
-            "iapctl",
-            "--target",
-            host,
-        ]));
+        other_hosts.args(["--target", host]);
     }
-    checks
+    [
+        with(&["clippy", "--quiet", "--all-targets", "--", "-D", "warnings"]),
+        documentation,
+        other_hosts,
+    ]
+}
+
+/// All with the profile of what is shipped, in a folder of its own: cargo's lock on that lets nothing of it run at the same time, and
+/// everything else.
+fn for_the_chip() -> Result<Vec<Command>> {
+    let mut lint = cargo();
+    lint.args(["clippy", "--quiet", "--target", TARGET])
+        .args(["--profile", "firmware"])
+        .args(
+            ["iap-sample-app", "iap-stm32f407"]
+                .map(|package| ["--package", package])
+                .concat(),
+        )
+        .args(["--", "-D", "warnings"]);
+    let this = env::current_exe()?;
+    let task = |arguments: &[&str]| {
+        let mut command = in_root(&this);
+        command.args(arguments);
+        command
+    };
+    let boards = Profile::builtins();
+    let apps = boards.flat_map(|board| {
+        let app = ["sample-app", "--profile", board];
+        [task(&app), task(&[&app[..], &["--confirm"]].concat())]
+    });
+    let firmware = task(&["firmware", "--all"]);
+    Ok([lint, firmware].into_iter().chain(apps).collect())
 }
 
 /// The sample application's .bin has the bytes that objcopy gives it.
