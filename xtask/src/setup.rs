@@ -62,7 +62,7 @@ pub(crate) fn run_without_tools() -> Result<()> {
 /// Compiles in half the time; what the programs do here takes a second either way.
 fn unoptimised(install: &[&str]) -> Command {
     let mut cargo = cargo();
-    cargo.args(install).arg("--debug");
+    cargo.args(install).args(["--debug", "--quiet"]);
     cargo.env("CARGO_PROFILE_DEV_DEBUG", "0");
     cargo
 }
