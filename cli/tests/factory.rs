@@ -367,7 +367,16 @@ fn firmware_is_read_from_elf_hex_and_bin_alike() {
 
 /// The section that the firmware's linker script writes, in the file and not in flash.
 fn built_for(board: &str) -> Vec<u8> {
-    common::elf_with_notes(&firmware().sections(), &[(".iap_board", board.as_bytes())])
+    with_rules(board, &profile(BOARD).firmware_rules())
+}
+
+fn with_rules(board: &str, rules: &[String]) -> Vec<u8> {
+    let rules = rules.join("\n");
+    let notes = [
+        (".iap_board", board.as_bytes()),
+        (".iap_rules", rules.as_bytes()),
+    ];
+    common::elf_with_notes(&firmware().sections(), &notes)
 }
 
 #[test]
@@ -402,6 +411,39 @@ fn a_firmware_for_another_board_is_refused_with_both_names() {
     line.factory_of(&odd, "factory.hex", &["--profile", BOARD])
         .exits(0)
         .says("could not be checked");
+}
+
+#[test]
+fn a_firmware_that_was_built_with_other_rules_is_refused_with_both() {
+    let line = Line::new();
+    let change =
+        "inherits = \"stm324xg-eval\"\n[iap]\ndata-sectors = [11]\n[http]\npassword = \"own\"\n";
+    let changed = line.app("changed.toml", change.as_bytes());
+    let rules = Profile::load(&changed).unwrap().firmware_rules();
+    let firmware = line.app("iap.elf", &with_rules(BOARD, &rules));
+    let args = ["--profile", &changed];
+    line.factory_of(&firmware, "factory.hex", &args)
+        .exits(0)
+        .never_says("could not be checked");
+    std::fs::remove_file(line.folder.path("factory.hex")).unwrap();
+    line.factory_of(&firmware, "factory.hex", &["--profile", BOARD])
+        .exits(3)
+        .says("this firmware was built with data-sectors = [11]")
+        .says("but profile stm324xg-eval says data-sectors = []")
+        .says("cargo xtask firmware --profile FILE");
+    assert!(!line.folder.path("factory.hex").exists());
+    // Built before the password was changed.
+    let shipped = line.app("old.elf", &built_for(BOARD));
+    let change = "inherits = \"stm324xg-eval\"\n[http]\npassword = \"own\"\n";
+    let own_login = line.app("login.toml", change.as_bytes());
+    line.factory_of(&shipped, "factory.hex", &["--profile", &own_login])
+        .exits(3)
+        .says("this firmware was built with default login = true")
+        .says("says default login = false");
+    let untold = line.app("untold.elf", &with_rules(BOARD, &[]));
+    line.factory_of(&untold, "factory.hex", &["--profile", BOARD])
+        .exits(3)
+        .says("this firmware was built with other rules, but profile");
 }
 
 #[test]

@@ -111,6 +111,18 @@ fn a_firmware_with_other_keys_is_refused() {
 }
 
 #[test]
+fn a_firmware_with_the_keys_in_another_order_is_refused() {
+    // A key's id is its place: this board would check what key 0 signs with key 1, refuse it, and start nothing.
+    let line = Line::new();
+    let app = line.app(0, |_| {});
+    let mut keys = public_keys().to_vec();
+    keys.swap(0, 1);
+    line.factory(&line.firmware(&keys), &app)
+        .exits(3)
+        .says("this firmware was not built with the public keys in the order of profile");
+}
+
+#[test]
 fn an_application_that_the_board_would_not_start_is_refused() {
     let line = Line::new();
     let firmware = line.firmware(public_keys());

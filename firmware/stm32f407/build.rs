@@ -9,8 +9,8 @@ use std::process::ExitCode;
 use std::{env, fs};
 
 use iap_profile::{
-    BootCheck, FIRMWARE_BOARD_SECTION, Hse, Interface, KeySettings, Level, MacAddress, Parallelism,
-    Pin, PinSettings, Policy, Profile,
+    BootCheck, FIRMWARE_BOARD_SECTION, FIRMWARE_RULES_SECTION, Hse, Interface, KeySettings, Level,
+    MacAddress, Parallelism, Pin, PinSettings, Policy, Profile,
 };
 use iap_protocol::memory::{MemoryMap, Region, SectorSet};
 
@@ -87,13 +87,19 @@ fn linker_script(profile: &Profile) -> Result<String> {
         script = script.replace(name, &text);
     }
     let last_run = if code.len > 0 { "CODE" } else { "BOOT" };
-    let board_id = profile.settings.board_id.bytes();
-    let board_id: Vec<_> = board_id.map(|byte| format!("BYTE({byte:#04x})")).collect();
     Ok(script
         .replace("@BOARD_SECTION@", FIRMWARE_BOARD_SECTION)
-        .replace("@BOARD_ID@", &board_id.join(" "))
+        .replace("@BOARD_ID@", &bytes(&profile.settings.board_id))
+        .replace("@RULES_SECTION@", FIRMWARE_RULES_SECTION)
+        .replace("@RULES@", &bytes(&profile.firmware_rules().join("\n")))
         .replace("@DATA_LOAD@", last_run)
         .replace("@STACK_LEN@", &format!("{STACK_LEN:#x}")))
+}
+
+/// The text for a linker script.
+fn bytes(text: &str) -> String {
+    let bytes: Vec<_> = (text.bytes().map(|byte| format!("BYTE({byte:#04x})"))).collect();
+    bytes.join(" ")
 }
 
 /// The IAP sectors as at most two runs of neighbours; the first begins where the core looks for its vectors.

@@ -26,6 +26,7 @@ mod fault;
 mod flash;
 mod keys;
 mod render;
+mod rules;
 mod schema;
 mod source;
 mod value;
@@ -43,6 +44,7 @@ pub const FIRMWARE_BOARD_SECTION: &str = ".iap_board";
 pub use error::{Hint, Location, ProfileError};
 pub use ethernet::{EthernetPins, EthernetSettings, Interface};
 pub use iap_protocol::status::Policy;
+pub use rules::FIRMWARE_RULES_SECTION;
 pub use schema::*;
 pub use value::{Ipv4Network, MacAddress, Pin, PublicKey};
 

@@ -7,6 +7,7 @@ use iap_profile::{BootCheck, PublicKey};
 use iap_protocol::header::ImageHeader;
 use iap_protocol::memory::{MemoryMap, Region};
 use iap_protocol::status::Policy;
+use memchr::memmem;
 use serde::Serialize;
 
 use super::draft::{Source, require_file_name, write_whole};
@@ -23,7 +24,7 @@ use crate::output::{Human, Output, Paint, path};
 pub struct FactoryArgs {
     /// The application: ELF, BIN, IAP, Intel HEX or S-records; without one the board waits in IAP mode
     pub application: Option<PathBuf>,
-    /// The IAP firmware for this board: ELF, Intel HEX or BIN; only of an ELF file it can be checked that it is for this board
+    /// The IAP firmware for this board: ELF, Intel HEX or BIN; only of an ELF file it can be checked that it is for this board, by this profile
     #[arg(long, value_name = "FILE")]
     pub firmware: PathBuf,
     /// The file to write; its extension chooses the format: .hex, or .bin for the raw content of the whole flash. Not one that is read, and not - (stdout)
@@ -126,7 +127,11 @@ pub fn run(args: &FactoryArgs, output: &Output) -> Result<(), Failure> {
     let format = Format::of(&args.output)?;
     let chosen = args.profile.choose()?;
     let target = chosen.target();
-    let (firmware, firmware_board) = read_firmware(&args.firmware, &chosen)?;
+    let Firmware {
+        parts: firmware,
+        board: firmware_board,
+        is_told,
+    } = read_firmware(&args.firmware, &chosen)?;
     require_keys(args, &firmware, &chosen)?;
     let application = read_application(args, &target)?;
     require_signature(args, application.as_ref(), &chosen)?;
@@ -156,7 +161,7 @@ pub fn run(args: &FactoryArgs, output: &Output) -> Result<(), Failure> {
     output.result(&Made {
         output: args.output.clone(),
         output_size: bytes.len(),
-        warnings: warnings(&chosen, firmware_board.as_deref(), application.as_ref()),
+        warnings: warnings(&chosen, is_told, application.as_ref()),
         firmware_board,
         profile: chosen.label(),
         firmware: spans(&content.firmware, target.map),
@@ -176,8 +181,16 @@ impl FactoryArgs {
     }
 }
 
-/// The firmware's parts, and the board that its file names.
-fn read_firmware(path: &Path, chosen: &Chosen) -> Result<(Vec<Piece>, Option<String>), Failure> {
+/// A firmware that is the right one, as far as its file tells.
+struct Firmware {
+    parts: Vec<Piece>,
+    /// The board that the file names.
+    board: Option<String>,
+    /// It tells all that can be checked.
+    is_told: bool,
+}
+
+fn read_firmware(path: &Path, chosen: &Chosen) -> Result<Firmware, Failure> {
     let target = &chosen.target();
     let options = LoadOptions {
         bin_address: target.map.flash.region().start,
@@ -188,7 +201,12 @@ fn read_firmware(path: &Path, chosen: &Chosen) -> Result<(Vec<Piece>, Option<Str
     require_good(&file, &image.findings, target)?;
     let parts = factory::firmware_parts(&file, &image, target.map)?;
     let board = factory::require_board(&file, &image, &chosen.profile)?;
-    Ok((parts, board))
+    let has_rules = factory::require_rules(&file, &image, &chosen.profile)?;
+    Ok(Firmware {
+        parts,
+        is_told: has_rules && board.is_some(),
+        board,
+    })
 }
 
 /// A firmware for signed images that was built with other keys would refuse everything, and only a probe could mend it.
@@ -204,20 +222,26 @@ fn require_keys(args: &FactoryArgs, firmware: &[Piece], chosen: &Chosen) -> Resu
         bytes.extend(&part.data);
         end = part.address.saturating_add(part.region().len);
     }
-    let is_missing = |key: &&PublicKey| !bytes.windows(32).any(|window| window == key.0);
-    let signed = iap.policy == Policy::Signed;
-    match iap.public_keys.iter().find(is_missing) {
-        Some(key) if signed => Err(Failure::new(
-            Exit::BadImage,
-            format!(
-                "{}: this firmware was not built with the public key {key} of profile {}",
-                args.firmware.display(),
-                chosen.profile.name
-            ),
-        )
-        .help("build it again for this board: cargo xtask firmware --profile FILE")),
-        _ => Ok(()),
+    let keys: Vec<[u8; 32]> = iap.public_keys.iter().map(|key| key.0).collect();
+    let contains = |wanted: &[u8]| memmem::find(&bytes, wanted).is_some();
+    // A key's id is its place in the list: all of them, one after the other.
+    if iap.policy != Policy::Signed || contains(&keys.concat()) {
+        return Ok(());
     }
+    let is_missing = |key: &&PublicKey| !contains(&key.0);
+    let what = match iap.public_keys.iter().find(is_missing) {
+        Some(key) => format!("the public key {key}"),
+        None => "the public keys in the order".to_owned(),
+    };
+    Err(Failure::new(
+        Exit::BadImage,
+        format!(
+            "{}: this firmware was not built with {what} of profile {}",
+            args.firmware.display(),
+            chosen.profile.name
+        ),
+    )
+    .help("build it again for this board: cargo xtask firmware --profile FILE"))
 }
 
 /// With `boot-check = "signature"` a board starts nothing else.
@@ -270,15 +294,11 @@ fn read_application(args: &FactoryArgs, target: &Target) -> Result<Option<Read>,
     }
 }
 
-fn warnings(
-    chosen: &Chosen,
-    firmware_board: Option<&str>,
-    application: Option<&Read>,
-) -> Vec<String> {
+fn warnings(chosen: &Chosen, is_told: bool, application: Option<&Read>) -> Vec<String> {
     let profile = &chosen.profile;
     let mut warnings: Vec<String> = profile.warnings().iter().map(ToString::to_string).collect();
-    if firmware_board.is_none() {
-        warnings.push("the firmware's file does not say for which board it was built, so that could not be checked: the ELF file that `cargo xtask firmware` makes says it".into());
+    if !is_told {
+        warnings.push("the firmware's file does not say for which board and with which rules it was built, so that could not be checked: the ELF file that `cargo xtask firmware` makes says it".into());
     }
     let unsigned = application.is_some_and(|read| !read.header.is_signed());
     if profile.settings.iap.policy == Policy::Signed && unsigned {

@@ -59,6 +59,29 @@ pub fn require_board(
     }
 }
 
+/// Fails if the firmware was built with other rules than those of `profile`: what the record and the application were made for, the board would
+/// not do. Gives whether the file names its rules; without them nobody can be sure.
+pub fn require_rules(file: &str, image: &Image, profile: &Profile) -> Result<bool, Failure> {
+    let Some(built_with) = &image.firmware_rules else {
+        return Ok(false);
+    };
+    let differs = |rule: &&String| !built_with.lines().any(|line| line == *rule);
+    let rules = profile.firmware_rules();
+    let Some(rule) = rules.iter().find(differs) else {
+        return Ok(true);
+    };
+    let key = rule.split_inclusive(" = ").next().unwrap_or_default();
+    let theirs = built_with.lines().find(|line| line.starts_with(key));
+    let message = format!(
+        "{file}: this firmware was built with {}, but profile {} says {rule}",
+        theirs.unwrap_or("other rules"),
+        profile.name
+    );
+    Err(Failure::new(Exit::BadImage, message)
+        .help("the board would go by the firmware's: build it again, cargo xtask firmware --profile FILE")
+        .help("or name the profile that it was built for with --profile"))
+}
+
 /// Shorter ids occur by chance.
 const TELLING_LEN: usize = 8;
 

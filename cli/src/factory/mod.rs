@@ -11,7 +11,7 @@ use iap_protocol::memory::{MemoryMap, SectorSet};
 
 use crate::image::Piece;
 
-pub use firmware::{parts as firmware_parts, require_board};
+pub use firmware::{parts as firmware_parts, require_board, require_rules};
 pub use record::parts as record_parts;
 
 /// An application with its header.

@@ -4,7 +4,7 @@
 //! alignment, and sometimes the ELF header itself. Such bytes are gaps here, and become the fill. Without section headers the
 //! segments are taken as they are. Symbols and debug information are not read.
 
-use iap_profile::FIRMWARE_BOARD_SECTION as BOARD;
+use iap_profile::{FIRMWARE_BOARD_SECTION as BOARD, FIRMWARE_RULES_SECTION as RULES};
 use iap_protocol::header::is_board_id;
 use iap_protocol::info::{ImageInfo, SECTION_NAME};
 use iap_protocol::memory::{Region, Size};
@@ -49,7 +49,8 @@ pub(super) fn read<'a>(
     let mut image = assemble(Format::Elf, parts, options, intake)?;
     image.findings.extend(findings);
     image.build_id = file.build_id();
-    image.firmware_board = file.firmware_board();
+    image.firmware_board = file.text_in(BOARD).filter(|id| is_board_id(id));
+    image.firmware_rules = file.text_in(RULES);
     image.vector_table_len = vector_table_len(&image);
     file.read_info(&mut image);
     Ok(image)
@@ -257,10 +258,10 @@ impl<'a, R: ReadRef<'a>> File<'a, R> {
         id
     }
 
-    fn firmware_board(&self) -> Option<String> {
-        let (_, section) = self.sections.section_by_name(Le, BOARD.as_bytes())?;
-        let id = std::str::from_utf8(section.data(Le, self.data).ok()?).ok()?;
-        is_board_id(id).then(|| id.to_owned())
+    fn text_in(&self, name: &str) -> Option<String> {
+        let (_, section) = self.sections.section_by_name(Le, name.as_bytes())?;
+        let text = std::str::from_utf8(section.data(Le, self.data).ok()?).ok()?;
+        Some(text.to_owned())
     }
 
     /// The section is where the descriptor is; without one the search through the bytes stands.

@@ -125,6 +125,8 @@ pub struct Image {
     pub info_in_bytes: Option<ImageInfo>,
     /// The board that the ELF file of an IAP firmware says it was built for.
     pub firmware_board: Option<String>,
+    /// The rules that it says it was built with, one per line.
+    pub firmware_rules: Option<String>,
     /// The linker's build id; zero where there is none.
     pub build_id: [u8; 20],
     /// The parts the payload was made of, by address.
@@ -147,6 +149,7 @@ impl Image {
             load_address,
             header: None,
             firmware_board: None,
+            firmware_rules: None,
             build_id: [0; 20],
             places: Vec::new(),
             vector_table_len: None,

@@ -28,6 +28,8 @@ fn a_board_from_the_line_starts_its_application_at_the_first_power_on() {
     assert!(said.status.success(), "{said:?}");
     let told = String::from_utf8_lossy(&said.stdout);
     assert!(told.contains(&format!("built for board {RMII}")), "{told}");
+    let warned = String::from_utf8_lossy(&said.stderr) + told;
+    assert!(!warned.contains("could not be checked"), "{warned}");
 
     let setup = Setup {
         content: Some(programmed(&hex)),
