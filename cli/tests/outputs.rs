@@ -128,6 +128,7 @@ fn a_file_keeps_its_mode() {
 }
 
 /// `iapctl` as somebody whom modes concern, which they do not if this is root.
+#[cfg(target_os = "linux")]
 fn without_privilege(file: &Path) -> Command {
     let program = env!("CARGO_BIN_EXE_iapctl");
     match std::fs::OpenOptions::new().write(true).open(file) {
