@@ -45,6 +45,12 @@ fn generate() -> Result<()> {
                 .into(),
         );
     }
+    let login = profile.settings.iap.policy == Policy::Login;
+    if login && env::var_os("CARGO_FEATURE_HTTP").is_none() {
+        return Err(
+            "policy \"login\" takes images over HTTP alone: without the feature http no image is taken".into(),
+        );
+    }
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("board.rs"), constants(&profile)?)?;
     let script = out.join("iap.x");

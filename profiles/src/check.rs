@@ -22,6 +22,7 @@ pub(crate) fn check(settings: &Settings) -> Result<MemoryMap, Fault> {
     network(settings)?;
     iap(settings)?;
     signatures(settings)?;
+    transport(settings)?;
     pins(settings)?;
     flash::memory_map(settings)
 }
@@ -114,6 +115,20 @@ fn signatures(settings: &Settings) -> Result<(), Fault> {
             &["iap.boot-check", "iap.policy"],
             message.to_owned(),
         ));
+    }
+    Ok(())
+}
+
+/// With policy "login" TFTP takes no image, and a firmware without HTTP has nothing else.
+fn transport(settings: &Settings) -> Result<(), Fault> {
+    let iap = &settings.iap;
+    let chosen = settings.flash_maps.get(&iap.flash_map);
+    if iap.policy == Policy::Login && chosen.is_some_and(|map| !map.http) {
+        let message = format!(
+            "policy \"login\" takes images over HTTP alone, and the firmware for flash map `{}` has no HTTP server",
+            iap.flash_map
+        );
+        return Err(Fault::rule(&["iap.policy", "iap.flash-map"], message));
     }
     Ok(())
 }

@@ -166,6 +166,14 @@ impl Owners<'_> {
     fn check(&self, map: &MemoryMap) -> Result<(), Fault> {
         map.check()
             .map_err(|error| self.fault(culprits(map, error), Wrong::Map(error)))?;
+        let vectors = map.flash.sector_at(map.user_flash_first_page_address());
+        if let Some(sector) = vectors.filter(|sector| map.data_sectors.contains(sector.index)) {
+            let message = format!(
+                "data sector {} holds the application's vector table: a reset would start it without a look at it",
+                sector.index
+            );
+            return Err(self.fault(&["data-sectors"], Wrong::Rule(message)));
+        }
         let mut owned = map.application_sectors().union(map.iap_sectors);
         map.record_sectors
             .into_iter()

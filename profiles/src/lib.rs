@@ -192,10 +192,13 @@ impl Profile {
     pub fn warnings(&self) -> Vec<Warning> {
         let open = self.settings.iap.policy == Policy::Open;
         let fixed = self.settings.ethernet.mac_address == MacAddress::AN3968;
+        let keyless = self.settings.iap_key.pin.is_none();
+        let waits_s = self.settings.iap.power_on_window_s;
         [
             (self.has_default_login(), Warning::DefaultPassword),
             (open, Warning::PolicyOpen),
             (fixed, Warning::An3968MacAddress),
+            (keyless && waits_s == 0, Warning::NoWayBack),
         ]
         .into_iter()
         .filter_map(|(applies, warning)| applies.then_some(warning))
@@ -230,6 +233,8 @@ pub enum Warning {
     PolicyOpen,
     /// The MAC address is AN3968's: two such boards cannot share a LAN.
     An3968MacAddress,
+    /// Nothing but the application leads to IAP mode.
+    NoWayBack,
 }
 
 impl fmt::Display for Warning {
@@ -243,6 +248,9 @@ impl fmt::Display for Warning {
             }
             Self::An3968MacAddress => {
                 "the board has AN3968's fixed MAC address, two such boards cannot share a LAN: set `mac-address` in [ethernet] to \"unique-id\""
+            }
+            Self::NoWayBack => {
+                "the board has no IAP key and waits for nobody at power-on: once an application runs that does not ask for an update itself, only a probe helps: set `pin` in [iap-key] or `power-on-window-s` in [iap]"
             }
         })
     }

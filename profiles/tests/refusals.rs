@@ -201,6 +201,30 @@ fn addresses_pins_and_names_must_have_their_form() {
 }
 
 #[test]
+fn a_board_that_would_take_no_image_at_all_is_refused() {
+    check(&[
+        (
+            "[iap]\nflash-map = \"compact\"\npolicy = \"login\"",
+            "policy \"login\" takes images over HTTP alone, and the firmware for flash map `compact` has no HTTP server (`iap.policy` in boards/x.toml:4:10)",
+        ),
+        (
+            "[iap]\npolicy = \"login\"\n[flash-maps.full]\nhttp = false",
+            "policy \"login\" takes images over HTTP alone, and the firmware for flash map `full` has no HTTP server (`iap.policy` in boards/x.toml:3:10)",
+        ),
+    ]);
+    let own = "inherits = \"sim\"\n[iap]\npolicy = \"login\"\n";
+    assert!(Profile::from_toml(own, "x.toml").is_ok());
+}
+
+#[test]
+fn the_vector_table_is_no_application_data() {
+    check(&[(
+        "[iap]\ndata-sectors = [5, 11]",
+        "data sector 5 holds the application's vector table: a reset would start it without a look at it (`iap.data-sectors` in boards/x.toml:3:16)",
+    )]);
+}
+
+#[test]
 fn settings_that_exclude_each_other_are_refused_where_they_were_written_last() {
     check(&[
         (

@@ -291,6 +291,19 @@ fn warnings_name_the_default_login_the_open_policy_and_the_shared_mac_address() 
 }
 
 #[test]
+fn a_board_that_only_its_application_can_bring_to_iap_mode_is_warned_of() {
+    let without_key = "[iap-key]\npin = \"none\"\n";
+    let warnings = variant(without_key).warnings();
+    assert!(warnings.contains(&Warning::NoWayBack), "{warnings:?}");
+    assert_eq!(
+        Warning::NoWayBack.to_string(),
+        "the board has no IAP key and waits for nobody at power-on: once an application runs that does not ask for an update itself, only a probe helps: set `pin` in [iap-key] or `power-on-window-s` in [iap]"
+    );
+    let window = format!("{without_key}[iap]\npower-on-window-s = 3\n");
+    assert!(!variant(&window).warnings().contains(&Warning::NoWayBack));
+}
+
+#[test]
 fn json_shows_pins_and_addresses_as_the_profile_spells_them() {
     let settings = builtin("sim").settings;
     let value = toml::Value::try_from(&settings).unwrap();

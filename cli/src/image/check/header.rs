@@ -10,7 +10,7 @@ use super::{Target, error, note, ok};
 pub(super) fn check(image: &Image, header: &ImageHeader, target: &Target) -> Vec<Finding> {
     let mut findings = vec![board(header, target), version(image, header)];
     if header.flags.contains(Flags::CONFIRM) {
-        let what = "flag CONFIRM: the application must call confirm() after each start, or the board returns to IAP mode at the third";
+        let what = "flag CONFIRM: the application must call confirm() after each start, or the board stays in IAP mode after the third start without it";
         findings.push(note("confirm", what));
     }
     if image.format == Format::Iap {
