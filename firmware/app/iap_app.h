@@ -14,8 +14,9 @@
  *
  *     .iap_info : ALIGN(4) { KEEP(*(.iap_info)) } > FLASH
  *
- * C11, GCC or Clang, STM32F407. The application and the IAP firmware leave each other words in two RTC backup registers; a board whose
- * profile names other ones than 19 and 18 defines the two numbers before the #include.
+ * C11, or C++11 for all but IAP_INFO, which then goes into a .c file; GCC or Clang, STM32F407. The application and the IAP firmware
+ * leave each other words in two RTC backup registers; a board whose profile names other ones than 19 and 18 defines the two numbers
+ * before the #include.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
@@ -24,15 +25,21 @@
 
 #include <stdint.h>
 
+#ifdef __cplusplus
+#define IAP_ASSERT static_assert
+#else
+#define IAP_ASSERT _Static_assert
+#endif
+
 #ifndef IAP_REQUEST_REGISTER
 #define IAP_REQUEST_REGISTER 19 /* request-backup-register of the profile */
 #endif
 #ifndef IAP_CAUSE_REGISTER
 #define IAP_CAUSE_REGISTER 18 /* reset-cause-backup-register of the profile */
 #endif
-_Static_assert(IAP_REQUEST_REGISTER >= 0 && IAP_REQUEST_REGISTER < 20 && IAP_CAUSE_REGISTER >= 0 && IAP_CAUSE_REGISTER < 20,
-               "an STM32F407 has the RTC backup registers 0 to 19");
-_Static_assert(IAP_REQUEST_REGISTER != IAP_CAUSE_REGISTER, "one backup register cannot hold two words");
+IAP_ASSERT(IAP_REQUEST_REGISTER >= 0 && IAP_REQUEST_REGISTER < 20 && IAP_CAUSE_REGISTER >= 0 && IAP_CAUSE_REGISTER < 20,
+           "an STM32F407 has the RTC backup registers 0 to 19");
+IAP_ASSERT(IAP_REQUEST_REGISTER != IAP_CAUSE_REGISTER, "one backup register cannot hold two words");
 
 /* --- The descriptor: protocol/README.md, `.iap_info` ------------------------------------------------------------------------------ */
 
@@ -59,8 +66,9 @@ struct iap_info {
     IAP_TEXT char version_suffix[12]; /* "", or semver's pre-release and build text with its sign: "-rc.1", "+g1a2b" */
     char end_magic[4];
 };
-_Static_assert(sizeof(struct iap_info) == 64, "the descriptor has 64 bytes");
+IAP_ASSERT(sizeof(struct iap_info) == 64, "the descriptor has 64 bytes");
 
+#ifndef __cplusplus /* where a text that fills its field has no room for the NUL */
 #define IAP_INFO(major, minor, patch, suffix, flags_, board_)                                                                       \
     _Static_assert(sizeof(board_) > 1 && sizeof(board_) <= 33, "a board id has 1 to 32 characters");                                \
     _Static_assert(sizeof(suffix) <= 13, "a version suffix in .iap_info has at most 12 characters");                                \
@@ -75,6 +83,7 @@ _Static_assert(sizeof(struct iap_info) == 64, "the descriptor has 64 bytes");
         .version_suffix = suffix,                                                                                                   \
         .end_magic = {'D', 'P', 'A', 'I'},                                                                                          \
     }
+#endif
 
 /* --- Registers: RM0090 section 2.3, PM0214 section 4.4 ----------------------------------------------------------------------------- */
 
@@ -145,7 +154,8 @@ static inline void iap_confirm(void)
 }
 
 /* Feeds the independent watchdog, which the IAP firmware has started for an image with IAP_FLAG_CONFIRM: its period is 32 s, on the
- * fastest chip 22 s (RM0090 section 21.3.3; LSI of 17 to 47 kHz, DS8626 section 5.3.9). Nothing stops it. Harmless where it does not run. */
+ * fastest chip 22 s (RM0090 section 21.3.3; LSI of 17 to 47 kHz, DS8626 section 5.3.9). Nothing stops it, Stop and Standby do not
+ * either. Harmless where it does not run. */
 static inline void iap_feed_watchdog(void) { iap_write(IAP_IWDG_KR, 0xAAAAu); }
 
 /* Why the chip was reset: bits 25 to 31 of RCC_CSR as the IAP firmware found them (RM0090 section 7.3.21), in place, so that the masks of

@@ -144,6 +144,24 @@ fn the_macro_refuses_what_does_not_fit() {
 }
 
 #[test]
+fn a_program_in_cpp_calls_all_functions() {
+    if !iap_peers::is_here("clang") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("all.cpp");
+    let text = "#include \"iap_app.h\"\nvoid run();\nvoid run()\n{\n    iap_confirm();\n    iap_feed_watchdog();\n    \
+        if (iap_unconfirmed_starts() > 1 || iap_reset_flags() == 0) iap_request_update();\n}\n";
+    std::fs::write(&source, text).unwrap();
+    for standard in ["-std=c++11", "-std=c++20"] {
+        let mut clang = compiler("clang");
+        clang.args([standard, "--target=thumbv7em-none-eabihf"]);
+        clang.args(["-mcpu=cortex-m4", "-ffreestanding", "-fsyntax-only"]);
+        succeeds(clang.arg(&source));
+    }
+}
+
+#[test]
 fn the_header_compiles_for_the_chip() {
     if !iap_peers::is_here("clang") {
         return;
