@@ -80,7 +80,10 @@ fn a_signed_application_starts_and_its_counter_and_revocations_hold_from_the_fir
     let app = line.app(0, |header| {
         (header.security_counter, header.revoked_keys) = (4, 1 << 2);
     });
-    line.factory(&line.firmware(public_keys()), &app).exits(0);
+    line.factory(&line.firmware(public_keys()), &app)
+        .exits(0)
+        .says("counter  4: images with a lower one are refused")
+        .says("revoked  key 2: images signed with it are refused");
     let profile = line.profile();
     let mut board = Bench::new(profile.memory_map().clone(), 1);
     board.config = settings::config(&profile);

@@ -77,6 +77,8 @@ struct Made {
     /// `None`: the board waits in IAP mode.
     application: Option<Summary>,
     security_counter: Option<u32>,
+    /// Ids of keys that the board refuses from its first day on.
+    revoked_keys: Vec<u32>,
     /// Sectors that hold something.
     sectors: Vec<u8>,
     warnings: Vec<String>,
@@ -118,6 +120,9 @@ impl Human for Made {
                 "  counter  {counter}: images with a lower one are refused"
             )?;
         }
+        for id in &self.revoked_keys {
+            writeln!(f, "  revoked  key {id}: images signed with it are refused")?;
+        }
         writeln!(f, "  profile  {}", self.profile)
     }
 }
@@ -143,6 +148,7 @@ pub fn run(args: &FactoryArgs, output: &Output) -> Result<(), Failure> {
     let security_counter = args
         .security_counter
         .max(counter.filter(|&counter| counter > 0));
+    let revoked_keys = vouched.map_or(0, |header| header.revoked_keys);
     let content = Content {
         firmware,
         application: application.as_ref().map(|read| Application {
@@ -150,7 +156,7 @@ pub fn run(args: &FactoryArgs, output: &Output) -> Result<(), Failure> {
             payload: &read.image.payload,
         }),
         security_counter,
-        revoked_keys: vouched.map_or(0, |header| header.revoked_keys),
+        revoked_keys,
     };
     let pieces = factory::pieces(&content, target.map);
     let bytes = match format {
@@ -167,6 +173,9 @@ pub fn run(args: &FactoryArgs, output: &Output) -> Result<(), Failure> {
         firmware: spans(&content.firmware, target.map),
         application: application.map(|read| Summary::new(&read.image, &read.header, &target)),
         security_counter,
+        revoked_keys: (0..u32::BITS)
+            .filter(|id| revoked_keys & 1 << id != 0)
+            .collect(),
         sectors: factory::sectors(&pieces, target.map).iter().collect(),
     })
 }
