@@ -132,6 +132,11 @@ impl Ethernet {
         self.receiver.broken = count;
     }
 
+    /// The transmitter stands still until MAC and DMA are reset.
+    pub(crate) fn stall_transmitter(&mut self) {
+        self.dma.transmit_stalled = true;
+    }
+
     pub(crate) fn usage(&self) -> EthernetUse {
         self.usage
     }

@@ -65,6 +65,11 @@ impl Board {
         self.chip().devices.eth.break_frames(count);
     }
 
+    /// No frame leaves the board any more, until its MAC is reset.
+    pub fn stall_transmitter(&mut self) {
+        self.chip().devices.eth.stall_transmitter();
+    }
+
     /// Pulls NRST.
     pub fn press_reset(&mut self) {
         self.reset(ResetCause::Pin);

@@ -34,6 +34,8 @@ pub(super) struct Dma {
     pub(super) transmit_at: u32,
     pub(super) receive_state: ReceiveState,
     pub(super) transmit_state: TransmitState,
+    /// No frame leaves any more until a reset.
+    pub(super) transmit_stalled: bool,
     missed: u32,
     overflowed: u32,
     /// Buffers in use last: DMACHTBAR, DMACHRBAR.
@@ -55,6 +57,7 @@ impl Dma {
             transmit_at: 0,
             receive_state: ReceiveState::Stopped,
             transmit_state: TransmitState::Stopped,
+            transmit_stalled: false,
             missed: 0,
             overflowed: 0,
             transmit_buffer: 0,

@@ -62,7 +62,8 @@ impl Ethernet {
     }
 
     fn may_transmit(&self) -> bool {
-        let running = self.dma.transmit_state == TransmitState::Waiting;
+        let running =
+            self.dma.transmit_state == TransmitState::Waiting && !self.dma.transmit_stalled;
         running && self.mac.cr & maccr::TE != 0 && self.is_operational()
     }
 

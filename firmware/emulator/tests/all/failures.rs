@@ -100,6 +100,27 @@ fn a_low_supply_at_the_reset_does_not_make_the_flash_too_slow_for_the_core() {
     assert!(errors[0].contains("at most 160000000 Hz"), "{errors:?}");
 }
 
+/// A board that hears everything and says nothing, with a watchdog that is fed: without this only a hand on its reset would help.
+#[test]
+fn a_transmitter_that_stands_still_is_started_again() {
+    let mut bench = Bench::ready(RMII);
+    bench.status("tftp");
+    bench.board().stall_transmitter();
+    let before = bench.board().ethernet_use();
+    let mut command = bench.command(&["status", "--timeout", "30"], "tftp");
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut client = command.spawn().unwrap();
+    bench.serve_until(|bench| bench.board().ethernet_use().received > before.received);
+    bench.runs(Time::from_millis(500));
+    assert_eq!(bench.board().ethernet_use().sent, before.sent, "it is dumb");
+    bench.runs(Time::from_millis(5500));
+    client.kill().unwrap();
+    client.wait().unwrap();
+    bench.status("tftp");
+    assert_eq!(bench.resets, []);
+    assert_eq!(guest_errors(bench.board()), [""; 0]);
+}
+
 /// FLASH_SR.WRPERR (RM0090 section 3.9.5), named to the one who pushes.
 #[test]
 fn a_write_protected_sector_refuses_the_update_with_its_name() {

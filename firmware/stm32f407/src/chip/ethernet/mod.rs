@@ -25,6 +25,8 @@ use super::time::Timer;
 /// Frames that can come without a pause; the rest of the ring is for what others send meanwhile.
 const MAX_BURST: usize = 16;
 const _: () = assert!(MAX_BURST < rings::RX);
+/// Looks at the link, in a row, that find it up and no room to send: 5 s in which no frame has left, where three take a millisecond.
+const LOOKS_AT_A_STALL: u8 = 20;
 
 /// For a debugger: frames dropped for an error, and frames lost for want of a descriptor.
 #[used]
@@ -36,6 +38,8 @@ pub(crate) struct Ethernet {
     rx: RxRing,
     tx: TxRing,
     monitor: Monitor,
+    /// Looks in a row without room to send.
+    looks_without_room: u8,
 }
 
 impl Ethernet {
@@ -47,6 +51,7 @@ impl Ethernet {
             rx,
             tx,
             monitor: Monitor::new(),
+            looks_without_room: 0,
         };
         ethernet.start(timer);
         ethernet
@@ -62,10 +67,11 @@ impl Ethernet {
         self.monitor.begin(&self.mac, timer);
     }
 
-    /// Follows the link; to be called every [`LINK_PERIOD_US`]. Tries to start again what has not started. Whether the link has come up.
+    /// Follows the link; to be called every [`LINK_PERIOD_US`]. Tries to start again what has not started, or sends nothing any more: the
+    /// board would be deaf to all the world, and its watchdog fed. Whether the link has come up.
     pub(crate) fn follow_link(&mut self, timer: &mut Timer) -> bool {
         count(1, missed_frames(self.mac.missed()));
-        if !self.mac.is_running() {
+        if !self.mac.is_running() || self.is_stalled() {
             self.start(timer);
             return false;
         }
@@ -74,6 +80,15 @@ impl Ethernet {
             self.mac.set_link(link);
         }
         link.is_some()
+    }
+
+    /// Whether nothing has left for [`LOOKS_AT_A_STALL`]; to be asked at each look.
+    fn is_stalled(&mut self) -> bool {
+        self.looks_without_room = match self.is_up() && !self.tx.has_room() {
+            true => self.looks_without_room + 1,
+            false => 0,
+        };
+        self.looks_without_room >= LOOKS_AT_A_STALL
     }
 
     /// Whether the link is up.
