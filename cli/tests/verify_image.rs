@@ -227,6 +227,33 @@ fn an_image_over_data_sectors_is_an_error_unless_it_says_so() {
     verify(&out).exits(0);
 }
 
+/// The board refuses it, whatever the flag says.
+#[test]
+fn an_image_over_data_sectors_is_an_error_where_a_start_checks_the_signature() {
+    let folder = Folder::new();
+    let key = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"; // RFC 8032 section 7.1
+    let profile = format!(
+        "inherits = \"stm324xg-eval\"\n[iap]\ndata-sectors = [11]\npolicy = \"signed\"\nboot-check = \"signature\"\npublic-keys = [\"{key}\"]\n"
+    );
+    let profile = folder.file("board.toml", profile.as_bytes());
+    let mut app = App::good();
+    let settings = Section::new(".settings", 0x080E_0000, vec![7; 64]);
+    app.more.push(settings);
+    let file = folder.file("app.elf", &app.elf());
+    let out = folder.path("app.iap");
+    let said = iapctl([
+        "convert",
+        file.to_str().unwrap(),
+        "--profile",
+        profile.to_str().unwrap(),
+        "--data",
+        "-o",
+        out.to_str().unwrap(),
+    ]);
+    said.exits(3).says("image covers data sectors of the application: sector 11 at 0x080e0000..0x08100000 (128 KiB), and a start checks its digest");
+    assert!(!out.exists());
+}
+
 #[test]
 fn every_fault_is_reported_not_only_the_first() {
     let said = changed(|app| {

@@ -9,7 +9,7 @@ mod signature;
 mod vectors;
 mod vtor;
 
-use iap_profile::{IapSettings, PublicKey};
+use iap_profile::{BootCheck, IapSettings, PublicKey};
 use iap_protocol::header::ImageHeader;
 use iap_protocol::memory::MemoryMap;
 use iap_protocol::status::Policy;
@@ -38,6 +38,8 @@ pub struct Trust<'a> {
     pub keys: &'a [PublicKey],
     /// The lowest security counter it takes from new.
     pub security_counter: u32,
+    /// Whether each start checks the signature again (`boot-check`).
+    pub signature_at_start: bool,
     /// A key to check with instead of the board's.
     pub key: Option<PublicKey>,
 }
@@ -48,6 +50,7 @@ impl<'a> Trust<'a> {
         policy: Policy::Open,
         keys: &[],
         security_counter: 0,
+        signature_at_start: false,
         key: None,
     };
 
@@ -57,6 +60,7 @@ impl<'a> Trust<'a> {
             policy: iap.policy,
             keys: &iap.public_keys,
             security_counter: iap.security_counter,
+            signature_at_start: iap.boot_check == BootCheck::Signature,
             key: None,
         }
     }
@@ -65,7 +69,7 @@ impl<'a> Trust<'a> {
 /// Everything there is to say about `image` with `header` on `target`, the worst first.
 pub fn judge(image: &Image, header: &ImageHeader, target: &Target) -> Vec<Finding> {
     let mut findings = image.findings.clone();
-    findings.extend(placement::check(image, header, target.map));
+    findings.extend(placement::check(image, header, target));
     findings.extend(vectors::check(image, target.map));
     findings.extend(vtor::check(image, target.map));
     findings.extend(header::check(image, header, target));

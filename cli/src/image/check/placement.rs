@@ -7,15 +7,16 @@ use super::super::assemble::memory_line;
 use super::super::finding::Finding;
 use super::super::report::sector_list;
 use super::super::{Format, Image, Place};
-use super::{error, ok, warning};
+use super::{Target, error, ok, warning};
 
 /// A gap from this size on is worth a word: it takes flash and time, and is hardly ever meant. The smallest sector of the chip.
 const LARGE_GAP_BYTES: u64 = 16 * 1024;
 
 /// All checks of this file.
-pub(super) fn check(image: &Image, header: &ImageHeader, map: &MemoryMap) -> Vec<Finding> {
+pub(super) fn check(image: &Image, header: &ImageHeader, target: &Target) -> Vec<Finding> {
+    let map = target.map;
     let mut findings = vec![link_address(image, map), size(image, map)];
-    findings.extend(owners(image, header, map));
+    findings.extend(owners(image, header, target));
     findings.extend(gaps(&image.places));
     findings
 }
@@ -84,7 +85,8 @@ fn size(image: &Image, map: &MemoryMap) -> Finding {
 }
 
 /// Overlaps with sectors of the IAP firmware, of the boot record, and of the application's own data.
-fn owners(image: &Image, header: &ImageHeader, map: &MemoryMap) -> Vec<Finding> {
+fn owners(image: &Image, header: &ImageHeader, target: &Target) -> Vec<Finding> {
+    let map = target.map;
     let sectors = map.flash.sectors_of(image.region());
     let hit = |owned: SectorSet| sectors.intersection(owned);
     let mut findings = Vec::new();
@@ -97,7 +99,9 @@ fn owners(image: &Image, header: &ImageHeader, map: &MemoryMap) -> Vec<Finding> 
         findings.push(reserved("record-overlap", "the boot record", record, map));
     }
     let data = hit(map.data_sectors);
-    if !data.is_empty() && !header.flags.contains(Flags::DATA) {
+    if !data.is_empty() && target.trust.signature_at_start {
+        findings.push(data_in_digest(data, map));
+    } else if !data.is_empty() && !header.flags.contains(Flags::DATA) {
         findings.push(data_overlap(data, map));
     }
     if findings.is_empty() {
@@ -128,6 +132,16 @@ fn data_overlap(sectors: SectorSet, map: &MemoryMap) -> Finding {
         .mend_c("if the image is meant to bring new content for them: iapctl convert --data")
         .mend_rust("end FLASH before them in memory.x, and access the data by address, not by a static with an initial value")
         .mend_rust("if the image is meant to bring new content for them: iapctl convert --data")
+}
+
+fn data_in_digest(sectors: SectorSet, map: &MemoryMap) -> Finding {
+    let what = format!(
+        "image covers data sectors of the application: {}, and a start checks its digest",
+        sector_names(sectors, map)
+    );
+    error("data-overlap", what)
+        .why("the application's first change of its data would make the digest wrong, and the board would not start it again; it refuses the image")
+        .mend("leave the data out, and let the application write its first values itself; or boot-check = \"crc\" in the board's profile")
 }
 
 fn gaps(pieces: &[Place]) -> Vec<Finding> {
