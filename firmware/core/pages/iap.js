@@ -8,6 +8,7 @@ const hex = number => '0x' + number.toString(16).padStart(8, '0');
 const number = count => count.toLocaleString('en');
 const bytes = count => number(count) + ' bytes';
 // Of the protocol's error codes.
+const BUSY = 30;
 const LOGIN_REQUIRED = 50;
 const wait = ms => new Promise(done => setTimeout(done, ms));
 
@@ -41,6 +42,9 @@ async function look(tries) {
   board = await (await ask('/status.json', tries)).json();
 }
 
+// The update that the board is at.
+const running = () => /ing$|low/.test(board.phase) && board.update;
+
 // What is installed, in words.
 function application() {
   const found = board.application;
@@ -57,9 +61,12 @@ async function redraw(...parts) {
 
 // Follows somebody else's update.
 async function watch() {
+  let lost = '';
   while (!busy && $('update') && !document.hidden) {
     await wait(1e3);
-    await redraw('state').catch(() => {});
+    const before = lost;
+    lost = await redraw('state').then(() => '', () => 'The board does not answer.');
+    if (!busy && lost != before) say(lost, 'bad');
   }
 }
 
@@ -75,13 +82,14 @@ function crc32(data) {
   return ~crc >>> 0;
 }
 
-// What the board would refuse anyway, said before it is sent. Throws the sentence; returns what the file is, and in what tone.
+// What the board would refuse anyway, said before it is sent. Throws the sentence; returns what the file is, in what tone, and its bytes:
+// the file may be another one by the time it is sent.
 async function judge(file) {
   await look();
   const room = board.user_flash_size;
   if (!file.size) throw 'The file is empty.';
   if (file.size > room + 512) throw `The file has ${bytes(file.size)}, the board has room for ${bytes(room)}.`;
-  const data = new Uint8Array(await file.arrayBuffer());
+  const data = new Uint8Array(await file.arrayBuffer().catch(() => { throw 'The file has changed or is gone: choose it again.'; }));
   const view = new DataView(data.buffer);
   const word = at => view.getUint32(at, true);
   const text = (from, to) => String.fromCharCode(...data.subarray(from, to)).replace(/\0+$/, '');
@@ -90,7 +98,7 @@ async function judge(file) {
   if (kind != 'IAPH') {
     if (board.policy == 'signed') throw 'This board takes signed .iap images only.';
     start(data, 0);
-    return ['A plain image without header: if it is cut off or for another board, nobody can see it.', 'warn'];
+    return ['A plain image without header: if it is cut off or for another board, nobody can see it.', 'warn', data];
   }
   if (data.length < 512) throw 'The file ends inside the image header.';
   if (word(508) != crc32(data.subarray(0, 508))) throw 'The image header is damaged: its CRC is wrong.';
@@ -104,7 +112,7 @@ async function judge(file) {
   if (board.policy == 'signed' && data.subarray(444, 508).every(byte => !byte)) throw 'This board takes signed images only, this one is not.';
   start(data, 512);
   const version = [44, 46, 48].map(at => view.getUint16(at, true)).join('.') + text(52, 76);
-  return [`Version ${version} for board ${name}, ${bytes(payload.length)}, CRC-32 ${hex(word(116))}.`, 'good'];
+  return [`Version ${version} for board ${name}, ${bytes(payload.length)}, CRC-32 ${hex(word(116))}.`, 'good', data];
 }
 
 // The vector table: would the image start where it will be put?
@@ -118,48 +126,56 @@ function start(data, at) {
   if (!(reset & 1)) throw `The reset vector ${hex(reset)} is even.`;
 }
 
-// Says what is wrong with the chosen file, or what it is; whether it may be sent.
+// Says what is wrong with the chosen file, or what it is; its bytes, if it may be sent.
 async function choose() {
   const file = $('file').files[0], verdict = $('verdict');
   try {
-    [verdict.textContent, verdict.className] = file ? await judge(file) : ['', ''];
+    const [text, tone, data] = file ? await judge(file) : ['', ''];
+    [verdict.textContent, verdict.className] = [text, tone];
     say('');
-    return file;
+    return data;
   } catch (wrong) {
     verdict.textContent = '';
     say(typeof wrong == 'string' ? wrong : 'The board does not answer.', 'bad');
   }
 }
 
-// Posts; the board's code and sentence.
-function post(path, body) {
-  return new Promise(done => {
-    const request = new XMLHttpRequest();
-    request.open('POST', path);
-    request.setRequestHeader('accept', 'application/json');
-    if (body) request.setRequestHeader('content-type', 'application/octet-stream');
-    request.onloadend = () => {
-      try {
-        done(JSON.parse(request.responseText));
-      } catch {
-        done({ code: -1, text: 'the connection to the board was lost' });
-      }
-    };
-    request.send(body);
-  });
+// Posts; `done` gets the board's code and sentence. Returns the request.
+function post(path, body, done) {
+  const request = new XMLHttpRequest();
+  request.open('POST', path);
+  request.setRequestHeader('accept', 'application/json');
+  if (body) request.setRequestHeader('content-type', 'application/octet-stream');
+  else request.timeout = 1e4;
+  request.onloadend = () => {
+    try {
+      done(JSON.parse(request.responseText));
+    } catch {
+      done({ code: -1, text: 'the connection to the board was lost' });
+    }
+  };
+  request.send(body);
+  return request;
 }
 
-// Shows what the board does until `done` says that it is over.
-async function follow(total, done) {
+// Shows what the board does until `done` says that `request` is over.
+async function follow(total, done, request) {
   const before = board.flash_words, bar = $('bar');
   bar.max = 2 * total;
+  let heard = false, idle = 0, last = Date.now();
   for (bar.value = 0; !done(); await wait(300)) {
     // A board that erases is deaf.
-    const deaf = board.update && setTimeout(say, 500, 'Erasing...');
-    await look(1).catch(() => {});
+    const deaf = heard && setTimeout(say, 500, 'Erasing...');
+    heard = await look(1).then(() => true, () => false);
     clearTimeout(deaf);
-    const update = board.update;
-    if (done() || !update || !/ing$|low/.test(board.phase)) continue;
+    if (done()) break;
+    const update = heard && running();
+    // A connection can be dead without anybody noticing. Timers are slow in a page that is not seen.
+    idle = update ? 0 : idle + Math.min(Date.now() - last, 6e3);
+    last = Date.now();
+    if (idle > 1e4 && !heard) say('The board does not answer. Still trying...');
+    if (idle > 3e4) request.abort();
+    if (!update) continue;
     const written = Math.min(4 * (board.flash_words - before), total);
     bar.value = update.received + written;
     $('stage').textContent = `${bytes(total)}: ${number(update.received)} received, ${number(written)} programmed`;
@@ -172,8 +188,8 @@ async function follow(total, done) {
 async function alone(task) {
   const from = document.activeElement;
   busy = $('forms').inert = true;
-  onbeforeunload = event => event.preventDefault();
-  await task();
+  say('Asking the board...');
+  await task().catch(() => say('The board does not answer.', 'bad'));
   onbeforeunload = null;
   busy = $('forms').inert = false;
   // What is next, or what has been out of reach.
@@ -181,42 +197,54 @@ async function alone(task) {
   (next.isConnected ? next : document.querySelector('input')).focus();
 }
 
+// Shows why the board did not do it, and the login if that is what is missing.
+async function refused(result) {
+  if (result.code == LOGIN_REQUIRED) await redraw('forms');
+  say(result.text + '.', 'bad');
+}
+
 async function upload() {
-  const file = await choose();
-  if (!file) return;
+  const data = await choose();
+  if (!data) return;
+  const taken = running();
   let result;
   say('Sending...');
   $('work').hidden = false;
+  onbeforeunload = event => event.preventDefault();
   // A connection in use is free after 15 s at the latest, if nothing happens on it; a board that lost this client goes on where it was.
-  for (let tries = 0; tries < 6 && !(result?.code >= 0); tries++) {
+  // Until it notices that, it is busy with what it has: browsers send again by themselves, too.
+  for (let tries = 0, over; tries < 6 && !over; tries++) {
     await wait(1e3 * tries);
     result = 0;
-    post('/upload.cgi', file).then(answer => result = answer);
-    await follow(file.size, () => result);
+    const request = post('/upload.cgi', data, answer => result = answer);
+    await follow(data.length, () => result, request);
+    over = result.code >= 0 && (taken || result.code != BUSY);
   }
   $('work').hidden = true;
   await redraw('state').catch(() => {});
-  if (result.code == LOGIN_REQUIRED) await redraw('forms');
-  if (result.code) return say(result.text + '.', 'bad');
-  await look();
-  say(`In flash and verified: ${application()}. Reset the board to start it.`, 'good');
+  if (result.code) return refused(result);
+  const installed = await look().then(application, () => 'the image');
+  say(`In flash and verified: ${installed}. Reset the board to start it.`, 'good');
 }
 
 async function reset() {
   await look();
   const before = board.uptime_ms, begun = Date.now();
-  const running = application();
-  const result = await post('/resetmcu.cgi');
-  if (result.code > 0) return say(result.text + '.', 'bad');
+  const started = application();
+  const result = await new Promise(done => post('/resetmcu.cgi', null, done));
+  if (result.code > 0) return refused(result);
   say('The board restarts...');
-  for (let silent = 0; ;) {
+  for (let silent = 0, same = 0; ;) {
     await wait(1e3);
     try {
       await look(1);
       // Short of what it would be without a reset.
-      if (silent || board.uptime_ms < before + (Date.now() - begun) / 2) break;
+      if (board.uptime_ms < before / 2 + Date.now() - begun) break;
+      // A connection may have been lost without a reset.
+      if (++same == 5) return say('The board has not restarted.', 'bad');
     } catch {
-      if (++silent == 3) say(`The IAP firmware does not answer any more: ${running} should be running. Still looking...`);
+      // Nobody knows whether a board that has not answered has heard.
+      if (++silent == 3) say((result.code ? 'The board does not answer.' : `The IAP firmware does not answer any more: ${started} should be running.`) + ' Still looking...');
     }
   }
   await redraw('state', 'forms');
@@ -227,7 +255,7 @@ document.addEventListener('submit', event => {
   const task = { upload, reset }[event.target.id];
   if (!task) return;
   event.preventDefault();
-  alone(task).catch(() => say('The board does not answer.', 'bad'));
+  alone(task);
 });
 document.addEventListener('change', event => event.target.id == 'file' && choose());
 document.addEventListener('visibilitychange', () => {

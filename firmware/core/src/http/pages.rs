@@ -36,7 +36,7 @@ const APPLICATION: &[u8] = packed!("<dt>Application<dd>{t}<dt>CRC-32<dd>{x}, {d}
 const LAST_ERROR: &[u8] = packed!("<dt>Last error<dd class=bad>");
 const UPDATE: &[u8] = packed!(
     "<dt id=update>Update<dd>{t} from {a}: {d} of {d} bytes, {t}\
-<progress aria-label=Update value={d} max={d}></progress><noscript><meta http-equiv=refresh content=2></noscript>"
+<progress aria-label=Update value={d} max={d}></progress><noscript><meta http-equiv=refresh content=\"2;url=/\"></noscript>"
 );
 const DEFAULT_LOGIN: &[u8] =
     packed!("<p class=warn>User and password are the well-known defaults.");

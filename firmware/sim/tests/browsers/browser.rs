@@ -139,6 +139,19 @@ impl Browser {
         );
     }
 
+    /// Waits until the element has no text.
+    pub(crate) async fn reads_nothing(&self, css: &str) {
+        let empty = format!("{css}:empty");
+        for _ in 0..PATIENCE.as_millis() / STEP.as_millis() {
+            if self.client.find(Locator::Css(&empty)).await.is_ok() {
+                return;
+            }
+            tokio::time::sleep(STEP).await;
+        }
+        self.shoot("failure").await;
+        panic!("{css} is not empty: {}", self.text().await);
+    }
+
     /// All that the page says.
     pub(crate) async fn text(&self) -> String {
         match self.client.find(Locator::Css("body")).await {

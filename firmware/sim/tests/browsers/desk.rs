@@ -2,7 +2,12 @@
 
 use std::fs;
 use std::future::Future;
+use std::io::Write;
+use std::net::TcpStream;
 use std::path::PathBuf;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::Duration;
 
 use iap_protocol::ErrorCode;
 use iap_protocol::http::{DEFAULT_PASSWORD, DEFAULT_USER};
@@ -105,13 +110,42 @@ impl Desk {
     }
 
     pub(crate) async fn log_in(&self, browser: &Browser) {
-        browser.client.goto(&self.url()).await.unwrap();
+        self.log_in_at(browser, &self.url()).await;
+    }
+
+    pub(crate) async fn log_in_at(&self, browser: &Browser, url: &str) {
+        browser.client.goto(url).await.unwrap();
         browser.type_in("input[name=username]", DEFAULT_USER).await;
         browser
             .type_in("input[name=password]", DEFAULT_PASSWORD)
             .await;
         browser.click("main form button").await;
         browser.shown("#file").await;
+    }
+
+    /// An upload by somebody else that is under way, and does not come to an end; given up when dropped.
+    pub(crate) fn half_an_upload(&self) -> Sender<()> {
+        let file = self.wrapped("sim", &self.payload(1, 80_000));
+        let before = self.sim.events().len();
+        let mut stream = TcpStream::connect(self.sim.http()).unwrap();
+        let head = format!(
+            "PUT /upload.cgi HTTP/1.1\r\nHost: b\r\nAuthorization: Basic dXNlcjpzdG0zMg==\r\nContent-Length: {}\r\n\r\n",
+            file.len()
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        let (hold, held) = channel();
+        thread::spawn(move || {
+            for part in file.chunks(600) {
+                let _ = stream.write_all(part);
+                let waited = held.recv_timeout(Duration::from_millis(500));
+                if waited != Err(RecvTimeoutError::Timeout) {
+                    return;
+                }
+            }
+        });
+        let begun = |event: &Event| matches!(event, Event::UpdateBegun { .. });
+        self.sim.wait_for(before, PATIENCE, begun).unwrap();
+        hold
     }
 
     /// Chooses a file in the upload form.

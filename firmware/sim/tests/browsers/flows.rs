@@ -108,6 +108,13 @@ pub(crate) async fn the_same_works_without_scripts(kind: Kind) {
         )
         .await;
     browser.shoot("plain-refused").await;
+    // While somebody else is at it the page comes back by itself, and not to where the form was sent.
+    let holder = desk.half_an_upload();
+    desk.upload(&browser, &file).await;
+    browser.reads("#note", "an update is in progress").await;
+    browser.reads_nothing("#note").await;
+    drop(holder);
+    browser.reads("#state", "the client gave up").await;
     desk.upload(&browser, &file).await;
     browser
         .reads("#note", "the image is in flash, verified and recorded")
@@ -204,6 +211,22 @@ pub(crate) async fn a_file_that_would_be_refused_is_not_sent_and_the_reason_is_s
     browser.click(UPLOAD).await;
     browser.reads("#note", "In flash and verified").await;
     desk.expect_in_flash(&payload);
+    built_anew_before_it_is_sent(&browser, &desk, kind).await;
+}
+
+/// A compiler writes the file anew after it was chosen: Chromium does not let the page read it then, Firefox gives it the new one.
+async fn built_anew_before_it_is_sent(browser: &Browser, desk: &Desk, kind: Kind) {
+    let file = desk.small_image();
+    desk.choose(browser, &file).await;
+    browser.reads("#verdict", "Version 2.0.0").await;
+    let payload = desk.payload(3, 6000);
+    desk.file("app.iap", &desk.wrapped("sim", &payload));
+    browser.click(UPLOAD).await;
+    if kind == Kind::Chromium {
+        browser.reads("#note", "The file has changed").await;
+        desk.upload(browser, &file).await;
+    }
+    desk.expect_installed(browser, "3.0.0", &payload).await;
 }
 
 pub(crate) async fn the_board_s_sentence_is_shown_when_it_refuses(kind: Kind) {

@@ -17,7 +17,7 @@ use crate::desk::{Desk, UPLOAD};
 const SPARE_AFTER: Duration = Duration::from_millis(500);
 
 /// Has what the page asks for and posts noted, and holds the first post, and everything after it, back until `go()` is called.
-const WATCHED: &str = "
+pub(crate) const WATCHED: &str = "
     const asking = window.fetch, { send } = XMLHttpRequest.prototype;
     window.failures = 0;
     window.posted = [];
@@ -93,7 +93,7 @@ fn put(board: SocketAddr, file: &[u8], is_slow: &AtomicBool) {
 }
 
 /// Waits until a script's value is more than `past`.
-async fn more_than(browser: &Browser, script: &str, past: f64) -> f64 {
+pub(crate) async fn more_than(browser: &Browser, script: &str, past: f64) -> f64 {
     let begun = Instant::now();
     loop {
         let value = evaluate(browser, script).await.as_f64().unwrap_or(0.0);
@@ -109,7 +109,7 @@ async fn more_than(browser: &Browser, script: &str, past: f64) -> f64 {
     }
 }
 
-async fn evaluate(browser: &Browser, script: &str) -> Value {
+pub(crate) async fn evaluate(browser: &Browser, script: &str) -> Value {
     let script = format!("return {script}");
     browser.client.execute(&script, vec![]).await.unwrap()
 }
@@ -141,10 +141,12 @@ async fn look_on(browser: &Browser) {
     more_than(browser, "window.failures", 0.0).await;
     let bar = "document.querySelector('#state progress').value";
     let seen = evaluate(browser, bar).await.as_f64().unwrap();
+    browser.reads("#note", "The board does not answer").await;
     assert!(silent.are_held());
     drop(silent);
     more_than(browser, bar, seen).await;
     browser.reads(update, "tftp from 192.168.0.").await;
+    browser.reads_nothing("#note").await;
     is_slow.store(false, Relaxed);
     uploader.join().unwrap();
 }

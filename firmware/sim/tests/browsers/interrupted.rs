@@ -111,6 +111,13 @@ pub(crate) async fn a_session_that_has_ended_is_told_and_the_login_comes_back(ki
     browser.shown("input[name=password]").await;
     browser.shoot("session-ended").await;
     assert_eq!(focused(&browser).await, "username");
+
+    // The same when it is a reset.
+    desk.log_in(&browser).await;
+    browser.client.delete_all_cookies().await.unwrap();
+    browser.click(RESET).await;
+    browser.reads("#note", "log in first").await;
+    browser.shown("input[name=password]").await;
 }
 
 pub(crate) async fn a_board_that_runs_its_application_is_said_to_and_found_when_it_is_back(

@@ -10,6 +10,7 @@ mod desk;
 mod flows;
 mod full;
 mod interrupted;
+mod lost;
 
 use browser::Kind;
 
@@ -37,4 +38,6 @@ in_browsers!(
     interrupted::a_session_that_has_ended_is_told_and_the_login_comes_back,
     interrupted::a_board_that_runs_its_application_is_said_to_and_found_when_it_is_back,
     full::a_page_that_finds_all_connections_taken_tries_again,
+    lost::an_upload_that_gets_stuck_is_sent_again_until_the_board_is_free_for_it,
+    lost::a_reset_that_the_board_never_heard_of_is_not_called_one,
 );
