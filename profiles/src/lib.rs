@@ -38,13 +38,10 @@ use std::time::Duration;
 use iap_protocol::http::{DEFAULT_PASSWORD, DEFAULT_USER};
 use iap_protocol::memory::{MemoryMap, Region};
 
-/// The section of the IAP firmware's ELF file with the board id it was built for, as text. It is not loaded, and takes no flash.
-pub const FIRMWARE_BOARD_SECTION: &str = ".iap_board";
-
 pub use error::{Hint, Location, ProfileError};
 pub use ethernet::{EthernetPins, EthernetSettings, Interface};
 pub use iap_protocol::status::Policy;
-pub use rules::FIRMWARE_RULES_SECTION;
+pub use rules::{FIRMWARE_BOARD_SECTION, FIRMWARE_RULES_SECTION};
 pub use schema::*;
 pub use value::{Ipv4Network, MacAddress, Pin, PublicKey};
 

@@ -5,6 +5,9 @@
 
 use crate::Profile;
 
+/// The section of the IAP firmware's ELF file with the board id it was built for, as text. It is not loaded, and takes no flash.
+pub const FIRMWARE_BOARD_SECTION: &str = ".iap_board";
+
 /// The section of the IAP firmware's ELF file with [`Profile::firmware_rules`]. It is not loaded, and takes no flash.
 pub const FIRMWARE_RULES_SECTION: &str = ".iap_rules";
 

@@ -192,12 +192,21 @@ mod tests {
     }
 
     #[test]
+    fn after_the_end_no_other_starts() {
+        let running = Mutex::default();
+        end(&running);
+        let heard = run(vec![shell("echo a")], &running);
+        let error = heard.done.unwrap_err().to_string();
+        assert_eq!(error, "sh -c 'echo a' was not started");
+    }
+
+    #[test]
     fn out_of_scope_a_command_is_ended_with_its_children() {
         let folder = tempfile::tempdir().unwrap();
         let mark = folder.path().join("mark");
         let mut parent = shell("(sleep 1; touch \"$MARK\") & touch \"$MARK.started\"; wait");
         parent.env("MARK", &mark);
-        let beside = Beside::start("a test", vec![parent, shell("sleep 60")]);
+        let beside = Beside::start("a test", vec![parent]);
         let (started, begin) = (mark.with_extension("started"), Instant::now());
         while !started.exists() {
             assert!(

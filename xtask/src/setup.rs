@@ -68,7 +68,7 @@ fn unoptimised(install: &[&str]) -> Command {
 }
 
 /// Whether cargo-deny is here; any version reads the same `deny.toml`.
-pub(crate) fn has_cargo_deny() -> Result<bool> {
+fn has_cargo_deny() -> Result<bool> {
     Ok(output(cargo().args(["deny", "--version"]))?
         .status
         .success())

@@ -27,7 +27,7 @@ pub(crate) struct Options {
 /// What takes one core for a long time, or waits for the network, runs beside the other steps, until something needs it.
 pub(crate) fn run(options: &Options) -> Result<()> {
     setup::run_without_tools()?;
-    let strict = !options.allow_skips || env::var("CI").is_ok_and(|ci| ci == "true");
+    let strict = !options.allow_skips || !iap_peers::skips_are_allowed();
     report_skips(&setup::missing_peers(), strict)?;
     execute(cargo().args(["fmt", "--all", "--check"]))?;
     let mut beside = vec![Beside::start(
@@ -123,7 +123,7 @@ fn for_the_chip() -> Result<Vec<Command>> {
 
 /// The sample application's .bin has the bytes that objcopy gives it.
 fn sample_app_converts_as_objcopy_does() -> Result<()> {
-    if setup::install_line_unless_here(OBJCOPY).is_some() {
+    if iap_peers::find(OBJCOPY).is_none() {
         // Said already, among the peers that are missing.
         return Ok(());
     }

@@ -97,12 +97,11 @@ impl TypedValueParser for BoardName {
         arg: Option<&clap::Arg>,
         value: &OsStr,
     ) -> Result<Target, clap::Error> {
+        let transport = self.0;
         if hosts::may_hold_password(&value.to_string_lossy()) {
-            let transport = self.0;
             let message = format!("--{transport}: {NO_LOGIN}");
             return Err(command.clone().error(ErrorKind::ValueValidation, message));
         }
-        let transport = self.0;
         (move |text: &str| Target::parse(transport, text)).parse_ref(command, arg, value)
     }
 }

@@ -11,6 +11,10 @@ use crate::failure::{Exit, Failure};
 /// No list of boards is longer; a wrong file often is.
 const MAX_LEN: u64 = 1 << 20;
 
+pub(super) const NO_LOGIN: &str =
+    "a board has no user and password in its name: HOST or HOST:PORT expected";
+const LOGIN: &str = "the login of HTTP servers: --user, and IAPCTL_PASSWORD or --password-file";
+
 /// A board and who named it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Named {
@@ -75,10 +79,6 @@ fn parse(text: &str, file: &str) -> Result<Vec<Named>, Failure> {
 pub(super) fn may_hold_password(text: &str) -> bool {
     text.contains('@')
 }
-
-pub(super) const NO_LOGIN: &str =
-    "a board has no user and password in its name: HOST or HOST:PORT expected";
-const LOGIN: &str = "the login of HTTP servers: --user, and IAPCTL_PASSWORD or --password-file";
 
 /// `HOST[:PORT]` is TFTP, as is `tftp://HOST[:PORT]`; `http://HOST[:PORT]` is HTTP.
 fn target(text: &str) -> Result<Target, String> {

@@ -18,6 +18,10 @@ use crate::status;
 use crate::tftp::run::{Thread, run_on};
 use crate::tftp::{self, Client, Machine, Progress, Reader};
 
+/// How long a board may take to answer its status: one that erases answers after 2 s at most.
+pub const STATUS_PATIENCE: Duration = Duration::from_secs(10);
+/// Between two questions to a board.
+pub(super) const QUESTION_PAUSE: Duration = Duration::from_millis(200);
 /// How long a reset over TFTP may take to be answered.
 const RESET_PATIENCE: Duration = Duration::from_secs(10);
 /// Nobody wants to wait for a board that is done with, or dead.

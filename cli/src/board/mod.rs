@@ -19,5 +19,6 @@ mod trouble;
 pub mod update;
 pub mod wait;
 
-pub use link::{Board, Event, Login, Sent};
+use link::QUESTION_PAUSE;
+pub use link::{Board, Event, Login, STATUS_PATIENCE, Sent};
 pub use target::{Target, Transport};

@@ -49,7 +49,7 @@ impl Plan {
         let is_held = |sector: u8| held.contains(sector);
         let (unchanged, write) = (image.sectors.iter()).partition(|sector| is_held(**sector));
         let application = status.application.as_ref();
-        let lists_sectors =
+        let board_asked =
             application.is_some_and(|application| !application.sector_crc32.is_empty());
         let mut plan = Self {
             target: target.clone(),
@@ -58,7 +58,7 @@ impl Plan {
             transfer_bytes,
             write,
             unchanged,
-            board_asked: lists_sectors,
+            board_asked,
             flash_time_ms: 0,
         };
         plan.flash_time_ms = plan.flash_time(profile).as_millis() as u64;

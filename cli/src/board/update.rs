@@ -10,13 +10,10 @@ use tokio::time::sleep;
 use super::interrupt::Interrupt;
 use super::proof::{Transfer, Verdict};
 use super::state::{self, Expected};
-use super::{Board, Event, Login, Sent};
+use super::{Board, Event, Login, QUESTION_PAUSE, STATUS_PATIENCE, Sent};
 use crate::failure::{BoardAfter, Exit, Failure};
 use crate::tftp::Phase;
 
-/// How long a board may take to answer its status.
-const STATUS_PATIENCE: Duration = Duration::from_secs(10);
-const WAIT_PAUSE: Duration = Duration::from_millis(200);
 /// After Ctrl-C nobody wants to wait long.
 const LAST_QUESTION: Duration = Duration::from_secs(3);
 
@@ -102,30 +99,17 @@ impl Update {
             Some(_) => unheard(failure),
             None => failure,
         });
-        match sent {
-            Ok(sent) => self
-                .proven(board, before, interrupt)
-                .await
-                .map(|status| Done {
-                    status,
-                    sent: Some(sent),
-                    time,
-                }),
-            Err(failure) => {
-                let status = self.after_failure(board, &known, failure).await;
-                status.map(|status| Done {
-                    status,
-                    sent: None,
-                    time,
-                })
-            }
-        }
+        let (sent, status) = match sent {
+            Ok(sent) => (Some(sent), self.proven(board, before, interrupt).await?),
+            Err(failure) => (None, self.after_failure(board, &known, failure).await?),
+        };
+        Ok(Done { status, sent, time })
     }
 
     /// Ends when the board, asked because the last acknowledgement is missing, says that it holds what was sent.
     async fn committed_unheard(&self, board: &Board, known: &Known<'_>) -> Status {
         loop {
-            sleep(WAIT_PAUSE).await;
+            sleep(QUESTION_PAUSE).await;
             let is_due = |at: Instant| at.elapsed() >= LAST_ACK_PATIENCE;
             if known.all_sent_at.get().is_some_and(is_due)
                 && let Ok(status) = board.status(LAST_QUESTION).await
@@ -198,7 +182,7 @@ impl Update {
         if status != *before {
             return Ok(status);
         }
-        sleep(WAIT_PAUSE).await;
+        sleep(QUESTION_PAUSE).await;
         self.patient_status(board).await
     }
 
@@ -210,7 +194,7 @@ impl Update {
                 Err(failure)
                     if failure.exit == Exit::Refused && begun.elapsed() < STATUS_PATIENCE =>
                 {
-                    sleep(WAIT_PAUSE).await;
+                    sleep(QUESTION_PAUSE).await;
                 }
                 answer => return answer,
             }
@@ -297,16 +281,7 @@ fn unclear(failure: Failure) -> Failure {
          security counter, keys)",
         failure.message
     );
-    let exit = match failure.exit {
-        Exit::Unreachable => Exit::Verification,
-        exit => exit,
-    };
-    let failure = Failure {
-        message,
-        exit,
-        ..failure
-    };
-    failure
+    unheard(Failure { message, ..failure })
         .help("push again: sectors that are right are skipped")
         .board(BoardAfter::Unknown)
 }
@@ -351,6 +326,6 @@ async fn settled_status(board: &Board, failure: &Failure) -> Option<Status> {
             return Some(status);
         }
         told = Some(status);
-        sleep(WAIT_PAUSE).await;
+        sleep(QUESTION_PAUSE).await;
     }
 }

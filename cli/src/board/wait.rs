@@ -5,24 +5,21 @@ use std::time::{Duration, Instant};
 use iap_protocol::status::Status;
 use tokio::time::sleep;
 
-use super::{Board, trouble};
+use super::{Board, QUESTION_PAUSE, STATUS_PATIENCE, trouble};
 use crate::failure::{Exit, Failure};
 
-/// How long a board may take to answer its status when nothing was said about waiting.
-const STATUS_PATIENCE: Duration = Duration::from_secs(10);
 /// How long one question may take while a board is waited for.
 const WAIT_PATIENCE: Duration = Duration::from_millis(1500);
-const WAIT_PAUSE: Duration = Duration::from_millis(200);
 /// Name servers have others to serve, too.
 const NAME_PAUSE: Duration = Duration::from_millis(500);
 
-/// The board that `find` finds, waited for at most `wait` while its name is not known: a board that asks for its address by DHCP may get its
+/// The board that `find` finds, waited for at most `wait` since `begun` while its name is not known: a board that asks for its address by DHCP may get its
 /// name with it.
 pub async fn found(
     find: impl AsyncFn() -> Result<Board, Failure>,
     wait: Option<Duration>,
+    begun: Instant,
 ) -> Result<Board, Failure> {
-    let begun = Instant::now();
     loop {
         match (find().await, wait) {
             (Err(failure), Some(wait)) if failure.exit == Exit::Unreachable => {
@@ -69,6 +66,6 @@ pub async fn status(
             }
             answer => return answer,
         }
-        sleep(WAIT_PAUSE).await;
+        sleep(QUESTION_PAUSE).await;
     }
 }

@@ -18,6 +18,7 @@ use crate::image::check::{Target, require_good};
 use crate::image::report::{Summary, ready_to_send, sector_list};
 use crate::image::{self, HeaderOverrides, LoadOptions, Piece, ihex};
 use crate::output::{Human, Output, Paint, path};
+use crate::signing::key_ids;
 
 /// Arguments of `iapctl factory`.
 #[derive(clap::Args, Debug)]
@@ -78,7 +79,7 @@ struct Made {
     application: Option<Summary>,
     security_counter: Option<u32>,
     /// Ids of keys that the board refuses from its first day on.
-    revoked_keys: Vec<u32>,
+    revoked_keys: Vec<u8>,
     /// Sectors that hold something.
     sectors: Vec<u8>,
     warnings: Vec<String>,
@@ -173,9 +174,7 @@ pub fn run(args: &FactoryArgs, output: &Output) -> Result<(), Failure> {
         firmware: spans(&content.firmware, target.map),
         application: application.map(|read| Summary::new(&read.image, &read.header, &target)),
         security_counter,
-        revoked_keys: (0..u32::BITS)
-            .filter(|id| revoked_keys & 1 << id != 0)
-            .collect(),
+        revoked_keys: key_ids(revoked_keys),
         sectors: factory::sectors(&pieces, target.map).iter().collect(),
     })
 }

@@ -15,6 +15,7 @@ use crate::image::finding::{Finding, Severity};
 use crate::image::report::{Summary, hex};
 use crate::image::{self, Format, HeaderOverrides, Image, LoadOptions};
 use crate::output::{Human, Output, Paint};
+use crate::signing::key_ids;
 
 /// Arguments of `iapctl inspect`.
 #[derive(clap::Args, Debug)]
@@ -107,9 +108,7 @@ impl Header {
                 PayloadDigest::None => None,
             },
             key_id: header.key_id,
-            revoked_keys: (0..32)
-                .filter(|&key: &u8| header.revoked_keys >> key & 1 == 1)
-                .collect(),
+            revoked_keys: key_ids(header.revoked_keys),
             signature: header.is_signed().then(|| hex(&header.signature)),
         }
     }

@@ -3,18 +3,16 @@
 use std::cell::Cell;
 use std::io;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use serde::Serialize;
 
 use super::boards::{self, BoardResult, State, Turn};
-use crate::board::Login;
 use crate::board::args::BoardArgs;
 use crate::board::reset::{self, AfterReset};
+use crate::board::{Login, STATUS_PATIENCE};
 use crate::failure::{BoardAfter, Exit, Failure};
 use crate::output::{Human, Output, Paint};
 
-const PATIENCE: Duration = Duration::from_secs(10);
 const MAY_BE_RESET: &str = "it was asked to reset, and may have done it or not";
 
 /// Resets each board.
@@ -30,7 +28,7 @@ async fn reset_one(turn: &Turn, login: Option<&Login>) -> Result<BoardReset, Fai
     let asked = Cell::new(false);
     let work = async {
         let mut board = turn.find().await?;
-        let status = board.status(PATIENCE).await?;
+        let status = board.status(STATUS_PATIENCE).await?;
         board.log_in(login).await?;
         asked.set(true);
         let reset = reset::reset(&mut board, &status).await?;

@@ -9,13 +9,11 @@ use iap_protocol::status::Status;
 use serde::Serialize;
 
 use super::boards::{self, BoardResult, State, Turn};
+use crate::board::STATUS_PATIENCE;
 use crate::board::args::{ManyArgs, TargetArgs};
 use crate::board::state;
 use crate::failure::Failure;
 use crate::output::{Human, Output, Paint};
-
-/// A board that erases answers after 2 s at most.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Arguments of `iapctl status`.
 #[derive(clap::Args, Debug)]
@@ -47,7 +45,9 @@ pub fn run(args: &StatusArgs, output: &Output) -> Result<ExitCode, Failure> {
 async fn ask(turn: &Turn) -> Result<Status, Failure> {
     let during = format!("asking {} for its status", turn.target);
     turn.interrupt
-        .guard(&during, async { turn.find().await?.status(PATIENCE).await })
+        .guard(&during, async {
+            turn.find().await?.status(STATUS_PATIENCE).await
+        })
         .await
 }
 

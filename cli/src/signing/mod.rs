@@ -37,6 +37,11 @@ pub struct KeyArgs {
     pub signature: SignatureArgs,
 }
 
+/// The ids in a header's bitmap of revoked keys.
+pub(crate) fn key_ids(revoked_keys: u32) -> Vec<u8> {
+    (0..32).filter(|id| revoked_keys >> id & 1 == 1).collect()
+}
+
 impl KeyArgs {
     /// Signs the header, if there is a key.
     pub fn sign(&self, header: &mut ImageHeader, profile: &Profile) -> Result<(), Failure> {

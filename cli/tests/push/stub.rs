@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::request::{read_body, read_head};
 
 /// What goes wrong.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Fault {
     Nothing,
     /// Refuses with this sentence after the first bytes.
@@ -93,7 +93,16 @@ impl State {
 
     fn reset(&mut self) {
         self.took_reset = true;
-        if self.fault >= Fault::TakesResetOnly && self.fault != Fault::AnswersLate {
+        let takes_it_only = matches!(
+            self.fault,
+            Fault::TakesResetOnly
+                | Fault::TakesResetAndMissesAQuestion
+                | Fault::TakesResetAndIsBusy
+                | Fault::AnswersFromACache
+                | Fault::LeavesAtReset
+                | Fault::StartsAnotherServer
+        );
+        if takes_it_only {
             return;
         }
         self.resets += 1;

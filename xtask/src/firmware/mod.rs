@@ -251,7 +251,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_test_of_everything_builds_every_profile_and_every_configuration() {
+    fn all_builds_every_profile_and_every_configuration() {
         let all = Options {
             all: true,
             ..Options::board(MEASURED_BOARD)

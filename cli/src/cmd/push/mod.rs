@@ -138,7 +138,7 @@ impl Push {
         self.say_that_it_waits(&turn.target);
         let limit = self.args.wait.map(Duration::from_secs);
         let begun = Instant::now();
-        let board = wait::found(async || turn.find().await, limit).await?;
+        let board = wait::found(async || turn.find().await, limit, begun).await?;
         match wait::status(&board, limit, begun).await {
             Ok(status) => Ok((board, status)),
             Err(failure) if self.args.dry_run => {

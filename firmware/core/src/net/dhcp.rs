@@ -96,9 +96,7 @@ impl Dhcp {
             None => {}
         }
     }
-}
 
-impl Dhcp {
     /// Lets the first message after a lease of no use go where nobody answers. smoltcp sends it at once, and the same server would give the same
     /// lease, as fast as it can and for ever.
     fn pause(&mut self, now: Instant, sockets: &mut SocketSet<'_>) {

@@ -65,7 +65,7 @@ impl Board {
         self.chip().devices.eth.break_frames(count);
     }
 
-    /// No frame leaves the board any more, until its MAC is reset.
+    /// No frame leaves the board any more, until its MAC and DMA are reset.
     pub fn stall_transmitter(&mut self) {
         self.chip().devices.eth.stall_transmitter();
     }

@@ -34,7 +34,7 @@ pub(super) struct Dma {
     pub(super) transmit_at: u32,
     pub(super) receive_state: ReceiveState,
     pub(super) transmit_state: TransmitState,
-    /// No frame leaves any more until a reset.
+    /// No frame leaves any more until MAC and DMA are reset.
     pub(super) transmit_stalled: bool,
     missed: u32,
     overflowed: u32,

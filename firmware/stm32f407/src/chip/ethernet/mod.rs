@@ -25,7 +25,8 @@ use super::time::Timer;
 /// Frames that can come without a pause; the rest of the ring is for what others send meanwhile.
 const MAX_BURST: usize = 16;
 const _: () = assert!(MAX_BURST < rings::RX);
-/// Looks at the link, in a row, that find it up and no room to send: 5 s in which no frame has left, where three take a millisecond.
+/// Looks at the link, in a row, that find it up and no room to send: 5 s of them, where three frames leave within some milliseconds at most and
+/// the board seldom sends more than one.
 const LOOKS_AT_A_STALL: u8 = 20;
 
 /// For a debugger: frames dropped for an error, and frames lost for want of a descriptor.
@@ -82,7 +83,7 @@ impl Ethernet {
         link.is_some()
     }
 
-    /// Whether nothing has left for [`LOOKS_AT_A_STALL`]; to be asked at each look.
+    /// Whether the transmitter seems to stand still ([`LOOKS_AT_A_STALL`]); to be asked at each look.
     fn is_stalled(&mut self) -> bool {
         self.looks_without_room = match self.is_up() && !self.tx.has_room() {
             true => self.looks_without_room + 1,
