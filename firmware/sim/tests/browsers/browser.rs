@@ -70,7 +70,7 @@ pub(crate) const DESK: Options = Options {
 pub(crate) struct Browser {
     pub(crate) client: Client,
     kind: Kind,
-    driver: Child,
+    _driver: Driver,
     address: SocketAddr,
     session: String,
     _profile: tempfile::TempDir,
@@ -97,7 +97,7 @@ impl Browser {
         Some(Self {
             client,
             kind,
-            driver,
+            _driver: driver,
             address,
             session,
             _profile: profile,
@@ -182,7 +182,7 @@ impl Browser {
 }
 
 impl Drop for Browser {
-    /// Ends the session, which ends the browser, and then the driver: also after a panic, when nothing can be awaited any more.
+    /// Ends the session, which ends the browser, before the driver: also after a panic, when nothing can be awaited any more.
     fn drop(&mut self) {
         if let Ok(mut stream) = TcpStream::connect(self.address) {
             let request = format!(
@@ -193,15 +193,23 @@ impl Drop for Browser {
             let _ = stream.write_all(request.as_bytes());
             let _ = BufReader::new(stream).read_line(&mut String::new());
         }
-        // A browser that did not end goes with its driver: both are in the group that the driver leads.
-        let group = format!("-{}", self.driver.id());
+    }
+}
+
+/// A browser's driver, which leads a group of processes.
+struct Driver(Child);
+
+impl Drop for Driver {
+    /// A browser that did not end goes with it: it is in its group.
+    fn drop(&mut self) {
+        let group = format!("-{}", self.0.id());
         let _ = Command::new("kill").args(["-KILL", "--", &group]).status();
-        let _ = self.driver.wait();
+        let _ = self.0.wait();
     }
 }
 
 /// Starts a driver on a port of its own choice, which it names on standard output.
-fn start_driver(kind: Kind, program: &Path, home: &Path) -> (Child, SocketAddr) {
+fn start_driver(kind: Kind, program: &Path, home: &Path) -> (Driver, SocketAddr) {
     let mut command = Command::new(program);
     match kind {
         Kind::Chromium => command.arg("--port=0"),
@@ -210,7 +218,7 @@ fn start_driver(kind: Kind, program: &Path, home: &Path) -> (Child, SocketAddr) 
             .arg("--profile-root")
             .arg(home),
     };
-    let mut child = command
+    let child = command
         .env("HOME", home)
         // chromedriver answers first and removes its folder afterwards, if it is not killed by then.
         .env("TMPDIR", home)
@@ -220,7 +228,8 @@ fn start_driver(kind: Kind, program: &Path, home: &Path) -> (Child, SocketAddr) 
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut driver = Driver(child);
+    let mut lines = BufReader::new(driver.0.stdout.take().unwrap()).lines();
     let port = lines
         .by_ref()
         .map_while(Result::ok)
@@ -228,7 +237,7 @@ fn start_driver(kind: Kind, program: &Path, home: &Path) -> (Child, SocketAddr) 
     // The pipe must not fill up, or the driver stops.
     std::thread::spawn(move || lines.for_each(drop));
     let port = port.expect("the driver names its port");
-    (child, SocketAddr::from(([127, 0, 0, 1], port)))
+    (driver, SocketAddr::from(([127, 0, 0, 1], port)))
 }
 
 /// `... started successfully on port 1234.`, `... Listening on 127.0.0.1:1234`

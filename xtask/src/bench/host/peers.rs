@@ -1,6 +1,5 @@
 //! The programs that iapctl is compared with, and how their command lines say what iapctl's says.
 
-use std::env;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
